@@ -1,0 +1,221 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pgauthmatrix/pgauthmatrix/bench"
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+	"github.com/pgauthmatrix/pgauthmatrix/oracle"
+	"github.com/pgauthmatrix/pgauthmatrix/prove"
+	"github.com/pgauthmatrix/pgauthmatrix/reports"
+	"github.com/pgauthmatrix/pgauthmatrix/run"
+)
+
+func listCommand() *cobra.Command {
+	var s selection
+	var count bool
+	cmd := &cobra.Command{
+		Use:   "list [PATTERN...]",
+		Short: "List the cells that a run would try",
+		Long: `List the cells that a run would try, one ID a line. A pattern is compared element by element: * stands for anything
+within an element, ** for any number of elements, and naming the first elements names everything below them:
+
+  pgauthmatrix list 'negotiation/hostssl-alone/pg17/**/libpq13'`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			input, sel, err := s.load(args)
+			if err != nil {
+				return err
+			}
+			cells, coverage, err := input.Cells(sel)
+			if err != nil {
+				return err
+			}
+			out := bufio.NewWriter(cmd.OutOrStdout())
+			perScenario := map[string]int{}
+			for _, c := range cells {
+				perScenario[c.Scenario]++
+				if !count {
+					fmt.Fprintln(out, c.ID)
+				}
+			}
+			if count {
+				for _, sc := range input.Scenarios {
+					if n := perScenario[sc.Name]; n > 0 {
+						fmt.Fprintf(out, "%7d  %-44s  %s\n", n, sc.Name, sc.Question)
+					}
+				}
+			}
+			fmt.Fprintln(cmd.ErrOrStderr(), run.Describe(coverage))
+			return out.Flush()
+		},
+	}
+	s.flags(cmd, 0)
+	cmd.Flags().BoolVar(&count, "count", false, "a line per scenario with its number of cells and its question")
+	return cmd
+}
+
+func explainCommand() *cobra.Command {
+	var s selection
+	var from string
+	cmd := &cobra.Command{
+		Use:   "explain CELL",
+		Short: "Say what the oracle predicts for a cell, and why; with --run also what was observed",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			input, _, err := s.load(nil)
+			if err != nil {
+				return err
+			}
+			c, err := input.Cell(args[0])
+			if err != nil {
+				return err
+			}
+			var p matrix.Prediction
+			if matrix.NotApplicable(c) == "" {
+				if p, err = oracle.Predict(c); err != nil {
+					return err
+				}
+			}
+			var record *reports.Record
+			if from != "" {
+				saved, err := reports.Open(from)
+				if err != nil {
+					return err
+				}
+				if record, err = saved.Find(c.ID); err != nil {
+					return err
+				}
+			}
+			return reports.Explain(cmd.OutOrStdout(), c, p, record, options())
+		},
+	}
+	cmd.Flags().StringArrayVarP(&s.files, "scenario", "f", nil, "a scenario `FILE` to use instead of the built-in ones")
+	cmd.Flags().StringVar(&from, "run", "", "the `FOLDER` of a run: show its observation and evidence too")
+	return cmd
+}
+
+func runCommand() *cobra.Command {
+	var s selection
+	var dir string
+	cmd := &cobra.Command{
+		Use:   "run [PATTERN...]",
+		Short: "Provision, attempt and judge",
+		Long: `Provision, attempt and judge the selected cells. A cell's ID, as a failure prints it, repeats that one cell:
+
+  pgauthmatrix run 'negotiation/host-alone/pg17/ssl=on/libpq17/ticket=none,gssencmode=disable,sslmode=require,sslnegotiation=postgres'`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			input, sel, err := s.load(args)
+			if err != nil {
+				return err
+			}
+			summary, err := run.Do(cmd.Context(), cmd.OutOrStdout(), input, sel, s.describe(args), dir)
+			if err == nil && !summary.Green() {
+				err = errNotGreen
+			}
+			return err
+		},
+	}
+	s.flags(cmd, 0)
+	cmd.Flags().StringVar(&dir, "runs", "runs", "`FOLDER` below which the run's own is made")
+	return cmd
+}
+
+func judgeCommand() *cobra.Command {
+	var s selection
+	cmd := &cobra.Command{
+		Use:   "judge FOLDER",
+		Short: "Judge a saved run again with today's oracle, expectations and divergences",
+		Long:  "Judge a saved run again, without a container. The judged run is written beside it, to FOLDER-judged.",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			input, _, err := s.load(nil)
+			if err != nil {
+				return err
+			}
+			summary, err := run.Again(cmd.OutOrStdout(), input, args[0])
+			if err == nil && !summary.Green() {
+				err = errNotGreen
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringArrayVarP(&s.files, "scenario", "f", nil, "a scenario `FILE` to use instead of the built-in ones")
+	return cmd
+}
+
+func renderCommand() *cobra.Command {
+	var format string
+	var rows bool
+	var failures int
+	cmd := &cobra.Command{
+		Use:   "render FOLDER",
+		Short: "Draw a saved run: terminal, junit or markdown",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			saved, err := reports.Open(args[0])
+			if err != nil {
+				return err
+			}
+			o := options()
+			o.Rows, o.Failures = rows, failures
+			out := cmd.OutOrStdout()
+			switch format {
+			case "terminal":
+				return reports.Terminal(out, saved, o)
+			case "junit":
+				return reports.JUnit(out, saved)
+			case "markdown":
+				return reports.Markdown(out, saved, o)
+			}
+			return fmt.Errorf("--format %q: want terminal, junit or markdown", format)
+		},
+	}
+	cmd.Flags().StringVar(&format, "format", "terminal", "terminal, junit or markdown")
+	cmd.Flags().BoolVar(&rows, "rows", false, "every scenario row by row, not only those with a failure")
+	cmd.Flags().IntVar(&failures, "failures", 20, "failures drawn in full; -1: all")
+	return cmd
+}
+
+func imagesCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "images",
+		Short: "Build or find every image; a line each",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return run.Images(cmd.Context(), cmd.OutOrStdout())
+		},
+	}
+}
+
+func proveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "prove",
+		Short: "Plant faults one at a time and show that every one is caught",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			caught, err := prove.Prove(cmd.Context(), cmd.OutOrStdout())
+			if err == nil && !caught {
+				err = errNotGreen
+			}
+			return err
+		},
+	}
+}
+
+func benchCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "bench",
+		Short: "Cells per second beside pgbench -C over the same mix of transports, in one run",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return bench.Run(cmd.Context(), cmd.OutOrStdout())
+		},
+	}
+}
+
+// options draws for the terminal that standard output is, or plainly for anything else.
+func options() reports.Options { return run.Options(os.Stdout) }

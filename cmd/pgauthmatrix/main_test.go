@@ -1,0 +1,82 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// call runs the program as a shell would, without a container engine.
+func call(args ...string) (stdout, stderr string, err error) {
+	var out, errs bytes.Buffer
+	cmd := root()
+	cmd.SetArgs(args)
+	cmd.SetOut(&out)
+	cmd.SetErr(&errs)
+	err = cmd.Execute()
+	return out.String(), errs.String(), err
+}
+
+const oneCell = "negotiation/hostssl-alone/pg17/ssl=on/libpq17/ticket=valid,gssencmode=prefer,sslmode=require,sslnegotiation=postgres"
+
+func TestList(t *testing.T) {
+	out, errs, err := call("list", oneCell)
+	if err != nil || out != oneCell+"\n" || !strings.Contains(errs, "every one of 1 cells") {
+		t.Errorf("%q %q %v", out, errs, err)
+	}
+	out, errs, err = call("list", "--count", "--strength", "2", "--axis", "server=17", "negotiation/host-alone")
+	if err != nil || !strings.Contains(out, "negotiation/host-alone") || !strings.Contains(out, "What does a host record") || !strings.Contains(errs, "2-wise, seed 1") {
+		t.Errorf("%q %q %v", out, errs, err)
+	}
+}
+
+func TestExplain(t *testing.T) {
+	out, _, err := call("explain", oneCell)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{oneCell, "hostssl  all  all  all  trust", "connected tls trust alice hba:1", "connect gssaccept authfail reconnect sslaccept authok", "line 1 is hostssl"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+}
+
+func TestBadInput(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "mine")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "who.yaml")
+	const good = "question: q?\nworld:\n  hba: |\n    host all all all trust\nclient:\n  sslmode: [disable, require]\n"
+	for _, tt := range []struct {
+		name, text string
+		args       []string
+		want       string
+	}{
+		{"unknown command", good, []string{"lits"}, `unknown command "lits"`},
+		{"unknown flag", good, []string{"list", "--famly", "x"}, "unknown flag: --famly"},
+		{"unknown cell", good, []string{"list", "-f", file, "mine/whoo"}, `did you mean "who"?`},
+		{"unknown axis", good, []string{"list", "-f", file, "--axis", "sslmod=require"}, `sslmod`},
+		{"impossible axis value", good, []string{"list", "-f", file, "--axis", "sslmode=requre"}, `did you mean "require"?`},
+		{"no shard", good, []string{"list", "-f", file, "--shard", "3/2"}, "--shard"},
+		{"no file", good, []string{"list", "-f", filepath.Join(dir, "no.yaml")}, "no.yaml"},
+		{"several cells to explain", good, []string{"explain", "-f", file, "mine/who"}, "names 2 cells, not one"},
+		{"mistake in the file", strings.Replace(good, "require", "requre", 1), []string{"list", "-f", file}, `who.yaml:6:22: impossible value "requre" of sslmode; did you mean "require"?`},
+		{"rules that do not load", strings.Replace(good, "host all all all trust", "host all all trust", 1), []string{"explain", "-f", file, "mine/who/pg18/libpq18/sslmode=disable"}, "pg_hba.conf:1: end-of-line before authentication method"},
+		{"no run", good, []string{"render", filepath.Join(dir, "nowhere")}, "nowhere"},
+		{"no format", good, []string{"render", "--format", "pdf", dir}, "run.jsonl"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := os.WriteFile(file, []byte(tt.text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			_, _, err := call(tt.args...)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v, want %q", err, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,114 @@
+package pgauthmatrix_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/pgauthmatrix/pgauthmatrix/"
+
+// rooms says what each folder may import of this module, and why no more. A folder that is not listed fails the test:
+// a new room is entered here on purpose, and in docs/architecture.md.
+var rooms = map[string]struct {
+	may    []string
+	reason string
+}{
+	".":                              {nil, "only tests live here"},
+	"scenarios":                      {nil, "data"},
+	"matrix":                         {nil, "the vocabulary stands below everything"},
+	"oracle":                         {[]string{"matrix"}, "an opinion that shares no code with the probe"},
+	"verdict":                        {[]string{"matrix"}, "the judge knows neither how a prediction nor how an observation is made"},
+	"reports":                        {[]string{"matrix", "verdict"}, "drawn from records alone, without anything live"},
+	"wire":                           {nil, "a library for others"},
+	"probe/agent":                    {[]string{"wire"}, "runs in containers; fixtures and probe use it"},
+	"probe/agent/pgauthmatrix-agent": {[]string{"probe/agent"}, "thin"},
+	"pgimages":                       {[]string{"matrix"}, "images and servers know no scenario"},
+	"kdc":                            {[]string{"pgimages", "matrix"}, "a realm knows no scenario"},
+	"fixtures":                       {[]string{"matrix", "kdc", "pgimages", "probe/agent"}, "a running world has no opinion about outcomes"},
+	"probe":                          {[]string{"matrix", "fixtures", "probe/agent", "wire"}, "an opinion that shares no code with the oracle"},
+	"run":                            {[]string{"matrix", "oracle", "verdict", "reports", "fixtures", "kdc", "pgimages", "probe", "probe/agent", "scenarios"}, "the path that data takes"},
+	"prove":                          {[]string{"matrix", "oracle", "verdict", "reports", "fixtures", "kdc", "pgimages", "probe", "probe/agent", "run", "scenarios"}, "plants faults in a real run"},
+	"bench":                          {[]string{"matrix", "oracle", "fixtures", "probe", "probe/agent", "run", "reports", "verdict"}, "measures a real run"},
+	"suites":                         {[]string{"matrix", "reports", "run", "scenarios", "verdict", "prove"}, "thin: ginkgo over run"},
+	"cmd/pgauthmatrix":               {[]string{"matrix", "oracle", "verdict", "reports", "pgimages", "run", "scenarios", "prove", "bench"}, "thin: a command line over run"},
+}
+
+// bans are imports from outside that a room must not have, by prefix.
+var bans = []struct{ room, prefix, reason string }{
+	{"matrix", "net", "pure: no network"},
+	{"matrix", "github.com/jackc", "pure: the vocabulary is not a client"},
+	{"matrix", "github.com/testcontainers", "pure: no containers"},
+	{"oracle", "time", "pure: the oracle has no clock"},
+	{"oracle", "os", "pure: the oracle reads no files"},
+	{"oracle", "net/", "pure: the oracle has no network"},
+	{"oracle", "github.com/", "the oracle uses the standard library and matrix only"},
+	{"verdict", "os", "pure: the judge reads no files"},
+	{"verdict", "net", "pure: the judge has no network"},
+	{"verdict", "github.com/", "the judge uses the standard library and matrix only"},
+	{"reports", "net", "reports are drawn from records, nothing live"},
+	{"reports", "github.com/testcontainers", "reports are drawn from records, nothing live"},
+	{"reports", "github.com/jackc", "reports are drawn from records, nothing live"},
+	{"wire", "github.com/", "a library for others: standard library only"},
+}
+
+func TestImportsGoOneWay(t *testing.T) {
+	fset := token.NewFileSet()
+	seen := 0
+	err := filepath.WalkDir(".", func(file string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && (strings.HasPrefix(entry.Name(), ".") && file != "." || entry.Name() == "testdata" || entry.Name() == "bin") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(file, ".go") {
+			return nil
+		}
+		room := filepath.ToSlash(filepath.Dir(file))
+		rule, known := rooms[room]
+		if !known {
+			t.Errorf("%s: folder %s is not a room that this test knows", file, room)
+			return nil
+		}
+		parsed, err := parser.ParseFile(fset, file, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		seen++
+		for _, spec := range parsed.Imports {
+			name, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			pos := fset.Position(spec.Pos())
+			if ours, ok := strings.CutPrefix(name, module); ok {
+				if ours != room && !slices.Contains(rule.may, ours) {
+					t.Errorf("%s: %s must not import %s (%s)", pos, room, ours, rule.reason)
+				}
+				continue
+			}
+			if name == "net/netip" || strings.HasSuffix(file, "_test.go") {
+				continue // netip is values, no network; tests may use any library; of our own rooms only those of their room
+			}
+			for _, ban := range bans {
+				if ban.room == room && (name == strings.TrimSuffix(ban.prefix, "/") || strings.HasPrefix(name, path.Clean(ban.prefix)+"/") || strings.HasSuffix(ban.prefix, "/") && strings.HasPrefix(name, ban.prefix)) {
+					t.Errorf("%s: %s must not import %s (%s)", pos, room, name, ban.reason)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seen < 10 {
+		t.Fatalf("only %d files seen: the test did not walk the module", seen)
+	}
+}

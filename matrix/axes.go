@@ -1,0 +1,161 @@
+package matrix
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+// AxisKind says what changing an axis costs.
+type AxisKind string
+
+const (
+	WorldAxis  AxisKind = "world"  // an Env or a reload: the outer loop
+	ClientAxis AxisKind = "client" // an attempt: the inner loop
+)
+
+// Axis is one dimension of the matrix. Its kind belongs to the axis, not to the scenario.
+type Axis struct {
+	Name    string
+	Kind    AxisKind
+	Values  []string // the closed list that `all` stands for; nil for free text
+	Default string   // what a cell gets when the scenario does not name the axis; "" = the option is not given
+	Doc     string   // one line, for docs/scenarios.md and the JSON Schema
+	get     func(*World, *Client) string
+	set     func(*World, *Client, string)
+}
+
+// ServerVersions and Libraries are what the matrix knows; whether an image can be had is another matter.
+var (
+	ServerVersions = []int{13, 14, 15, 16, 17, 18}
+	Libraries      = []Library{"libpq13", "libpq14", "libpq15", "libpq16", "libpq17", "libpq18", "psql13", "psql15", "psql17", "psql18", PGX}
+)
+
+// Axes lists every axis, in the order IDs name them.
+var Axes = []Axis{
+	{Name: "server", Kind: WorldAxis, Values: []string{"13", "14", "15", "16", "17", "18"}, Default: "18",
+		Doc: "PostgreSQL major version of the server",
+		get: func(w *World, _ *Client) string { return strconv.Itoa(w.Server) },
+		set: func(w *World, _ *Client, v string) { w.Server, _ = strconv.Atoi(v) }},
+	{Name: "ssl", Kind: WorldAxis, Values: []string{"off", "on"}, Default: "on",
+		Doc: "the server's ssl setting",
+		get: func(w *World, _ *Client) string { return w.SSL },
+		set: func(w *World, _ *Client, v string) { w.SSL = v }},
+	{Name: "servercert", Kind: WorldAxis, Values: []string{"good", "other-ca", "expired", "wrong-name"}, Default: "good",
+		Doc: "the server's certificate: right in every way, signed by another CA, expired, or for another host name",
+		get: func(w *World, _ *Client) string { return w.ServerCert },
+		set: func(w *World, _ *Client, v string) { w.ServerCert = v }},
+	{Name: "keytab", Kind: WorldAxis, Values: []string{"good", "none", "stale", "other"}, Default: "good",
+		Doc: "the server's keytab: right, absent, with only an older key version, or of another host's principal",
+		get: func(w *World, _ *Client) string { return w.Keytab },
+		set: func(w *World, _ *Client, v string) { w.Keytab = v }},
+	{Name: "hba", Kind: WorldAxis,
+		Doc: "pg_hba.conf byte for byte, or several texts by name",
+		get: func(w *World, _ *Client) string { return w.HBAName },
+		set: func(w *World, _ *Client, v string) { w.HBAName = v }},
+	{Name: "ident", Kind: WorldAxis,
+		Doc: "pg_ident.conf byte for byte, or several texts by name",
+		get: func(w *World, _ *Client) string { return w.IdentName },
+		set: func(w *World, _ *Client, v string) { w.IdentName = v }},
+	{Name: "library", Kind: ClientAxis, Values: libraryNames(), Default: "libpq18",
+		Doc: "client library: libpq of a major version, the psql program of a major version, or pgx",
+		get: func(_ *World, c *Client) string { return string(c.Library) },
+		set: func(_ *World, c *Client, v string) { c.Library = Library(v) }},
+	{Name: "transport", Kind: ClientAxis, Values: []string{"tcp", "unix"}, Default: "tcp",
+		Doc: "TCP to the server's host name, or its unix-domain socket",
+		get: func(_ *World, c *Client) string { return c.Transport },
+		set: func(_ *World, c *Client, v string) { c.Transport = v }},
+	{Name: "user", Kind: ClientAxis, Default: "alice",
+		Doc: "the database role asked for",
+		get: func(_ *World, c *Client) string { return c.User },
+		set: func(_ *World, c *Client, v string) { c.User = v }},
+	{Name: "database", Kind: ClientAxis, Default: DefaultDatabase,
+		Doc: "the database asked for",
+		get: func(_ *World, c *Client) string { return c.Database },
+		set: func(_ *World, c *Client, v string) { c.Database = v }},
+	{Name: "principal", Kind: ClientAxis,
+		Doc: "the Kerberos principal of the ticket, without the realm; default: the user",
+		get: func(_ *World, c *Client) string { return c.Principal },
+		set: func(_ *World, c *Client, v string) { c.Principal = v }},
+	{Name: "ticket", Kind: ClientAxis, Values: []string{"none", "valid", "expired"}, Default: "none",
+		Doc: "the ticket-granting ticket in the client's credential cache; none: there is no cache",
+		get: func(_ *World, c *Client) string { return c.Ticket },
+		set: func(_ *World, c *Client, v string) { c.Ticket = v }},
+	{Name: "gssencmode", Kind: ClientAxis, Values: []string{"disable", "prefer", "require"},
+		Doc: "libpq connection parameter",
+		get: func(_ *World, c *Client) string { return c.GSSEncMode },
+		set: func(_ *World, c *Client, v string) { c.GSSEncMode = v }},
+	{Name: "sslmode", Kind: ClientAxis, Values: []string{"disable", "allow", "prefer", "require", "verify-ca", "verify-full"},
+		Doc: "libpq connection parameter",
+		get: func(_ *World, c *Client) string { return c.SSLMode },
+		set: func(_ *World, c *Client, v string) { c.SSLMode = v }},
+	{Name: "sslnegotiation", Kind: ClientAxis, Values: []string{"postgres", "direct"},
+		Doc: "libpq connection parameter, since 17",
+		get: func(_ *World, c *Client) string { return c.SSLNegotiation },
+		set: func(_ *World, c *Client, v string) { c.SSLNegotiation = v }},
+	{Name: "root", Kind: ClientAxis, Values: []string{"right", "other", "missing"}, Default: "right",
+		Doc: "sslrootcert: the CA that signed the server's certificate, another CA, or a file that does not exist",
+		get: func(_ *World, c *Client) string { return c.Root },
+		set: func(_ *World, c *Client, v string) { c.Root = v }},
+	{Name: "cert", Kind: ClientAxis, Values: []string{"none", "good"}, Default: "none",
+		Doc: "the client's certificate: none, or one that names the user and is signed by the CA that the server trusts",
+		get: func(_ *World, c *Client) string { return c.Cert },
+		set: func(_ *World, c *Client, v string) { c.Cert = v }},
+	{Name: "channel_binding", Kind: ClientAxis, Values: []string{"disable", "prefer", "require"},
+		Doc: "libpq connection parameter",
+		get: func(_ *World, c *Client) string { return c.ChannelBinding },
+		set: func(_ *World, c *Client, v string) { c.ChannelBinding = v }},
+	{Name: "require_auth", Kind: ClientAxis,
+		Doc: "libpq connection parameter, since 16",
+		get: func(_ *World, c *Client) string { return c.RequireAuth },
+		set: func(_ *World, c *Client, v string) { c.RequireAuth = v }},
+	{Name: "krbsrvname", Kind: ClientAxis,
+		Doc: "Kerberos service name; default: postgres",
+		get: func(_ *World, c *Client) string { return c.KrbSrvName },
+		set: func(_ *World, c *Client, v string) { c.KrbSrvName = v }},
+	{Name: "password", Kind: ClientAxis, Values: []string{"none", "right", "wrong"}, Default: "none",
+		Doc: "the password the client gives",
+		get: func(_ *World, c *Client) string { return c.Password },
+		set: func(_ *World, c *Client, v string) { c.Password = v }},
+}
+
+func libraryNames() []string {
+	names := make([]string, len(Libraries))
+	for i, l := range Libraries {
+		names[i] = string(l)
+	}
+	return names
+}
+
+// AxisByName finds an axis.
+func AxisByName(name string) (Axis, bool) {
+	i := slices.IndexFunc(Axes, func(a Axis) bool { return a.Name == name })
+	if i < 0 {
+		return Axis{}, false
+	}
+	return Axes[i], true
+}
+
+// Value is the cell's value on an axis.
+func (c *Cell) Value(axis string) string {
+	a, ok := AxisByName(axis)
+	if !ok {
+		panic("matrix: no such axis: " + axis)
+	}
+	return a.get(c.World, &c.Client)
+}
+
+// NotApplicable says why a client or server version cannot express the cell, or "" if it can. It is decided from the
+// cell alone, before any probe: an option that a library does not have is not an attempt.
+func NotApplicable(c *Cell) string {
+	lib := c.Client.Library
+	switch {
+	case c.Client.SSLNegotiation == "direct" && lib.UsesLibpq() && lib.Version() < 17:
+		return fmt.Sprintf("libpq %d has no sslnegotiation (since 17)", lib.Version())
+	case c.Client.RequireAuth != "" && lib.UsesLibpq() && lib.Version() < 16:
+		return fmt.Sprintf("libpq %d has no require_auth (since 16)", lib.Version())
+	case lib == PGX && (c.Client.GSSEncMode == "prefer" || c.Client.GSSEncMode == "require"):
+		return "pgx has no gssencmode and cannot encrypt with GSSAPI"
+	}
+	return ""
+}

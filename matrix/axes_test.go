@@ -1,0 +1,104 @@
+package matrix
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestAxes(t *testing.T) {
+	clientSeen := false
+	for _, a := range Axes {
+		if a.Kind == WorldAxis && clientSeen {
+			t.Errorf("world axis %s is after a client axis: Expand would make its worlds over and over", a.Name)
+		}
+		clientSeen = clientSeen || a.Kind == ClientAxis
+		if a.Doc == "" {
+			t.Errorf("%s is not documented", a.Name)
+		}
+		if a.Values != nil && a.Default != "" && !slices.Contains(a.Values, a.Default) {
+			t.Errorf("%s has the default %s, which is none of its values", a.Name, a.Default)
+		}
+		if slices.Contains(a.Values, NotGiven) || slices.Contains(a.Values, "all") {
+			t.Errorf("%s has a value that is a word of the format", a.Name)
+		}
+		values := a.Values
+		if values == nil {
+			values = []string{"one", "other"}
+		}
+		for _, v := range values {
+			cell := Cell{World: &World{}}
+			a.set(cell.World, &cell.Client, v)
+			if got := cell.Value(a.Name); got != v {
+				t.Errorf("%s set to %s is %s", a.Name, v, got)
+			}
+			for _, other := range Axes {
+				if got := cell.Value(other.Name); other.Name != a.Name && got != "" && got != "0" {
+					t.Errorf("%s set to %s sets %s too", a.Name, v, other.Name)
+				}
+			}
+			if got := a.value(a.Text(v)); got != v {
+				t.Errorf("%s: %s comes back as %s", a.Name, v, got)
+			}
+		}
+	}
+	var optional []string
+	for _, a := range Axes {
+		if a.Optional() {
+			optional = append(optional, a.Name)
+			if a.Text("") != "default" || a.value("default") != "" {
+				t.Errorf("%s: the option that is not given is %q", a.Name, a.Text(""))
+			}
+		}
+	}
+	if got, want := strings.Join(optional, " "), "gssencmode sslmode sslnegotiation channel_binding require_auth krbsrvname"; got != want {
+		t.Errorf("optional axes are %s, want %s", got, want)
+	}
+	if _, ok := AxisByName("ssl_mode"); ok {
+		t.Error("found an axis that is none")
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("the value of no axis does not panic")
+		}
+	}()
+	(&Cell{World: &World{}}).Value("ssl_mode")
+}
+
+func TestNotApplicable(t *testing.T) {
+	for _, test := range []struct {
+		client Client
+		want   string
+	}{
+		{Client{Library: "libpq13"}, ""},
+		{Client{Library: "libpq16", SSLNegotiation: "direct"}, "libpq 16 has no sslnegotiation (since 17)"},
+		{Client{Library: "psql15", SSLNegotiation: "direct"}, "libpq 15 has no sslnegotiation (since 17)"},
+		{Client{Library: "libpq17", SSLNegotiation: "direct"}, ""},
+		{Client{Library: PGX, SSLNegotiation: "direct"}, ""},
+		{Client{Library: "libpq15", RequireAuth: "gss"}, "libpq 15 has no require_auth (since 16)"},
+		{Client{Library: "libpq16", RequireAuth: "gss"}, ""},
+		{Client{Library: PGX, GSSEncMode: "disable"}, ""},
+		{Client{Library: PGX}, ""},
+		{Client{Library: PGX, GSSEncMode: "prefer"}, "pgx has no gssencmode and cannot encrypt with GSSAPI"},
+		{Client{Library: PGX, GSSEncMode: "require"}, "pgx has no gssencmode and cannot encrypt with GSSAPI"},
+	} {
+		if got := NotApplicable(&Cell{World: &World{Server: 18}, Client: test.client}); got != test.want {
+			t.Errorf("%+v: %q, want %q", test.client, got, test.want)
+		}
+	}
+}
+
+func TestLibrary(t *testing.T) {
+	for _, test := range []struct {
+		library   Library
+		kind      string
+		version   int
+		usesLibpq bool
+	}{
+		{"libpq13", "libpq", 13, true}, {"psql18", "psql", 18, true}, {PGX, "pgx", 0, false},
+	} {
+		if test.library.Kind() != test.kind || test.library.Version() != test.version || test.library.UsesLibpq() != test.usesLibpq {
+			t.Errorf("%s is %s %d %t", test.library, test.library.Kind(), test.library.Version(), test.library.UsesLibpq())
+		}
+	}
+}

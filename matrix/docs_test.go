@@ -1,0 +1,193 @@
+package matrix
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+const docsFile = "../docs/scenarios.md"
+
+// row is a line of a Markdown table.
+func row(cells ...string) string {
+	for i, c := range cells {
+		cells[i] = strings.ReplaceAll(c, "|", `\|`)
+	}
+	return "| " + strings.Join(cells, " | ") + " |\n"
+}
+
+func code(words []string) string {
+	if len(words) == 0 {
+		return ""
+	}
+	return "`" + strings.Join(words, "` `") + "`"
+}
+
+func axisTable(kind AxisKind) string {
+	table := row("axis", "values", "default", "meaning") + row("---", "---", "---", "---")
+	for _, a := range Axes {
+		if a.Kind != kind {
+			continue
+		}
+		values, byDefault := code(a.Values), code([]string{a.Default})
+		switch {
+		case a.Name == "hba" || a.Name == "ident":
+			values = "a text, or texts by name"
+		case a.Values == nil:
+			values = "any"
+		}
+		switch {
+		case a.Optional():
+			byDefault = "not given"
+		case a.Name == "hba":
+			byDefault = "none: must be there"
+		case a.Name == "ident":
+			byDefault = "an empty file"
+		case a.Name == "principal":
+			byDefault = "the user"
+		}
+		table += row("`"+a.Name+"`", values, byDefault, a.Doc)
+	}
+	return table
+}
+
+// commentsOf are the line comments of the string constants of a type in outcome.go, which say what they mean.
+func commentsOf(t *testing.T, typeName string) map[string]string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "outcome.go", nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	comments := map[string]string{}
+	for _, d := range file.Decls {
+		group, ok := d.(*ast.GenDecl)
+		if !ok || group.Tok != token.CONST {
+			continue
+		}
+		for _, s := range group.Specs {
+			spec := s.(*ast.ValueSpec)
+			if name, ok := spec.Type.(*ast.Ident); ok && name.Name == typeName {
+				comments[strings.Trim(spec.Values[0].(*ast.BasicLit).Value, `"`)] = strings.TrimSpace(spec.Comment.Text())
+			}
+		}
+	}
+	return comments
+}
+
+func meanings[T ~string](t *testing.T, what, typeName string, words []T) string {
+	table := row(what, "meaning") + row("---", "---")
+	comments := commentsOf(t, typeName)
+	for _, w := range words {
+		if comments[string(w)] == "" {
+			t.Errorf("%s %s has no comment that says what it means", what, w)
+		}
+		table += row("`"+string(w)+"`", comments[string(w)])
+	}
+	return table
+}
+
+// tables are the parts of docs/scenarios.md that are made from the code.
+func tables(t *testing.T) map[string]string {
+	keys := row("key", "under", "what") + row("---", "---", "---")
+	for _, k := range scenarioKeys {
+		keys += row("`"+k+"`", "", keyDocs[k])
+	}
+	for _, k := range worldKeys {
+		keys += row("`"+k+"`", "`world`", keyDocs[k])
+	}
+	for k, doc := range keyDocs {
+		if !slices.Contains(scenarioKeys, k) && !slices.Contains(worldKeys, k) || doc == "" {
+			t.Errorf("key %s is documented and not read", k)
+		}
+	}
+	reasons := row("reason", "at", "meaning") + row("---", "---", "---")
+	for _, r := range Reasons {
+		reasons += row("`"+string(r.Reason)+"`", code(stringsOf(r.Stages)), r.Meaning)
+	}
+	parts := row("part", "states") + row("---", "---") +
+		row("`connected`, `connected CHANNEL`", "a session was opened; channel: "+code(stringsOf(Channels))) +
+		row("`refused`, `refused at STAGE`", "there was no session, and where it ended") +
+		row("`REASON`", "why it was refused: a word of the table below") +
+		row("`channel CHANNEL`", "how the connection was protected that decided") +
+		row("`method METHOD`", "the method of the pg_hba.conf record that decided: "+code(stringsOf(Methods))) +
+		row("`identity NAME`", "what was authenticated: principal, certificate DN, operating system user or role; in double quotes if it contains a comma") +
+		row("`role NAME`", "the session's role; connected outcomes only") +
+		row("`hba:LINE`", "the line of the scenario's hba text that decided, counted from 1") +
+		row("`rule FILE:LINE`", "the same in another file") +
+		row("`trace STEP STEP …`", "the negotiation: words of the table below") +
+		row("`descent DESCENT`", "whether the first thing that was tried won")
+	return map[string]string{
+		"keys":        keys,
+		"world axes":  axisTable(WorldAxis),
+		"client axes": axisTable(ClientAxis),
+		"parts":       parts,
+		"descents":    meanings(t, "descent", "Descent", []Descent{First, Fallback, Downgrade}),
+		"stages":      meanings(t, "stage", "Stage", Stages),
+		"reasons":     reasons,
+		"steps":       meanings(t, "step", "Step", Steps),
+	}
+}
+
+var madeFromCode = regexp.MustCompile(`(?s)<!-- made from the code: ([a-z ]+) -->\n(.*?)<!-- end -->\n`)
+
+func TestDocsAreInStep(t *testing.T) {
+	docs, err := os.ReadFile(docsFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := tables(t)
+	want := madeFromCode.ReplaceAllStringFunc(string(docs), func(part string) string {
+		name := madeFromCode.FindStringSubmatch(part)[1]
+		table, ok := all[name]
+		if !ok {
+			t.Fatalf("%s wants %q, which no code makes", docsFile, name)
+		}
+		delete(all, name)
+		return fmt.Sprintf("<!-- made from the code: %s -->\n%s<!-- end -->\n", name, table)
+	})
+	for name := range all {
+		t.Errorf("%s has no place for %q", docsFile, name)
+	}
+	inStep(t, docsFile, []byte(want))
+}
+
+var example = regexp.MustCompile("(?s)```yaml\n(.*?)```")
+
+// TestDocsExamplesLoad loads every YAML example, and every pattern that the text names matches the ID that it shows.
+func TestDocsExamplesLoad(t *testing.T) {
+	docs, err := os.ReadFile(docsFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := example.FindAllStringSubmatch(string(docs), -1)
+	if len(examples) < 3 {
+		t.Errorf("%d examples", len(examples))
+	}
+	for _, e := range examples {
+		s := load(t, e[1])
+		if len(s.Expand()) == 0 {
+			t.Errorf("%s has no cells", s.Question)
+		}
+	}
+	load(t, "question: q\nworld:\n  "+`hba: "host\u00a0all all all trust\n"`+"\n")
+	const id = "negotiation/both/pg17/ssl=on,keytab=good/libpq17/user=alice,ticket=valid,gssencmode=prefer"
+	if !strings.Contains(string(docs), id) {
+		t.Errorf("the ID that is explained is not %s", id)
+	}
+	for _, pattern := range []string{"negotiation", "negotiation/both/pg17", "*/both", "**/libpq17", "**/*gssencmode=prefer*"} {
+		if !strings.Contains(string(docs), "`"+pattern+"`") || !MatchID(pattern, id) {
+			t.Errorf("%s is not shown, or does not match", pattern)
+		}
+	}
+	divergence := string(docs)[strings.Index(string(docs), "    - cell:"):]
+	if d, err := LoadDivergences(fstest.MapFS{"d.yaml": {Data: []byte(divergence)}}, "d.yaml"); err != nil || len(d) != 1 {
+		t.Errorf("the divergence that is shown: %v, %v", d, err)
+	}
+}

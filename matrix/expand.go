@@ -1,0 +1,203 @@
+package matrix
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Expand makes the scenario's cells, in the order of Axes with the first axis outermost and values in the order of the
+// file. Cells of the same world share one *World. IDs are unique among scenarios of different names.
+func (s *Scenario) Expand() []Cell {
+	cells := make([]Cell, 0, s.size(maxCells))
+	var world *World
+	var id []byte
+	var inWorld int // length of the ID's part that names the world
+	s.walk(func(p *point) {
+		if p.newWorld {
+			w := p.world
+			world = &w
+			id = append(append(id[:0], s.Name...), "/pg"+strconv.Itoa(w.Server)...)
+			id = p.appendAxes(id, WorldAxis)
+			inWorld = len(id)
+		}
+		id = append(append(id[:inWorld], '/'), p.client.Library...)
+		id = p.appendAxes(id, ClientAxis)
+		cell := Cell{ID: string(id), Scenario: s.Name, World: world, Client: p.client}
+		if len(p.rows) > 0 {
+			cell.Expect = &s.Expect[p.rows[0]]
+		}
+		cells = append(cells, cell)
+	})
+	return cells
+}
+
+// Matches says whether the row claims the cell.
+func (e *Expect) Matches(c *Cell) bool { return matchesAll(e.When, c) }
+
+// matchesAll says whether a cell has one of the values on each of the axes.
+func matchesAll(when []AxisValues, c *Cell) bool {
+	for _, w := range when {
+		if !slices.Contains(w.Values, c.Value(w.Axis)) {
+			return false
+		}
+	}
+	return true
+}
+
+// dimension is an axis of a scenario with the values that its cells have.
+type dimension struct {
+	Axis
+	values []string
+	named  bool // IDs name it
+}
+
+// dimensions are all axes, in order.
+func (s *Scenario) dimensions() []dimension {
+	dimensions := make([]dimension, len(Axes))
+	for i, axis := range Axes {
+		d := dimension{Axis: axis, values: []string{axis.Default}}
+		if n := slices.IndexFunc(s.Axes, func(a AxisValues) bool { return a.Axis == axis.Name }); n >= 0 {
+			d.values, d.named = s.Axes[n].Values, axis.Name != "server" && axis.Name != "library"
+		}
+		dimensions[i] = d
+	}
+	return dimensions
+}
+
+// size is the number of combinations, or limit+1 if it is more than that.
+func (s *Scenario) size(limit int) int {
+	size := 1
+	for _, a := range s.Axes {
+		if size *= len(a.Values); size > limit {
+			return limit + 1
+		}
+	}
+	return size
+}
+
+// point is where a walk is: a cell without an ID.
+type point struct {
+	dimensions []dimension
+	at         []int // the value's index, by dimension
+	rows       []int // the Expect rows that claim it
+	world      World
+	client     Client
+	newWorld   bool // the world is another than the last visited cell's
+}
+
+// value is what the point has on an axis, if the scenario names the axis.
+func (p *point) value(axis int) string { return p.dimensions[axis].values[p.at[axis]] }
+
+// rowMask is a row of axis values, made ready for many points.
+type rowMask []struct {
+	axis int
+	has  []bool // by the value's index
+}
+
+// mask makes a row ready. It may name only axes that the scenario names.
+func mask(dimensions []dimension, when []AxisValues) rowMask {
+	m := make(rowMask, len(when))
+	for i, w := range when {
+		m[i].axis = axisIndex(w.Axis)
+		for _, value := range dimensions[m[i].axis].values {
+			m[i].has = append(m[i].has, slices.Contains(w.Values, value))
+		}
+	}
+	return m
+}
+
+// matches says whether the row claims the point.
+func (m rowMask) matches(p *point) bool {
+	for _, a := range m {
+		if !a.has[p.at[a.axis]] {
+			return false
+		}
+	}
+	return true
+}
+
+// appendAxes writes the ID's element for the named axes of a kind, or nothing if there are none.
+func (p *point) appendAxes(id []byte, kind AxisKind) []byte {
+	separator := byte('/')
+	for i := range p.dimensions {
+		d := &p.dimensions[i]
+		if d.Kind != kind || !d.named {
+			continue
+		}
+		id = append(append(append(id, separator), d.Name...), '=')
+		id = appendEscaped(id, d.Text(p.value(i)))
+		separator = ','
+	}
+	return id
+}
+
+// appendEscaped writes a value so that no two values look alike and none contains a character that IDs or patterns
+// use.
+func appendEscaped(id []byte, value string) []byte {
+	const hex = "0123456789ABCDEF"
+	for i := range len(value) {
+		switch c := value[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("._@+-", c) >= 0:
+			id = append(id, c)
+		default:
+			id = append(id, '%', hex[c>>4], hex[c&15])
+		}
+	}
+	return id
+}
+
+// walk visits every cell in order. The point is the same for all visits.
+func (s *Scenario) walk(visit func(*point)) {
+	p := &point{dimensions: s.dimensions()}
+	p.at = make([]int, len(p.dimensions))
+	p.world = World{Settings: s.Settings, Roles: s.Roles, Realms: s.Realms, Host: s.Host}
+	var exclude, expect []rowMask
+	for _, row := range s.Exclude {
+		exclude = append(exclude, mask(p.dimensions, row))
+	}
+	for _, row := range s.Expect {
+		expect = append(expect, mask(p.dimensions, row.When))
+	}
+	changed := true
+	var descend func(int)
+	descend = func(i int) {
+		if i == len(p.dimensions) {
+			if slices.ContainsFunc(exclude, func(m rowMask) bool { return m.matches(p) }) {
+				return
+			}
+			p.rows = p.rows[:0]
+			for i, m := range expect {
+				if m.matches(p) {
+					p.rows = append(p.rows, i)
+				}
+			}
+			p.world.HBA, p.world.Ident = textOf(s.HBA, p.world.HBAName), textOf(s.Ident, p.world.IdentName)
+			client := p.client
+			if p.client.Principal == "" {
+				p.client.Principal = p.client.User
+			}
+			p.newWorld, changed = changed, false
+			visit(p)
+			p.client = client
+			return
+		}
+		d := &p.dimensions[i]
+		for n, value := range d.values {
+			p.at[i] = n
+			d.set(&p.world, &p.client, value)
+			changed = changed || d.Kind == WorldAxis
+			descend(i + 1)
+		}
+	}
+	descend(0)
+}
+
+func textOf(texts []Text, name string) string {
+	for _, t := range texts {
+		if t.Name == name {
+			return t.Text
+		}
+	}
+	return ""
+}

@@ -1,0 +1,160 @@
+package matrix
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Scenario is one scenario file: what it asks, the worlds and the clients that answer it, and what somebody expects.
+type Scenario struct {
+	Name     string         // FAMILY/NAME, from the path FAMILY/NAME.yaml
+	Question string         // what the scenario shows, one sentence
+	Source   string         // where the behaviour is specified; may be empty
+	Claims   []string       // ids of the claims that it tests: S1, S2, …
+	Museum   []string       // ids of past defects that it keeps away
+	Axes     []AxisValues   // the axes that the file names, in the order of Axes, values in the order of the file; NotGiven is ""
+	HBA      []Text         // at least one; a single one without a name is not an axis
+	Ident    []Text         // like HBA; none at all: an empty pg_ident.conf
+	Settings []Setting      // in the order of the file
+	Roles    []Role         // default: the users
+	Realms   []Realm        // default: DefaultRealm with the users and the principals
+	Host     string         // default: DefaultHost
+	Exclude  [][]AxisValues // combinations that have no cell: rows like Expect.When
+	Expect   []Expect
+	Pos      string // FILE:1:1
+}
+
+// Text is a configuration file, byte for byte.
+type Text struct {
+	Name string // empty when the scenario has one only
+	Text string
+}
+
+// NotGiven is how scenario files, IDs and command lines write the value of an optional axis that stands for "the
+// option is not given, so that the client's own default rules". In a Client it is the empty string.
+const NotGiven = "default"
+
+// Optional is true of axes that have the value NotGiven.
+func (a Axis) Optional() bool {
+	return a.Kind == ClientAxis && a.Default == "" && a.Name != "principal"
+}
+
+// Text is how files, IDs and reports write a value of the axis.
+func (a Axis) Text(value string) string {
+	if value == "" && a.Optional() {
+		return NotGiven
+	}
+	return value
+}
+
+// value is the inverse of Text.
+func (a Axis) value(text string) string {
+	if text == NotGiven && a.Optional() {
+		return ""
+	}
+	return text
+}
+
+// Load reads every scenario file (FAMILY/NAME.yaml, or FAMILY/NAME/scenario.yaml) at or below the paths; without
+// paths, all of fsys. Scenarios come sorted by name. The error joins every mistake in every file, in order, each a
+// *Problem that reads FILE:LINE:COLUMN: what is wrong; what would be right. With an error there are no scenarios:
+// nothing is to run until everything loads.
+func Load(fsys fs.FS, paths ...string) ([]*Scenario, error) {
+	if len(paths) == 0 {
+		paths = []string{"."}
+	}
+	var files []string
+	for _, p := range paths {
+		err := fs.WalkDir(fsys, p, func(file string, entry fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return fmt.Errorf("scenarios: %w", err)
+			case entry.IsDir() || path.Join(p, path.Base(file)) == file && path.Base(file) == DivergencesFile:
+			case slices.Contains([]string{".yaml", ".yml"}, path.Ext(file)) || file == p:
+				files = append(files, file)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(files)
+	files = slices.Compact(files)
+	if len(files) == 0 {
+		return nil, fmt.Errorf("no scenario files at or below %s; want FAMILY/NAME.yaml", strings.Join(paths, ", "))
+	}
+	var scenarios []*Scenario
+	var problems []*Problem
+	for _, file := range files {
+		source, err := fs.ReadFile(fsys, file)
+		if err != nil {
+			return nil, fmt.Errorf("scenarios: %w", err)
+		}
+		s, p := parse(file, file, source)
+		scenarios = append(scenarios, s)
+		problems = append(problems, p...)
+	}
+	byName := map[string]string{}
+	for i, s := range scenarios {
+		if s == nil {
+			continue
+		}
+		if first, ok := byName[s.Name]; ok {
+			problems = append(problems, &Problem{files[i], 1, 1, fmt.Sprintf("%s is a scenario already, in %s", s.Name, first), "rename one of the two files"})
+		}
+		byName[s.Name] = files[i]
+	}
+	if err := joinProblems(problems); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(scenarios, func(a, b *Scenario) int { return strings.Compare(a.Name, b.Name) })
+	return scenarios, nil
+}
+
+// LoadFile reads one scenario file from disk. Its family is the folder that it is in.
+func LoadFile(name string) (*Scenario, error) {
+	source, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	absolute, err := filepath.Abs(name)
+	if err != nil {
+		return nil, err
+	}
+	s, problems := parse(name, filepath.ToSlash(absolute), source)
+	if err := joinProblems(problems); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// scenarioName is FAMILY/NAME of a path that ends in FAMILY/NAME.yaml or FAMILY/NAME/scenario.yaml.
+func (r *reader) scenarioName(file string) string {
+	const right = "name it FAMILY/NAME.yaml, FAMILY and NAME of a-z, 0-9 and single hyphens"
+	elements := strings.Split(file, "/")
+	name, isYAML := strings.CutSuffix(elements[len(elements)-1], ".yaml")
+	elements[len(elements)-1] = name
+	if name == "scenario" && len(elements) >= 3 {
+		elements = elements[:len(elements)-1]
+	}
+	elements = elements[max(0, len(elements)-2):]
+	switch {
+	case !isYAML:
+		r.problem(position{1, 1}, fmt.Sprintf("the file name %q does not end in .yaml", path.Base(file)), right)
+	case len(elements) < 2:
+		r.problem(position{1, 1}, "the file is in no family folder", right)
+	default:
+		for _, e := range elements {
+			if !kebabCase.MatchString(e) {
+				r.problem(position{1, 1}, fmt.Sprintf("%q in the file's path is not kebab-case", e), right)
+			}
+		}
+	}
+	return strings.Join(elements, "/")
+}

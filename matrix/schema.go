@@ -1,0 +1,173 @@
+package matrix
+
+import (
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Schema is the JSON Schema (draft 2020-12) of a scenario file, made from Axes, Stages, Reasons, Channels, Methods and
+// Steps. It knows what an editor can know: keys, values and the words of outcomes; Load knows the rest.
+func Schema() []byte {
+	type object = map[string]any
+	text := func(doc string) object {
+		return object{"type": "string", "pattern": `\S`, "description": doc}
+	}
+	oneOrMore := func(item object) object {
+		return object{"oneOf": []any{item, object{"type": "array", "items": item, "minItems": 1, "uniqueItems": true}}}
+	}
+	closed := func(doc string, properties object, required ...string) object {
+		o := object{"type": "object", "properties": properties, "additionalProperties": false}
+		if doc != "" {
+			o["description"] = doc
+		}
+		if len(required) > 0 {
+			o["required"] = required
+		}
+		return o
+	}
+	ids := func(form *regexp.Regexp, doc string) object {
+		o := oneOrMore(object{"type": "string", "pattern": form.String()})
+		o["description"] = doc
+		return o
+	}
+	texts := func(a Axis) object {
+		one := object{"type": "string"}
+		if a.Name == "hba" {
+			one["pattern"] = `\S`
+		}
+		return object{"description": a.Doc, "oneOf": []any{one,
+			object{"type": "object", "propertyNames": object{"pattern": kebabCase.String()}, "additionalProperties": one, "minProperties": 1}}}
+	}
+	axis := func(a Axis, all bool) object {
+		var values []any
+		for _, v := range a.Values {
+			values = append(values, v)
+			if a.Name == "server" {
+				values = append(values, json.Number(v)) // YAML reads 17 as a number; Load reads the text
+			}
+		}
+		if a.Optional() {
+			values = append(values, NotGiven)
+		}
+		item := object{"enum": values}
+		switch {
+		case a.Values == nil && a.Name == "principal":
+			item = object{"type": []string{"string", "integer"}, "pattern": `^[^@]*[^@\s][^@]*$`}
+		case a.Values == nil:
+			item = object{"type": []string{"string", "integer"}, "pattern": `\S`}
+		}
+		o := oneOrMore(item)
+		switch {
+		case all && a.Values != nil:
+			o["oneOf"] = append(o["oneOf"].([]any), object{"const": "all"})
+		case all:
+			o["not"] = object{"const": "all"} // which free text does not have
+		}
+		doc := a.Doc
+		if a.Default != "" {
+			doc += " (default: " + a.Default + ")"
+		}
+		o["description"] = doc
+		return o
+	}
+
+	world, client, when := object{}, object{}, object{}
+	for _, a := range Axes {
+		switch {
+		case a.Name == "hba" || a.Name == "ident":
+			world[a.Name] = texts(a)
+			when[a.Name] = oneOrMore(object{"type": "string", "pattern": kebabCase.String()})
+			continue
+		case a.Kind == WorldAxis:
+			world[a.Name] = axis(a, true)
+		default:
+			client[a.Name] = axis(a, true)
+		}
+		when[a.Name] = axis(a, false)
+	}
+	scalarType := []string{"string", "number", "boolean"}
+	world["settings"] = object{"type": "object", "description": keyDocs["settings"],
+		"propertyNames": object{"pattern": settingName.String(), "not": object{"pattern": harnessPattern()}}, "additionalProperties": object{"type": scalarType}}
+	role := text("role name")
+	world["roles"] = object{"type": "array", "description": keyDocs["roles"], "items": object{"oneOf": []any{role,
+		closed("", object{"name": role, "login": object{"type": "boolean"}, "password": object{"enum": storedKinds}}, "name")}}}
+	world["realm"] = object{"type": "string", "pattern": realmName.String(), "description": keyDocs["realm"]}
+	world["principals"] = oneOrMore(object{"type": "string", "pattern": `^[^@]*[^@\s][^@]*$`})
+	world["principals"].(object)["description"] = keyDocs["principals"]
+	world["host"] = object{"type": "string", "pattern": hostName.String(), "description": keyDocs["host"]}
+
+	row := object{"$ref": "#/$defs/row"}
+	schema := closed("a scenario of pgauthmatrix: docs/scenarios.md", object{
+		"question": text(keyDocs["question"]),
+		"source":   text(keyDocs["source"]),
+		"claims":   ids(claimID, keyDocs["claims"]),
+		"museum":   ids(museumID, keyDocs["museum"]),
+		"world":    closed(keyDocs["world"], world, "hba"),
+		"client":   closed(keyDocs["client"], client),
+		"exclude":  object{"type": "array", "description": keyDocs["exclude"], "items": row},
+		"expect": object{"type": "array", "description": keyDocs["expect"], "items": closed("", object{
+			"when": row,
+			"then": object{"type": "string", "pattern": outcomePattern(), "description": "connected gss, method gss, role alice, hba:1; or refused at hba, no-hba-entry"},
+		}, "then")},
+	}, "question", "world")
+	schema["$defs"] = object{"row": closed("values of axes; an axis that is not named has all of its values", when)}
+	schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+	schema["$id"] = "https://github.com/pgauthmatrix/pgauthmatrix/scenarios/schema.json"
+	out, err := json.MarshalIndent(schema, "", "  ")
+	if err != nil {
+		panic("matrix: " + err.Error()) // made of maps, slices and strings only
+	}
+	return append(out, '\n')
+}
+
+// keyDocs say what the keys are that are not axes.
+var keyDocs = map[string]string{
+	"question":   "what the scenario shows, one sentence",
+	"source":     "where the behaviour is specified: manual section, RFC, source file",
+	"claims":     "ids of the claims that it tests, S1, S2, …",
+	"museum":     "ids of past defects that it keeps away, B14, CVE-2026-6479, …",
+	"world":      "the server's side: world axes, and what all its cells share",
+	"client":     "the client's side: client axes",
+	"exclude":    "combinations that have no cell: rows of axis: value or values",
+	"expect":     "what somebody expects by hand; rows may not overlap, and only the fields that `then` states are compared",
+	"settings":   "further lines of postgresql.conf, in order",
+	"roles":      "database roles: names, or {name: ROLE, login: false, password: scram-sha-256}; default: the users",
+	"realm":      "the Kerberos realm of server and clients; default: " + DefaultRealm,
+	"principals": "the realm's principals without the realm; default: the users and the values of principal",
+	"host":       "the server's fully qualified host name; default: " + DefaultHost,
+}
+
+// harnessPattern matches the settings that a scenario cannot give.
+func harnessPattern() string {
+	var names []string
+	for _, s := range harnessSettings {
+		if strings.HasSuffix(s.name, "_") {
+			names = append(names, s.name+".*")
+		} else {
+			names = append(names, s.name)
+		}
+	}
+	return "^(" + strings.Join(names, "|") + ")$"
+}
+
+// outcomePattern matches what ParseOutcome reads, except that it does not know which reason goes with which stage and
+// that nothing is to be stated twice.
+func outcomePattern() string {
+	oneWord := func(words []string) string {
+		quoted := make([]string, len(words))
+		for i, w := range words {
+			quoted[i] = regexp.QuoteMeta(w)
+		}
+		return "(" + strings.Join(quoted, "|") + ")"
+	}
+	channel, method, step := oneWord(stringsOf(Channels)), oneWord(stringsOf(Methods)), oneWord(stringsOf(Steps))
+	value := `("([^"\\]|\\.)*"|[^",\s][^",]*)`
+	parts := []string{
+		oneWord(reasonNames()), "hba:[1-9][0-9]*", "channel +" + channel, "method +" + method,
+		"(identity|role|rule) +" + value, "trace( +" + step + ")*", "descent +" + oneWord([]string{string(First), string(Fallback), string(Downgrade)}),
+	}
+	stages := oneWord(stringsOf(slices.DeleteFunc(slices.Clone(Stages), func(s Stage) bool { return s == StageSession })))
+	return "^ *(connected( +" + channel + ")?|refused( +at +" + stages + ")?)( *, *(" + strings.Join(parts, "|") + "))* *$"
+}

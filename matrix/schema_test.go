@@ -1,0 +1,135 @@
+package matrix
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+var update = flag.Bool("update", false, "rewrite the files that are made from the code")
+
+// inStep compares a file with what the code makes of it, or rewrites it.
+func inStep(t *testing.T, file string, want []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s is not what the code says; run: go test ./matrix -update", filepath.ToSlash(file))
+	}
+}
+
+func TestSchemaFileIsInStep(t *testing.T) { inStep(t, "../scenarios/schema.json", Schema()) }
+
+func compiledSchema(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	schema, err := jsonschema.UnmarshalJSON(bytes.NewReader(Schema()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiler := jsonschema.NewCompiler()
+	if err := compiler.AddResource("schema.json", schema); err != nil {
+		t.Fatal(err)
+	}
+	compiled, err := compiler.Compile("schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compiled
+}
+
+// asEditorsRead turns YAML into what a JSON Schema is applied to, with YAML's own ideas of types.
+func asEditorsRead(source []byte) (any, error) {
+	asJSON, err := yaml.YAMLToJSON(source)
+	if err != nil {
+		return nil, err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(asJSON))
+	decoder.UseNumber()
+	var v any
+	return v, decoder.Decode(&v)
+}
+
+func TestSchemaTakesWhatLoads(t *testing.T) {
+	schema := compiledSchema(t)
+	files := map[string][]byte{"the whole format": []byte(whole)}
+	for _, m := range []string{
+		top, client + "  user: 17\n", top + "  ident: \"\"\n", top + "  settings: {}\n", top + "expect:\n  - then: connected\n",
+		"question: q\nworld: {hba: {a: host all all all trust}}\nexpect:\n  - {when: {hba: a}, then: 'refused at auth, channel-binding, channel plain, method gss, identity \"a,b\", rule more.conf:3, trace'}\n",
+	} {
+		load(t, m)
+		files[m] = []byte(m)
+	}
+	folder := os.DirFS("../scenarios")
+	if _, err := Load(folder); err != nil {
+		t.Fatal(err)
+	}
+	scenarioFiles, err := fs.Glob(folder, "*/*.yaml")
+	if err != nil || len(scenarioFiles) == 0 {
+		t.Fatal("no scenario files", err)
+	}
+	for _, file := range scenarioFiles {
+		if files[file], err = fs.ReadFile(folder, file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, source := range files {
+		v, err := asEditorsRead(source)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if err := schema.Validate(v); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// onlyLoadKnows are the mistakes that a schema cannot see: they are in the bytes, between two places of the file, or a
+// matter of what a closed list of words means together.
+var onlyLoadKnows = map[string]bool{
+	"hba folded": true, "hba over two plain lines": true, "no-break space in hba": true, "zero-width space in a value": true,
+	"typographic quotes in hba": true, "typographic hyphen in ident": true, "tab between key and value": true, "line ends of Windows": true,
+	"tab in the indentation of a text": true, "two documents": true, "anchor": true, "merge key": true, "setting twice": true, "role twice": true,
+	"principal not in the realm": true, "when names an axis that has one value": true, "when names the one hba text": true,
+	"when names a value that is not there": true, "rows overlap": true, "row dead by exclude": true, "row that no client can express": true,
+	"scenario that no client can express": true, "exclude leaves nothing": true, "exclude names a value that is not there": true, "too many cells": true,
+	"when names axes that every cell has one value of": true, "when names an ident text and there is none": true, "two rows and one cell": true,
+	"typographic apostrophe in hba": true, "then: reason at another stage": true, "then: some error": true, "then: stage alone": true, "then: connected with a reason": true, "then: twice": true,
+	"then: a line that is not there": true, "then: a line that is a comment": true, "then: a role of nobody": true, "then: descent of a refusal": true,
+}
+
+func TestSchemaRefusesWhatItCan(t *testing.T) {
+	schema := compiledSchema(t)
+	refused := 0
+	for _, m := range mistakes {
+		v, err := asEditorsRead([]byte(m.source))
+		if err != nil {
+			continue // an editor says so without a schema
+		}
+		err = schema.Validate(v)
+		if (err == nil) != onlyLoadKnows[m.name] {
+			t.Errorf("%s: the schema says %v", m.name, err)
+		}
+		if err != nil {
+			refused++
+		}
+	}
+	if refused < 50 {
+		t.Errorf("the schema refuses %d mistakes only", refused)
+	}
+}

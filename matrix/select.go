@@ -1,0 +1,227 @@
+package matrix
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Selection says which cells to take. The zero Selection takes all of them.
+type Selection struct {
+	Patterns []string     // cells that any of these names (see MatchID); none: every cell
+	Family   string       // cells of this family only
+	Axes     []AxisValues // cells that have one of the values on each of these axes; NotGiven is ""
+	Strength int          // 0: every cell; 2: pairwise; 3: every combination of three axes' values; at most 4
+	Seed     uint64       // which of the many equally good t-wise selections
+	Shard    Shard        // a part of what the rest of the Selection takes
+}
+
+// Shard is part Index of Count, counted from 1. The zero Shard is everything. Parts differ by at most one cell, and an
+// Env is in as few of them as that allows.
+type Shard struct{ Index, Count int }
+
+// Coverage says what a selection covers. Combinations are counted per scenario, over the axes on which its cells
+// differ, and before sharding.
+type Coverage struct {
+	Cells      int // cells there were to choose from, by Patterns, Family and Axes
+	Selected   int // cells chosen, before sharding
+	Strength   int
+	Seed       uint64
+	Demanded   int // combinations of Strength axes' values that at least one applicable cell has
+	Covered    int // those of them that a selected cell has
+	Impossible int // combinations that only cells have which no client can express (NotApplicable)
+}
+
+// Select takes cells out of a list, in its order. A pattern, family or axis value that takes nothing is an error that
+// says what there is.
+//
+// With a Strength it chooses greedily among each scenario's applicable cells until every combination of values that one
+// of them has is in a chosen one; equal cells and seeds give equal choices, whatever other scenarios there are.
+func Select(cells []Cell, s Selection) ([]Cell, Coverage, error) {
+	coverage := Coverage{Strength: s.Strength, Seed: s.Seed}
+	if err := s.validate(cells); err != nil {
+		return nil, coverage, err
+	}
+	var taken []*Cell
+	for i := range cells {
+		if c := &cells[i]; s.takes(c) {
+			taken = append(taken, c)
+		}
+	}
+	if len(taken) == 0 {
+		return nil, coverage, fmt.Errorf("no cell is taken by all of the selection together, though each part of it takes some; loosen one part")
+	}
+	coverage.Cells = len(taken)
+	if s.Strength > 0 {
+		if taken = coverage.choose(taken); len(taken) == 0 {
+			return nil, coverage, fmt.Errorf("no client can express any of the %d cells that the selection takes; select without a strength to see them with their reasons", coverage.Cells)
+		}
+	}
+	coverage.Selected = len(taken)
+	taken = s.Shard.of(taken)
+	selected := make([]Cell, len(taken))
+	for i, c := range taken {
+		selected[i] = *c
+	}
+	return selected, coverage, nil
+}
+
+func (s Selection) takes(c *Cell) bool {
+	return (len(s.Patterns) == 0 || slices.ContainsFunc(s.Patterns, func(p string) bool { return MatchID(p, c.ID) })) &&
+		(s.Family == "" || familyOf(c) == s.Family) && matchesAll(s.Axes, c)
+}
+
+func familyOf(c *Cell) string {
+	family, _, _ := strings.Cut(c.Scenario, "/")
+	return family
+}
+
+func (s Selection) validate(cells []Cell) error {
+	switch {
+	case len(cells) == 0:
+		return fmt.Errorf("there are no cells to select from; load scenarios first")
+	case s.Strength < 0, s.Strength == 1, s.Strength > 4:
+		return fmt.Errorf("strength %d; want 0 (every cell), 2 (pairwise), 3 or 4", s.Strength)
+	case s.Shard != (Shard{}) && (s.Shard.Index < 1 || s.Shard.Index > s.Shard.Count):
+		return fmt.Errorf("shard %d/%d; want INDEX/COUNT with an index from 1 to the count", s.Shard.Index, s.Shard.Count)
+	}
+	if s.Family != "" {
+		families := distinct(cells, familyOf)
+		if !slices.Contains(families, s.Family) {
+			return fmt.Errorf("no family %q; %s", s.Family, suggest(s.Family, families))
+		}
+	}
+	for _, pattern := range s.Patterns {
+		if wrong, right := checkPattern(pattern); wrong != "" {
+			return fmt.Errorf("pattern %s: %s; %s", pattern, wrong, right)
+		}
+		if !slices.ContainsFunc(cells, func(c Cell) bool { return MatchID(pattern, c.ID) }) {
+			return fmt.Errorf("no cell is named %s; %s", pattern, whereItFails(pattern, cells))
+		}
+	}
+	for _, a := range s.Axes {
+		axis, ok := AxisByName(a.Axis)
+		if !ok {
+			return fmt.Errorf("no axis %q; %s", a.Axis, suggest(a.Axis, axisNames("")))
+		}
+		has := distinct(cells, func(c *Cell) string { return axis.get(c.World, &c.Client) })
+		for _, value := range a.Values {
+			if !slices.Contains(has, value) {
+				words := make([]string, len(has))
+				for i, h := range has {
+					words[i] = axis.Text(h)
+				}
+				return fmt.Errorf("no cell has %s=%s; %s", axis.Name, axis.Text(value), suggest(axis.Text(value), words))
+			}
+		}
+	}
+	return nil
+}
+
+// distinct are the different values of the cells, sorted.
+func distinct(cells []Cell, value func(*Cell) string) []string {
+	seen := map[string]bool{}
+	var values []string
+	for i := range cells {
+		if v := value(&cells[i]); !seen[v] {
+			seen[v] = true
+			values = append(values, v)
+		}
+	}
+	slices.Sort(values)
+	return values
+}
+
+// whereItFails says which element of a pattern is the first that no ID has, and what there is in its place.
+func whereItFails(pattern string, cells []Cell) string {
+	elements := strings.Split(strings.TrimSuffix(pattern, "/"), "/")
+	for n := range elements {
+		start := strings.Join(elements[:n+1], "/")
+		if slices.ContainsFunc(cells, func(c Cell) bool { return MatchID(start, c.ID) }) {
+			continue
+		}
+		if slices.Contains(elements[:n], "**") {
+			return fmt.Sprintf("after ** no element is %s", elements[n])
+		}
+		there := map[string]bool{}
+		var candidates []string
+		for _, c := range cells {
+			parts := strings.Split(c.ID, "/")
+			if n < len(parts) && MatchID(strings.Join(elements[:n], "/"), c.ID) || n == 0 {
+				if !there[parts[n]] {
+					there[parts[n]] = true
+					candidates = append(candidates, parts[n])
+				}
+			}
+		}
+		if len(candidates) == 0 {
+			return fmt.Sprintf("IDs end before the element %s", elements[n])
+		}
+		if near := nearest(elements[n], candidates); near != "" {
+			return fmt.Sprintf("instead of the element %s did you mean %q?", elements[n], near)
+		}
+		more := ""
+		if len(candidates) > 12 {
+			candidates, more = candidates[:12], fmt.Sprintf(" and %d more", len(candidates)-12)
+		}
+		return fmt.Sprintf("instead of the element %s there are %s%s", elements[n], strings.Join(candidates, ", "), more)
+	}
+	return "its parts match, but not all of them in one ID"
+}
+
+// of keeps the order of the cells.
+func (s Shard) of(cells []*Cell) []*Cell {
+	if s == (Shard{}) {
+		return cells
+	}
+	keys := map[*World]string{}
+	order := make([]int, len(cells))
+	for i, c := range cells {
+		order[i] = i
+		if _, ok := keys[c.World]; !ok {
+			keys[c.World] = c.World.EnvKey()
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(keys[cells[a].World], keys[cells[b].World]) })
+	part := order[(s.Index-1)*len(cells)/s.Count : s.Index*len(cells)/s.Count]
+	slices.Sort(part)
+	taken := make([]*Cell, len(part))
+	for i, n := range part {
+		taken[i] = cells[n]
+	}
+	return taken
+}
+
+// ParseShard reads INDEX/COUNT.
+func ParseShard(text string) (Shard, error) {
+	index, count, _ := strings.Cut(text, "/")
+	i, err1 := strconv.Atoi(index)
+	n, err2 := strconv.Atoi(count)
+	if err1 != nil || err2 != nil || i < 1 || i > n {
+		return Shard{}, fmt.Errorf("shard %q; want INDEX/COUNT with an index from 1 to the count, as in 2/8", text)
+	}
+	return Shard{i, n}, nil
+}
+
+// ParseAxisValues reads AXIS=VALUE[,VALUE…], as a command line gives it.
+func ParseAxisValues(text string) (AxisValues, error) {
+	name, values, ok := strings.Cut(text, "=")
+	axis, known := AxisByName(name)
+	switch {
+	case !ok:
+		return AxisValues{}, fmt.Errorf("%q is no choice of an axis; want AXIS=VALUE[,VALUE], as in gssencmode=prefer,require", text)
+	case !known:
+		return AxisValues{}, fmt.Errorf("no axis %q; %s", name, suggest(name, axisNames("")))
+	}
+	chosen := AxisValues{Axis: name}
+	for _, value := range strings.Split(values, ",") {
+		// Names of texts are the scenarios' own: whether a cell has them is for Select to say.
+		if wrong, right := axis.check(value); wrong != "" {
+			return AxisValues{}, fmt.Errorf("%s; %s", wrong, right)
+		}
+		chosen.Values = append(chosen.Values, axis.value(value))
+	}
+	return chosen, nil
+}

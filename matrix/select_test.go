@@ -1,0 +1,307 @@
+package matrix
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// twoFamilies are 2 scenarios, 48 + 6 cells.
+func twoFamilies(t testing.TB) []Cell {
+	t.Helper()
+	scenarios, err := Load(fstest.MapFS{
+		"negotiation/both-on.yaml": {Data: []byte(top + "  server: [13, 17]\n  ssl: [off, on]\nclient:\n  library: [libpq15, pgx]\n  gssencmode: [default, prefer, require]\n  sslmode: [disable, require]\n")},
+		"auth/stored.yaml":         {Data: []byte(top + "client:\n  user: [alice, bob]\n  password: all\n")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cells []Cell
+	for _, s := range scenarios {
+		cells = append(cells, s.Expand()...)
+	}
+	return cells
+}
+
+func TestSelect(t *testing.T) {
+	cells := twoFamilies(t)
+	for _, test := range []struct {
+		name      string
+		selection Selection
+		want      int
+		err       string
+	}{
+		{"everything", Selection{}, 54, ""},
+		{"a family", Selection{Family: "auth"}, 6, ""},
+		{"a folder of IDs", Selection{Patterns: []string{"negotiation/both-on/pg17/ssl=on"}}, 12, ""},
+		{"two patterns that overlap", Selection{Patterns: []string{"negotiation/*/pg17", "**/pgx"}}, 36, ""},
+		{"a whole ID", Selection{Patterns: []string{cells[7].ID}}, 1, ""},
+		{"axes", Selection{Axes: []AxisValues{{"server", []string{"17"}}, {"sslmode", []string{"require", "disable"}}}}, 24, ""},
+		{"an option that is not given", Selection{Family: "negotiation", Axes: []AxisValues{{"gssencmode", []string{""}}}}, 16, ""},
+		{"an axis that no scenario names, at its default", Selection{Axes: []AxisValues{{"transport", []string{"tcp"}}}}, 54, ""},
+		{"all parts together", Selection{Family: "negotiation", Patterns: []string{"**/libpq15"}, Axes: []AxisValues{{"ssl", []string{"off"}}}}, 12, ""},
+
+		{"no cells", Selection{}, 0, "there are no cells to select from; load scenarios first"},
+		{"unknown family", Selection{Family: "negociation"}, 0, `no family "negociation"; did you mean "negotiation"?`},
+		{"a pattern that nothing has: scenario", Selection{Patterns: []string{"auth", "negotiation/both-off"}}, 0, `no cell is named negotiation/both-off; instead of the element both-off did you mean "both-on"?`},
+		{"a pattern that nothing has: server", Selection{Patterns: []string{"negotiation/*/pg18"}}, 0, `no cell is named negotiation/*/pg18; instead of the element pg18 there are pg13, pg17`},
+		{"a pattern that nothing has: family", Selection{Patterns: []string{"trust"}}, 0, "no cell is named trust; instead of the element trust there are auth, negotiation"},
+		{"a pattern that is too deep", Selection{Patterns: []string{"auth/stored/*/*/*/*"}}, 0, "no cell is named auth/stored/*/*/*/*; IDs end before the element *"},
+		{"a pattern after **", Selection{Patterns: []string{"**/pg12/**"}}, 0, "no cell is named **/pg12/**; after ** no element is pg12"},
+		{"a pattern that is none", Selection{Patterns: []string{"auth/[st]*"}}, 0, "pattern auth/[st]*: '[' cannot be in the ID of a cell; want elements between slashes, with * for any run of characters and ** for any number of elements"},
+		{"unknown axis", Selection{Axes: []AxisValues{{"ssl_mode", []string{"require"}}}}, 0, `no axis "ssl_mode"; did you mean "sslmode"?`},
+		{"a value that nothing has", Selection{Axes: []AxisValues{{"gssencmode", []string{"prefer", "disable"}}}}, 0, "no cell has gssencmode=disable; want default, prefer or require"},
+		{"parts that nothing has together", Selection{Family: "auth", Axes: []AxisValues{{"server", []string{"13"}}}}, 0, "no cell is taken by all of the selection together, though each part of it takes some; loosen one part"},
+		{"a strength that says nothing", Selection{Strength: 1}, 0, "strength 1; want 0 (every cell), 2 (pairwise), 3 or 4"},
+		{"a shard that is none", Selection{Shard: Shard{3, 2}}, 0, "shard 3/2; want INDEX/COUNT with an index from 1 to the count"},
+		{"pairwise over what no client can express", Selection{Strength: 2, Patterns: []string{"**/pgx/gssencmode=require,*"}}, 0, "no client can express any of the 8 cells that the selection takes; select without a strength to see them with their reasons"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			from := cells
+			if test.name == "no cells" {
+				from = nil
+			}
+			got, coverage, err := Select(from, test.selection)
+			if errorText(err) != test.err {
+				t.Errorf("error %q, want %q", errorText(err), test.err)
+			}
+			if len(got) != test.want {
+				t.Errorf("%d cells, want %d", len(got), test.want)
+			}
+			if err == nil && (coverage.Cells != test.want || coverage.Selected != test.want) {
+				t.Errorf("%+v", coverage)
+			}
+			last := -1
+			for _, c := range got {
+				i := slices.Index(ids(cells), c.ID)
+				if i <= last {
+					t.Errorf("%s is out of order", c.ID)
+				}
+				last = i
+			}
+		})
+	}
+}
+
+func TestShards(t *testing.T) {
+	cells := twoFamilies(t)
+	for count := 1; count <= 60; count++ {
+		seen := map[string]int{}
+		envs := map[string]map[int]bool{}
+		for index := 1; index <= count; index++ {
+			part, coverage, err := Select(cells, Selection{Shard: Shard{index, count}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := len(part) - len(cells)/count; n < 0 || n > 1 || coverage.Selected != len(cells) {
+				t.Errorf("shard %d/%d has %d of %d cells; %+v", index, count, len(part), len(cells), coverage)
+			}
+			for _, c := range part {
+				seen[c.ID]++
+				if key := c.World.EnvKey(); envs[key] == nil {
+					envs[key] = map[int]bool{index: true}
+				} else {
+					envs[key][index] = true
+				}
+			}
+		}
+		if len(seen) != len(cells) {
+			t.Errorf("%d shards have %d of %d cells", count, len(seen), len(cells))
+		}
+		starts := 0
+		for _, shards := range envs {
+			starts += len(shards)
+		}
+		if starts > len(envs)+count-1 {
+			t.Errorf("%d shards start %d Envs", count, starts)
+		}
+	}
+}
+
+// combinationsOf counts by brute force, independently of array: every combination of n axes' values among cells.
+func combinationsOf(cells []Cell, axes []string, n int, keep func(*Cell) bool) map[string]bool {
+	found := map[string]bool{}
+	var visit func(c *Cell, from, left int, text string)
+	visit = func(c *Cell, from, left int, text string) {
+		if left == 0 {
+			found[text] = true
+			return
+		}
+		for i := from; i < len(axes); i++ {
+			visit(c, i+1, left-1, text+" "+axes[i]+"="+c.Value(axes[i]))
+		}
+	}
+	for i := range cells {
+		if keep(&cells[i]) {
+			visit(&cells[i], 0, n, "")
+		}
+	}
+	return found
+}
+
+func TestStrengthCoversEveryCombination(t *testing.T) {
+	s := load(t, top+`  server: [13, 17, 18]
+  ssl: [off, on]
+  ident: {one: m a a, two: m b b}
+client:
+  library: [libpq13, libpq17, pgx]
+  user: [alice, bob]
+  gssencmode: all
+  sslmode: [disable, prefer, require]
+  sslnegotiation: all
+exclude:
+  - {ssl: off, sslmode: require}
+  - {user: bob, server: 13, library: libpq13}
+`)
+	cells := s.Expand()
+	axes := []string{"server", "ssl", "ident", "library", "user", "gssencmode", "sslmode", "sslnegotiation"}
+	applicable := func(c *Cell) bool { return NotApplicable(c) == "" }
+	for strength := 2; strength <= 4; strength++ {
+		want := combinationsOf(cells, axes, strength, applicable)
+		all := combinationsOf(cells, axes, strength, func(*Cell) bool { return true })
+		sizes := map[int]bool{}
+		for seed := range uint64(5) {
+			got, coverage, err := Select(cells, Selection{Strength: strength, Seed: seed})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, combinationsOf(got, axes, strength, applicable)); diff != "" {
+				t.Errorf("strength %d, seed %d: %s", strength, seed, diff)
+			}
+			wantCoverage := Coverage{Cells: len(cells), Selected: len(got), Strength: strength, Seed: seed, Demanded: len(want), Covered: len(want), Impossible: len(all) - len(want)}
+			if coverage != wantCoverage {
+				t.Errorf("%+v, want %+v", coverage, wantCoverage)
+			}
+			for _, c := range got {
+				if NotApplicable(&c) != "" {
+					t.Errorf("%s is chosen and cannot be expressed", c.ID)
+				}
+			}
+			sizes[len(got)] = true
+			again, _, err := Select(cells, Selection{Strength: strength, Seed: seed})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(ids(got), ids(again)); diff != "" {
+				t.Errorf("the same seed chooses otherwise: %s", diff)
+			}
+		}
+		smallest := map[int]int{2: 9, 3: 27, 4: 81}[strength] // of the largest axes; with excludes and limits more
+		for size := range sizes {
+			if size < smallest || size > 4*smallest {
+				t.Errorf("strength %d takes %d cells of %d", strength, size, len(cells))
+			}
+		}
+	}
+}
+
+func TestStrengthOfFewAxes(t *testing.T) {
+	for _, test := range []struct {
+		source                       string
+		strength, selected, demanded int
+	}{
+		{client + "  user: [a, b]\n  password: all\n", 3, 6, 6},              // fewer axes than the strength: the product
+		{client + "  user: [a, b, c]\n", 2, 3, 3},                            // a single axis: each value
+		{client + "  user: a\n", 2, 1, 1},                                    // a single cell
+		{client + "  user: [a, b]\n  principal: [a, b]\n", 2, 4, 4},          // principal is an axis of its own
+		{client + "  user: [a, b]\n  sslmode: [require, prefer]\n", 2, 4, 4}, // principal follows user and counts for nothing
+	} {
+		cells, coverage, err := Select(load(t, test.source).Expand(), Selection{Strength: test.strength})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(cells) != test.selected || coverage.Demanded != test.demanded || coverage.Covered != test.demanded {
+			t.Errorf("%s: %d cells, %+v", test.source, len(cells), coverage)
+		}
+	}
+}
+
+// TestStrengthIsPerScenario: what one scenario is tried with does not depend on which others there are.
+func TestStrengthIsPerScenario(t *testing.T) {
+	cells := twoFamilies(t)
+	both, _, err := Select(cells, Selection{Strength: 2, Seed: 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var apart []Cell
+	for _, family := range []string{"auth", "negotiation"} {
+		part, _, err := Select(cells, Selection{Strength: 2, Seed: 7, Family: family})
+		if err != nil {
+			t.Fatal(err)
+		}
+		apart = append(apart, part...)
+	}
+	if diff := cmp.Diff(ids(both), ids(apart)); diff != "" {
+		t.Error(diff)
+	}
+	seeds := map[string]bool{}
+	for seed := range uint64(10) {
+		got, _, err := Select(cells, Selection{Strength: 2, Seed: seed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		seeds[strings.Join(ids(got), "\n")] = true
+	}
+	if len(seeds) < 2 {
+		t.Error("the seed changes nothing")
+	}
+}
+
+func TestParseAxisValues(t *testing.T) {
+	for _, test := range []struct {
+		text string
+		want AxisValues
+		err  string
+	}{
+		{"gssencmode=prefer,default", AxisValues{"gssencmode", []string{"prefer", ""}}, ""},
+		{"server=17", AxisValues{"server", []string{"17"}}, ""},
+		{"hba=tls-only", AxisValues{"hba", []string{"tls-only"}}, ""},
+		{"user=o'hara b", AxisValues{"user", []string{"o'hara b"}}, ""},
+		{"gssencmode", AxisValues{}, `"gssencmode" is no choice of an axis; want AXIS=VALUE[,VALUE], as in gssencmode=prefer,require`},
+		{"gssmode=prefer", AxisValues{}, `no axis "gssmode"; did you mean "sslmode"?`},
+		{"gssencmode=prefered", AxisValues{}, `impossible value "prefered" of gssencmode; did you mean "prefer"?`},
+		{"server=12", AxisValues{}, `unknown server version "12"; want a major version: 13, 14, 15, 16, 17 or 18`},
+		{"user=", AxisValues{}, "empty value of user; name one, or leave the axis out"},
+	} {
+		got, err := ParseAxisValues(test.text)
+		if diff := cmp.Diff(test.want, got); diff != "" || errorText(err) != test.err {
+			t.Errorf("%s: %q, want %q; %s", test.text, errorText(err), test.err, diff)
+		}
+	}
+}
+
+func TestParseShard(t *testing.T) {
+	for _, test := range []struct {
+		text string
+		want Shard
+	}{{"1/1", Shard{1, 1}}, {"2/8", Shard{2, 8}}, {"8/8", Shard{8, 8}}, {"0/8", Shard{}}, {"9/8", Shard{}}, {"2", Shard{}}, {"a/b", Shard{}}, {"", Shard{}}, {"1/2/3", Shard{}}} {
+		got, err := ParseShard(test.text)
+		if got != test.want || (err != nil) != (test.want == Shard{}) {
+			t.Errorf("%s: %v, %v", test.text, got, err)
+		}
+		if want := fmt.Sprintf("shard %q; want INDEX/COUNT with an index from 1 to the count, as in 2/8", test.text); err != nil && err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+func BenchmarkSelect(b *testing.B) {
+	cells := bigScenario(b).Expand()
+	for strength := 2; strength <= 4; strength++ {
+		b.Run(fmt.Sprintf("strength=%d", strength), func(b *testing.B) {
+			n := 0
+			for b.Loop() {
+				selected, _, err := Select(cells, Selection{Strength: strength})
+				if err != nil {
+					b.Fatal(err)
+				}
+				n = len(selected)
+			}
+			b.ReportMetric(float64(n), "cells")
+		})
+	}
+}

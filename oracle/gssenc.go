@@ -1,0 +1,60 @@
+package oracle
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+)
+
+// encryptGSS asks for GSS encryption on the present connection, over TCP. A server built with GSSAPI answers G to
+// every such request, whether it has a keytab or not; what is wrong shows in the handshake.
+func (a *attempt) encryptGSS() ending {
+	a.step(matrix.StepGSSAccept)
+	a.why(a.serverSource("ProcessStartupPacket"), "over TCP the server answers G to every GSSENCRequest, with or without a keytab")
+	if reason, _ := a.gssContext(); reason != "" {
+		return refused(broken, matrix.StageGSSEnc, reason)
+	}
+	return ending{}
+}
+
+// gssContext says why no GSS context comes about between the two ends, or "", and whether it was the server's end
+// that refused. The client's end fails first: it sends no token that the KDC gave it no ticket for.
+func (a *attempt) gssContext() (reason matrix.Reason, byServer bool) {
+	service := cmp.Or(a.c.KrbSrvName, "postgres")
+	spn := service + "/" + a.w.Host
+	switch a.ticket() {
+	case "none":
+		a.why("gss_init_sec_context", "there is no credential cache, so no ticket for "+spn)
+		return matrix.NoTicket, false
+	case "expired":
+		a.why("gss_init_sec_context", "the ticket-granting ticket has expired: the client fails before it sends a token")
+		return matrix.TicketExpired, false
+	}
+	isUser := slices.Contains(a.w.Realms[0].Principals, spn)
+	if service != "postgres" && !isUser {
+		a.why("RFC 4120, section 3.3.3", "the KDC knows no "+spn+" (krbsrvname="+service+")")
+		return matrix.SPNUnknown, false
+	}
+	source := "gss_accept_sec_context"
+	switch {
+	case cmp.Or(a.w.Keytab, "good") == "none":
+		a.why(source, "the server has no keytab: it cannot accept the ticket")
+		return matrix.KeytabMissing, true
+	case a.w.Keytab == "stale":
+		a.why(source, "the server's keytab holds only an older key of "+spn)
+		return matrix.KeytabMismatch, true
+	case a.w.Keytab == "other", service != "postgres":
+		a.why(source, "the server's keytab holds no key of "+spn)
+		return matrix.KeytabMismatch, true
+	}
+	a.why(source, "ticket and keytab agree on "+spn+": the context is there, for "+a.principal())
+	return "", false
+}
+
+// realmOf is the part of a principal behind the first @ (auth.c, pg_GSS_checkauth).
+func realmOf(principal string) (name, realm string) {
+	name, realm, _ = strings.Cut(principal, "@")
+	return name, realm
+}

@@ -1,0 +1,193 @@
+// Package oracle says what an attempt will amount to before it is made, and why. Predict is pure: it knows the world
+// and the client as the cell describes them, and models what the client library of that version and the PostgreSQL
+// server of that version do. Sources: the PostgreSQL manual and, by stage, fe-connect.c, fe-secure-openssl.c,
+// fe-secure-gssapi.c and fe-auth.c on the client's side; postmaster.c (backend_startup.c since 17),
+// be-secure-gssapi.c, hba.c, auth.c and postinit.c on the server's; pgconn/config.go and pgconn.go for pgx 5.12.
+package oracle
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+)
+
+// Predict says how the attempt will end, over which trace, and by which rules. It never guesses: a cell that holds
+// something it does not model is a *CannotPredict, and rules that the server would not load are a *RulesError.
+func Predict(c *matrix.Cell) (matrix.Prediction, error) {
+	a := attempt{w: c.World, c: &c.Client, lib: c.Client.Library}
+	if err := a.check(c); err != nil {
+		return matrix.Prediction{}, err
+	}
+	var err error
+	if a.rules, err = load(c.World); err != nil {
+		return matrix.Prediction{}, err
+	}
+	var last ending
+	switch {
+	case a.lib == matrix.PGX:
+		last, err = a.pgx()
+	case a.lib.Version() >= 17:
+		last, err = a.libpq()
+	default:
+		last, err = a.libpqTo16()
+	}
+	if err != nil {
+		return matrix.Prediction{}, err
+	}
+	last.outcome.Trace = a.trace
+	return matrix.Prediction{Outcome: last.outcome, Because: a.because}, nil
+}
+
+// CannotPredict says what in a cell the oracle does not model. It is a gap of the oracle, not an outcome.
+type CannotPredict struct {
+	What string // e.g. "authentication method ldap"
+	Why  string
+}
+
+func (e *CannotPredict) Error() string {
+	return fmt.Sprintf("cannot predict: %s: %s", e.What, e.Why)
+}
+
+func unknown(why, what string, args ...any) error {
+	return &CannotPredict{What: fmt.Sprintf(what, args...), Why: why}
+}
+
+// attempt is one walk over all the connections that a client opens for one cell.
+type attempt struct {
+	w       *matrix.World
+	c       *matrix.Client
+	lib     matrix.Library
+	rules   *rules
+	trace   []matrix.Step
+	because []matrix.Because
+}
+
+// ending is how one connection ended, or the attempt before it opened one.
+type ending struct {
+	outcome matrix.Outcome // without its trace
+	how     how
+	state   string // SQLSTATE of the server's error
+}
+
+// how a connection ended decides what the client does next.
+type how int
+
+const (
+	opened        how = iota // the session is there
+	neverOpened              // the client rejected its own settings
+	declined                 // N: the connection is still good for another method
+	broken                   // the GSS or TLS handshake failed
+	errorBeforeOK            // an ErrorResponse before AuthenticationOk
+	errorAfterOK             // an ErrorResponse after it
+	hungUp                   // the client refused to go on with the authentication exchange
+)
+
+func (a *attempt) step(s matrix.Step) { a.trace = append(a.trace, s) }
+
+func (a *attempt) connect() {
+	if len(a.trace) == 0 {
+		a.step(matrix.StepConnect)
+	} else {
+		a.step(matrix.StepReconnect)
+	}
+}
+
+func (a *attempt) why(source, text string) {
+	a.because = append(a.because, matrix.Because{Text: text, Source: source})
+}
+
+func refused(h how, stage matrix.Stage, reason matrix.Reason) ending {
+	return ending{how: h, outcome: matrix.Outcome{End: matrix.Refused, Stage: stage, Reason: reason}}
+}
+
+// unmodelled are server settings that change who may connect and how, and that this oracle does not model.
+var unmodelled = []string{
+	"db_user_namespace", "listen_addresses", "port", "ssl", "ssl_ca_file", "ssl_cert_file", "ssl_key_file", "ssl_crl_file",
+	"ssl_crl_dir", "ssl_ciphers", "ssl_tls13_ciphers", "ssl_ecdh_curve", "ssl_groups", "ssl_min_protocol_version", "ssl_max_protocol_version",
+	"krb_server_keyfile", "hba_file", "ident_file", "max_connections", "superuser_reserved_connections", "reserved_connections",
+	"unix_socket_directories", "unix_socket_group", "unix_socket_permissions", "authentication_timeout", "pre_auth_delay",
+	"post_auth_delay", "session_preload_libraries", "shared_preload_libraries", "local_preload_libraries", "event_triggers",
+}
+
+// check finds what the oracle does not know, before it says anything.
+func (a *attempt) check(c *matrix.Cell) error {
+	if why := matrix.NotApplicable(c); why != "" {
+		return unknown(why, "a cell that does not apply")
+	}
+	if !slices.Contains(matrix.ServerVersions, a.w.Server) {
+		return unknown("not among the versions it models", "PostgreSQL %d", a.w.Server)
+	}
+	if !slices.Contains(matrix.Libraries, a.lib) && (!a.lib.UsesLibpq() || a.lib.Version() < 13 || a.lib.Version() > 18) {
+		return unknown("not among the libraries it models", "client library %q", a.lib)
+	}
+	for _, known := range []struct {
+		name, value string
+		values      []string
+	}{
+		{"ssl", a.w.SSL, []string{"off", "on"}},
+		{"servercert", cmp.Or(a.w.ServerCert, "good"), []string{"good", "other-ca", "expired", "wrong-name"}},
+		{"keytab", cmp.Or(a.w.Keytab, "good"), []string{"good", "none", "stale", "other"}},
+		{"transport", cmp.Or(a.c.Transport, "tcp"), []string{"tcp", "unix"}},
+		{"ticket", cmp.Or(a.c.Ticket, "none"), []string{"none", "valid", "expired"}},
+		{"cert", cmp.Or(a.c.Cert, "none"), []string{"none", "good"}},
+		{"root", cmp.Or(a.c.Root, "right"), []string{"right", "other", "missing"}},
+		{"password", cmp.Or(a.c.Password, "none"), []string{"none", "right", "wrong"}},
+	} {
+		if !slices.Contains(known.values, known.value) {
+			return unknown("it knows "+strings.Join(known.values, ", "), "%s=%s", known.name, known.value)
+		}
+	}
+	for _, s := range a.w.Settings {
+		if slices.Contains(unmodelled, strings.ToLower(s.Name)) {
+			return unknown("it may decide who connects and is not modelled", "setting %s", s.Name)
+		}
+	}
+	for _, n := range []string{a.c.User, a.c.Database} {
+		if n == "" || len(n) > 63 {
+			return unknown("names have 1 to 63 bytes (NAMEDATALEN)", "role or database name %q", n)
+		}
+	}
+	if a.ticket() != "none" {
+		if len(a.w.Realms) == 0 {
+			return unknown("the world has no realm that could have issued it", "ticket=%s", a.ticket())
+		}
+		if _, realm, foreign := strings.Cut(a.principal(), "@"); foreign && realm != a.w.Realms[0].Name {
+			return unknown("trust between realms is not modelled", "principal %s", a.principal())
+		}
+	}
+	return nil
+}
+
+func (a *attempt) unix() bool       { return a.c.Transport == "unix" }
+func (a *attempt) ticket() string   { return cmp.Or(a.c.Ticket, "none") }
+func (a *attempt) root() string     { return cmp.Or(a.c.Root, "right") }
+func (a *attempt) password() string { return cmp.Or(a.c.Password, "none") }
+func (a *attempt) hasCert() bool    { return cmp.Or(a.c.Cert, "none") != "none" }
+func (a *attempt) principal() string { // with its realm
+	p := cmp.Or(a.c.Principal, a.c.User)
+	if !strings.Contains(p, "@") && len(a.w.Realms) > 0 {
+		p += "@" + a.w.Realms[0].Name
+	}
+	return p
+}
+
+// setting is the value of a line of postgresql.conf, or what the server defaults to.
+func (a *attempt) setting(name, otherwise string) string {
+	for _, s := range slices.Backward(a.w.Settings) {
+		if strings.EqualFold(s.Name, name) {
+			return strings.ToLower(s.Value)
+		}
+	}
+	return otherwise
+}
+
+// serverSource names the file that answers requests and startup packets: it was split in 17.
+func (a *attempt) serverSource(function string) string {
+	if a.w.Server >= 17 {
+		return "backend_startup.c, " + function
+	}
+	return "postmaster.c, " + function
+}

@@ -1,0 +1,493 @@
+package oracle
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+)
+
+// cell is a cell with the defaults that the loader gives: alice, who exists, asks for database postgres over TCP.
+func cell(change ...func(*matrix.Cell)) *matrix.Cell {
+	c := &matrix.Cell{
+		World: &matrix.World{
+			Server: 18, SSL: "on", ServerCert: "good", Keytab: "good", HBA: "host all all all trust\nlocal all all trust\n",
+			Roles:  []matrix.Role{{Name: "alice"}, {Name: "bob"}, {Name: "nologin", NoLogin: true}, {Name: "scram", Password: "scram-sha-256"}, {Name: "md5", Password: "md5"}},
+			Realms: []matrix.Realm{{Name: "EXAMPLE.TEST", Principals: []string{"alice", "bob"}}},
+			Host:   matrix.DefaultHost,
+		},
+		Client: matrix.Client{Library: "libpq18", Transport: "tcp", User: "alice", Database: "postgres", Ticket: "none", Root: "right", Cert: "none", Password: "none"},
+	}
+	for _, f := range change {
+		f(c)
+	}
+	return c
+}
+
+// set changes a cell by axis names, as in set("server=15 ssl=off hba='host all all all gss' user=bob").
+func set(text string) func(*matrix.Cell) {
+	return func(c *matrix.Cell) {
+		for text := strings.TrimSpace(text); text != ""; text = strings.TrimSpace(text) {
+			name, rest, _ := strings.Cut(text, "=")
+			var value string
+			if quoted, ok := strings.CutPrefix(rest, "'"); ok {
+				value, text, _ = strings.Cut(quoted, "'")
+			} else {
+				value, text, _ = strings.Cut(rest, " ")
+			}
+			w, l := c.World, &c.Client
+			switch name {
+			case "hba":
+				w.HBA = strings.ReplaceAll(value, "; ", "\n") + "\n"
+			case "ident":
+				w.Ident = strings.ReplaceAll(value, "; ", "\n") + "\n"
+			case "setting":
+				k, v, _ := strings.Cut(value, "=")
+				w.Settings = append(w.Settings, matrix.Setting{Name: k, Value: v})
+			case "server":
+				_, _ = fmt.Sscan(value, &w.Server)
+			default:
+				field := map[string]*string{
+					"ssl": &w.SSL, "servercert": &w.ServerCert, "keytab": &w.Keytab, "library": (*string)(&l.Library), "transport": &l.Transport,
+					"user": &l.User, "database": &l.Database, "principal": &l.Principal, "ticket": &l.Ticket, "gssencmode": &l.GSSEncMode,
+					"sslmode": &l.SSLMode, "sslnegotiation": &l.SSLNegotiation, "root": &l.Root, "cert": &l.Cert,
+					"channel_binding": &l.ChannelBinding, "require_auth": &l.RequireAuth, "krbsrvname": &l.KrbSrvName, "password": &l.Password,
+				}[name]
+				if field == nil {
+					panic("no axis " + name)
+				}
+				*field = value
+			}
+		}
+	}
+}
+
+func predict(t *testing.T, c *matrix.Cell) matrix.Prediction {
+	t.Helper()
+	p, err := Predict(c)
+	if err != nil {
+		t.Fatalf("Predict: %v", err)
+	}
+	if err := p.Outcome.Validate(); err != nil {
+		t.Errorf("%s: %v", p.Outcome, err)
+	}
+	return p
+}
+
+func explain(p matrix.Prediction) string {
+	var b strings.Builder
+	for i, r := range p.Because {
+		fmt.Fprintf(&b, "\n%3d %s   [%s]", i+1, r.Text, r.Source)
+	}
+	return b.String()
+}
+
+// rows of "cell => outcome", the outcome whole and in matrix's text form.
+func checkRows(t *testing.T, base, rows string) {
+	t.Helper()
+	for row := range strings.Lines(rows) {
+		row = strings.TrimSpace(row)
+		if row == "" || strings.HasPrefix(row, "//") {
+			continue
+		}
+		given, want, ok := strings.Cut(row, "=> ")
+		if !ok {
+			t.Fatalf("no outcome in %q", row)
+		}
+		t.Run(strings.TrimSpace(given), func(t *testing.T) {
+			p := predict(t, cell(set(base), set(given)))
+			if got := p.Outcome.String(); got != strings.TrimSpace(want) {
+				t.Errorf("\n got %s\nwant %s%s", got, strings.TrimSpace(want), explain(p))
+			}
+		})
+	}
+}
+
+// negotiation is PostgreSQL's own table for libpq 17 and later (src/interfaces/libpq/t/005_negotiate_encryption.pl),
+// in a form of ours: server and ticket, user, gssencmode, sslmode, then trace and channel; | separates values for
+// which the same is expected. Rows with sslnegotiation=direct are in negotiationDirect.
+const negotiation = `
+neither testuser disable|prefer disable|allow : connect authok = plain
+neither testuser disable|prefer prefer        : connect sslreject authok = plain
+neither testuser disable|prefer require       : connect sslreject = fail
+neither testuser require disable|allow|prefer|require : = fail
+
+tls testuser  disable disable|allow  : connect authok = plain
+tls testuser  disable prefer|require : connect sslaccept authok = tls
+tls ssluser   disable disable        : connect authfail = fail
+tls ssluser   disable allow          : connect authfail reconnect sslaccept authok = tls
+tls ssluser   disable prefer|require : connect sslaccept authok = tls
+tls nossluser disable disable|allow  : connect authok = plain
+tls nossluser disable prefer         : connect sslaccept authfail reconnect authok = plain
+tls nossluser disable require        : connect sslaccept authfail = fail
+
+gss testuser  disable disable|allow : connect authok = plain
+gss testuser  disable prefer        : connect sslreject authok = plain
+gss testuser  disable require       : connect sslreject = fail
+gss testuser|gssuser prefer|require disable|allow|prefer|require : connect gssaccept authok = gss
+gss gssuser   disable disable       : connect authfail = fail
+gss gssuser   disable allow         : connect authfail reconnect sslreject = fail
+gss gssuser   disable prefer        : connect sslreject authfail = fail
+gss gssuser   disable require       : connect sslreject = fail
+gss nogssuser disable disable|allow : connect authok = plain
+gss nogssuser disable prefer        : connect sslreject authok = plain
+gss nogssuser disable require       : connect sslreject = fail
+gss nogssuser prefer disable|allow  : connect gssaccept authfail reconnect authok = plain
+gss nogssuser prefer prefer         : connect gssaccept authfail reconnect sslreject authok = plain
+gss nogssuser prefer require        : connect gssaccept authfail reconnect sslreject = fail
+gss nogssuser require disable|allow|prefer|require : connect gssaccept authfail = fail
+
+both testuser  disable disable|allow   : connect authok = plain
+both testuser  disable prefer|require  : connect sslaccept authok = tls
+both testuser|gssuser|nossluser prefer|require disable|allow|prefer|require : connect gssaccept authok = gss
+both gssuser   disable disable         : connect authfail = fail
+both gssuser   disable allow           : connect authfail reconnect sslaccept authfail = fail
+both gssuser   disable prefer          : connect sslaccept authfail reconnect authfail = fail
+both gssuser   disable require         : connect sslaccept authfail = fail
+both ssluser   disable disable         : connect authfail = fail
+both ssluser   disable allow           : connect authfail reconnect sslaccept authok = tls
+both ssluser   disable prefer|require  : connect sslaccept authok = tls
+both ssluser   prefer disable          : connect gssaccept authfail reconnect authfail = fail
+both ssluser   prefer allow            : connect gssaccept authfail reconnect authfail reconnect sslaccept authok = tls
+both ssluser   prefer prefer|require   : connect gssaccept authfail reconnect sslaccept authok = tls
+both ssluser   require disable|allow|prefer|require : connect gssaccept authfail = fail
+both nogssuser disable disable|allow   : connect authok = plain
+both nogssuser disable prefer|require  : connect sslaccept authok = tls
+both nogssuser prefer disable|allow    : connect gssaccept authfail reconnect authok = plain
+both nogssuser prefer prefer|require   : connect gssaccept authfail reconnect sslaccept authok = tls
+both nogssuser require disable|allow|prefer|require : connect gssaccept authfail = fail
+both nossluser disable disable|allow   : connect authok = plain
+both nossluser disable prefer          : connect sslaccept authfail reconnect authok = plain
+both nossluser disable require         : connect sslaccept authfail = fail
+
+unix localuser prefer prefer  : connect authok = plain
+unix localuser require prefer : = fail
+`
+
+// negotiationDirect has the rows with sslnegotiation=direct and sslmode=require.
+const negotiationDirect = `
+neither testuser disable|prefer require : connect directreject = fail
+neither testuser require require        : = fail
+tls  testuser|ssluser disable require   : connect directaccept authok = tls
+tls  nossluser disable require          : connect directaccept authfail = fail
+gss  testuser|gssuser|nogssuser disable require : connect directreject = fail
+gss  testuser|gssuser prefer|require require    : connect gssaccept authok = gss
+gss  nogssuser prefer require           : connect gssaccept authfail reconnect directreject = fail
+gss  nogssuser require require          : connect gssaccept authfail = fail
+both testuser|ssluser|nogssuser disable require : connect directaccept authok = tls
+both gssuser|nossluser disable require  : connect directaccept authfail = fail
+both testuser|gssuser|nossluser prefer|require require : connect gssaccept authok = gss
+both ssluser|nogssuser prefer require   : connect gssaccept authfail reconnect directaccept authok = tls
+both ssluser|nogssuser require require  : connect gssaccept authfail = fail
+`
+
+type negotiationRow struct {
+	config, user, gssencmode, sslmode string
+	want                              string // trace = channel or fail
+}
+
+func (r negotiationRow) cell(library string) *matrix.Cell {
+	c := cell(set("library="+library+" user="+r.user+" gssencmode="+r.gssencmode+" sslmode="+r.sslmode), set(map[string]string{
+		"neither": "ssl=off", "tls": "ssl=on", "gss": "ssl=off ticket=valid", "both": "ssl=on ticket=valid", "unix": "transport=unix ticket=valid",
+	}[r.config]), set(`hba='local postgres localuser trust; host postgres testuser all trust; hostnossl postgres nossluser all trust; `+
+		`hostnogssenc postgres nogssuser all trust; hostssl postgres ssluser all trust; hostgssenc postgres gssuser all trust'`))
+	c.Client.Principal = "alice"
+	for _, name := range []string{"localuser", "testuser", "nossluser", "nogssuser", "ssluser", "gssuser"} {
+		c.World.Roles = append(c.World.Roles, matrix.Role{Name: name})
+	}
+	return c
+}
+
+func negotiationRows(t *testing.T, table string) (rows []negotiationRow) {
+	t.Helper()
+	for line := range strings.Lines(table) {
+		left, want, ok := strings.Cut(line, ":")
+		if !ok {
+			continue
+		}
+		f := strings.Fields(left)
+		for _, user := range strings.Split(f[1], "|") {
+			for _, gss := range strings.Split(f[2], "|") {
+				for _, ssl := range strings.Split(f[3], "|") {
+					rows = append(rows, negotiationRow{f[0], user, gss, ssl, strings.TrimSpace(want)})
+				}
+			}
+		}
+	}
+	return rows
+}
+
+func traceAndChannel(p matrix.Prediction) string {
+	channel := "fail"
+	if p.Outcome.End == matrix.Connected {
+		channel = string(p.Outcome.Channel)
+	}
+	return strings.TrimSpace(p.Outcome.Get(matrix.FieldTrace) + " = " + channel)
+}
+
+func TestNegotiationTableOfPostgreSQL(t *testing.T) {
+	rows := negotiationRows(t, negotiation)
+	if len(rows) != 12+12+36+60+2 {
+		t.Fatalf("%d rows, not the product of users and modes that PostgreSQL's test tries", len(rows))
+	}
+	direct := negotiationRows(t, negotiationDirect)
+	if len(direct) != 3+3+9+15 {
+		t.Fatalf("%d direct rows", len(direct))
+	}
+	for _, library := range []string{"libpq17", "libpq18", "psql17", "psql18"} {
+		for _, r := range rows {
+			if got := traceAndChannel(predict(t, r.cell(library))); got != r.want {
+				t.Errorf("%s %+v: got %s", library, r, got)
+			}
+		}
+		for _, r := range direct {
+			c := r.cell(library)
+			c.Client.SSLNegotiation = "direct"
+			if got := traceAndChannel(predict(t, c)); got != r.want {
+				t.Errorf("%s direct %+v: got %s", library, r, got)
+			}
+			for _, weak := range []string{"disable", "allow", "prefer", ""} {
+				c.Client.SSLMode = weak
+				if got := predict(t, c).Outcome.String(); got != "refused at options, bad-options" {
+					t.Errorf("%s direct, sslmode=%s: %s", library, weak, got)
+				}
+			}
+		}
+	}
+}
+
+// Before 17 the outcomes of that table are the same and nine traces differ, as measured with a 15.20 client.
+func TestNegotiationBefore17(t *testing.T) {
+	differences := map[string]string{
+		"neither testuser require disable": "connect = fail", "neither testuser require allow": "connect = fail",
+		"neither testuser require prefer": "connect = fail", "neither testuser require require": "connect = fail",
+		"unix localuser require prefer": "connect = fail",
+		"gss gssuser disable allow":     "connect authfail reconnect sslreject authfail = fail",
+		"gss nogssuser require allow":   "connect gssaccept authfail reconnect gssaccept authfail = fail",
+		"both nogssuser require allow":  "connect gssaccept authfail reconnect gssaccept authfail = fail",
+		"both ssluser require allow":    "connect gssaccept authfail reconnect gssaccept authfail = fail",
+	}
+	for _, library := range []string{"libpq13", "libpq14", "libpq15", "libpq16", "psql13", "psql15"} {
+		differ := 0
+		for _, r := range negotiationRows(t, negotiation) {
+			want := r.want
+			if other, ok := differences[strings.Join([]string{r.config, r.user, r.gssencmode, r.sslmode}, " ")]; ok {
+				want = other
+				differ++
+			}
+			if got := traceAndChannel(predict(t, r.cell(library))); got != want {
+				t.Errorf("%s %+v: got %s, want %s", library, r, got, want)
+			}
+		}
+		if differ != len(differences) {
+			t.Errorf("%s: %d of %d differences tried", library, differ, len(differences))
+		}
+	}
+}
+
+// The cases probed on a live 18.6 (semantics, section 1).
+func TestProbedOnALiveServer(t *testing.T) {
+	checkRows(t, "", `
+hba='hostssl all all all reject; host all all all trust' sslmode=prefer => connected plain, method trust, role alice, hba:2, trace connect sslaccept authfail reconnect authok
+hba='hostssl all all all reject; host all all all trust' sslmode=require => refused at hba, hba-reject, channel tls, method reject, hba:1, trace connect sslaccept authfail
+root=other sslmode=prefer => connected plain, method trust, role alice, hba:1, trace connect sslaccept reconnect authok
+root=other sslmode=allow => connected plain, method trust, role alice, hba:1, trace connect authok
+root=other sslmode=require => refused at tls, server-cert-untrusted, trace connect sslaccept
+root=other sslmode=verify-ca => refused at tls, server-cert-untrusted, trace connect sslaccept
+hba='hostssl all all all cert' sslmode=prefer => refused at hba, no-hba-entry, channel plain, trace connect sslaccept authfail reconnect authfail
+hba='hostssl all all all cert' sslmode=require => refused at auth, cert-missing, channel tls, method cert, hba:1, trace connect sslaccept authfail
+channel_binding=require ticket=valid sslmode=require => refused at auth, channel-binding, channel gss, method trust, hba:1, trace connect gssaccept authok
+channel_binding=require ticket=valid sslmode=require hba='host all all all scram-sha-256' user=scram principal=alice password=right => refused at auth, channel-binding, channel gss, method scram-sha-256, hba:1, trace connect gssaccept
+hba='host all all all gss' ticket=valid gssencmode=require => refused at ident, map-no-match, channel gss, method gss, identity alice@EXAMPLE.TEST, hba:1, trace connect gssaccept authfail
+ticket=expired sslmode=require => connected tls, method trust, role alice, hba:1, trace connect gssaccept reconnect sslaccept authok
+ticket=expired gssencmode=require => refused at gssenc, ticket-expired, trace connect gssaccept
+krbsrvname=nosuch ticket=valid => connected tls, method trust, role alice, hba:1, trace connect gssaccept reconnect sslaccept authok
+krbsrvname=nosuch ticket=valid gssencmode=require => refused at gssenc, spn-unknown, trace connect gssaccept
+keytab=none ticket=valid => connected tls, method trust, role alice, hba:1, trace connect gssaccept reconnect sslaccept authok
+keytab=none ticket=valid gssencmode=require => refused at gssenc, keytab-missing, trace connect gssaccept
+keytab=stale ticket=valid gssencmode=require => refused at gssenc, keytab-mismatch, trace connect gssaccept
+keytab=other ticket=valid gssencmode=require => refused at gssenc, keytab-mismatch, trace connect gssaccept
+// GSS wins over TLS even with verify-full, and then no certificate is looked at
+ticket=valid sslmode=verify-full root=missing => connected gss, method trust, role alice, hba:1, trace connect gssaccept authok
+// GSS encryption satisfies require_auth=gss although the method is trust; none passes as well
+ticket=valid require_auth=gss => connected gss, method trust, role alice, hba:1, trace connect gssaccept authok
+ticket=valid require_auth=none => connected gss, method trust, role alice, hba:1, trace connect gssaccept authok
+ticket=valid require_auth=scram-sha-256 => refused at auth, method-rejected, channel gss, method trust, hba:1, trace connect gssaccept authok
+`)
+}
+
+func TestWhatEndsAnAttempt(t *testing.T) {
+	checkRows(t, "", `
+// after AuthenticationOk nothing is tried again: the role before the database
+user=nobody sslmode=prefer => refused at startup, role-missing, channel tls, method trust, hba:1, trace connect sslaccept authok startfail
+user=nologin sslmode=prefer => refused at startup, role-no-login, channel tls, method trust, hba:1, trace connect sslaccept authok startfail
+user=nologin database=nodb sslmode=disable => refused at startup, role-no-login, channel plain, method trust, hba:1, trace connect authok startfail
+database=nodb => refused at startup, database-missing, channel tls, method trust, hba:1, trace connect sslaccept authok startfail
+user=nobody library=libpq15 sslmode=allow => refused at startup, role-missing, channel plain, method trust, hba:1, trace connect authok startfail
+database=template1 user=postgres => connected tls, method trust, role postgres, hba:1, trace connect sslaccept authok
+// a server's error before it is followed by the next method, whatever the error is
+hba='host all all all scram-sha-256' user=scram password=wrong sslmode=prefer => refused at auth, password, channel plain, method scram-sha-256, hba:1, trace connect sslaccept authfail reconnect authfail
+hba='host all all all scram-sha-256' user=scram password=wrong sslmode=prefer library=libpq13 => refused at auth, password, channel plain, method scram-sha-256, hba:1, trace connect sslaccept authfail reconnect authfail
+// what the client refuses is not; a server that waits for a GSS token logs a failure then
+hba='host all all all scram-sha-256' user=scram sslmode=prefer => refused at auth, no-password, channel tls, method scram-sha-256, hba:1, trace connect sslaccept
+hba='host all all all gss' sslmode=prefer => refused at auth, no-ticket, channel tls, method gss, hba:1, trace connect sslaccept authfail
+hba='host all all all gss' sslmode=disable gssencmode=disable ticket=expired => refused at auth, ticket-expired, channel plain, method gss, hba:1, trace connect authfail
+// the last connection decides; what an earlier one authenticated does not count
+hba='hostgssenc all all all gss; hostssl all all all trust' ticket=valid sslmode=disable => refused at hba, no-hba-entry, channel plain, trace connect gssaccept authfail reconnect authfail
+hba='hostgssenc all all all gss' ssl=off ticket=valid sslmode=require => refused at tls, tls-refused, trace connect gssaccept authfail reconnect sslreject
+// a refusal that the client did not wait for is on the server's side all the same
+user=nobody require_auth=scram-sha-256 sslmode=disable => refused at auth, method-rejected, channel plain, method trust, hba:1, trace connect authok startfail
+`)
+}
+
+func TestUnixSocket(t *testing.T) {
+	checkRows(t, "transport=unix ticket=valid", `
+sslmode=verify-full root=missing => connected plain, method trust, role alice, hba:2, trace connect authok
+sslmode=require sslnegotiation=direct => connected plain, method trust, role alice, hba:2, trace connect authok
+sslmode=prefer sslnegotiation=direct => refused at options, bad-options
+gssencmode=require => refused at options, gss-on-unix-socket
+gssencmode=require ticket=none => refused at options, gss-on-unix-socket
+gssencmode=require library=libpq16 => refused at options, gss-on-unix-socket, trace connect
+sslmode=allow hba='host all all all trust' => refused at hba, no-hba-entry, channel plain, trace connect authfail
+sslmode=allow hba='host all all all trust' library=libpq14 => refused at hba, no-hba-entry, channel plain, trace connect authfail
+hba='local all all scram-sha-256' user=scram password=right => connected plain, method scram-sha-256, identity scram, role scram, hba:1, trace connect authok
+library=pgx sslmode=verify-full root=missing sslnegotiation=direct => connected plain, method trust, role alice, hba:2, trace connect authok
+`)
+}
+
+func TestDirectTLSOnOlderServers(t *testing.T) {
+	checkRows(t, "sslnegotiation=direct sslmode=require", `
+server=17 => connected tls, method trust, role alice, hba:1, trace connect directaccept authok
+server=16 => refused at tls, direct-tls-refused, trace connect directreject
+server=13 => refused at tls, direct-tls-refused, trace connect directreject
+server=18 ssl=off => refused at tls, direct-tls-refused, trace connect directreject
+server=15 ticket=expired => refused at tls, direct-tls-refused, trace connect gssaccept reconnect directreject
+// the root file is read before the first byte is sent
+sslmode=verify-ca root=missing => refused at tls, root-missing, trace connect
+sslmode=verify-ca root=other => refused at tls, server-cert-untrusted, trace connect directaccept
+`)
+}
+
+func TestServerCertificate(t *testing.T) {
+	checkRows(t, "gssencmode=disable", `
+sslmode=verify-full => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+sslmode=verify-full servercert=wrong-name => refused at tls, server-cert-name, trace connect sslaccept
+sslmode=verify-ca servercert=wrong-name => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+sslmode=require servercert=expired => refused at tls, server-cert-expired, trace connect sslaccept
+sslmode=require servercert=expired root=other => refused at tls, server-cert-untrusted, trace connect sslaccept
+sslmode=verify-full servercert=wrong-name root=other => refused at tls, server-cert-untrusted, trace connect sslaccept
+sslmode=verify-full servercert=expired root=missing => refused at tls, root-missing, trace connect sslaccept
+sslmode=require servercert=expired root=missing => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+sslmode=prefer servercert=expired => connected plain, method trust, role alice, hba:1, trace connect sslaccept reconnect authok
+sslmode=prefer servercert=expired library=libpq13 => connected plain, method trust, role alice, hba:1, trace connect sslaccept reconnect authok
+sslmode=allow servercert=expired hba='hostssl all all all trust' => refused at tls, server-cert-expired, trace connect authfail reconnect sslaccept
+sslmode=allow servercert=expired hba='hostssl all all all trust' library=libpq15 => refused at tls, server-cert-expired, trace connect authfail reconnect sslaccept
+sslmode=verify-full servercert=other-ca => refused at tls, server-cert-untrusted, trace connect sslaccept
+sslmode=verify-full servercert=other-ca root=other => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+`)
+	checkRows(t, "library=pgx", `
+sslmode=verify-full => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+sslmode=verify-full servercert=wrong-name => refused at tls, server-cert-name, trace connect sslaccept
+// Go looks at time and name before the issuer
+sslmode=verify-full servercert=wrong-name root=other => refused at tls, server-cert-name, trace connect sslaccept
+sslmode=verify-ca servercert=wrong-name root=other => refused at tls, server-cert-untrusted, trace connect sslaccept
+sslmode=require servercert=expired root=other => refused at tls, server-cert-expired, trace connect sslaccept
+sslmode=require root=other => refused at tls, server-cert-untrusted, trace connect sslaccept
+// prefer and allow do not verify, even with a root file
+sslmode=prefer root=other => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+sslmode=prefer servercert=expired => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+// a root file that is missing is an error in any mode
+sslmode=disable root=missing => refused at options, bad-options
+sslmode=require root=missing => refused at options, bad-options
+`)
+}
+
+func TestPgx(t *testing.T) {
+	checkRows(t, "library=pgx", `
+ => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+gssencmode=disable ticket=valid => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+sslmode=allow => connected plain, method trust, role alice, hba:1, trace connect authok
+// N costs pgx a connection
+ssl=off => connected plain, method trust, role alice, hba:1, trace connect sslreject reconnect authok
+ssl=off sslmode=require => refused at tls, tls-refused, trace connect sslreject
+ssl=off sslmode=allow hba='hostssl all all all trust' => refused at tls, tls-refused, trace connect authfail reconnect sslreject
+hba='hostnossl all all all trust' => connected plain, method trust, role alice, hba:1, trace connect sslaccept authfail reconnect authok
+hba='hostssl all all all trust' sslmode=allow => connected tls, method trust, role alice, hba:1, trace connect authfail reconnect sslaccept authok
+// direct
+sslnegotiation=direct => connected tls, method trust, role alice, hba:1, trace connect directaccept authok
+sslnegotiation=direct ssl=off => refused at tls, direct-tls-refused, trace connect directreject
+sslnegotiation=direct sslmode=allow => connected plain, method trust, role alice, hba:1, trace connect authok
+sslnegotiation=direct sslmode=disable => connected plain, method trust, role alice, hba:1, trace connect authok
+sslnegotiation=direct root=other => refused at tls, server-cert-untrusted, trace connect directaccept
+sslnegotiation=direct sslmode=allow hba='hostssl all all all trust' server=16 => refused at tls, direct-tls-refused, trace connect authfail reconnect directreject
+// a wrong password and a missing database are final; a missing role is not, even after AuthenticationOk
+hba='host all all all scram-sha-256' user=scram password=wrong => refused at auth, password, channel tls, method scram-sha-256, hba:1, trace connect sslaccept authfail
+hba='host all all all scram-sha-256' user=scram => refused at auth, password, channel tls, method scram-sha-256, hba:1, trace connect sslaccept authfail
+hba='host all all all password' user=scram => refused at auth, password, channel tls, method password, hba:1, trace connect sslaccept authfail
+hba='host all all all md5' user=md5 => refused at auth, password, channel tls, method md5, hba:1, trace connect sslaccept authfail
+database=nodb => refused at startup, database-missing, channel tls, method trust, hba:1, trace connect sslaccept authok startfail
+user=nobody => refused at startup, role-missing, channel plain, method trust, hba:1, trace connect sslaccept authok startfail reconnect authok startfail
+// GSS authentication; the client's own failure sends it on as well
+hba='host all all all gss include_realm=0' ticket=valid sslmode=disable => connected plain, method gss, identity alice@EXAMPLE.TEST, role alice, hba:1, trace connect authok
+hba='host all all all gss include_realm=0' ticket=valid => connected tls, method gss, identity alice@EXAMPLE.TEST, role alice, hba:1, trace connect sslaccept authok
+hba='host all all all gss include_realm=0' => refused at auth, no-ticket, channel plain, method gss, hba:1, trace connect sslaccept authfail reconnect authfail
+hba='host all all all gss include_realm=0' ticket=expired sslmode=disable => refused at auth, ticket-expired, channel plain, method gss, hba:1, trace connect authfail
+hba='host all all all gss include_realm=0' ticket=valid keytab=none sslmode=require => refused at auth, keytab-missing, channel tls, method gss, hba:1, trace connect sslaccept authfail
+hba='hostgssenc all all all gss' ticket=valid => refused at hba, no-hba-entry, channel plain, trace connect sslaccept authfail reconnect authfail
+// require_auth and channel_binding
+require_auth=scram-sha-256 => refused at auth, method-rejected, channel plain, method trust, hba:1, trace connect sslaccept authok reconnect authok
+require_auth=!none sslmode=require => refused at auth, method-rejected, channel tls, method trust, hba:1, trace connect sslaccept authok
+require_auth='gss, md5' sslmode=disable hba='host all all all scram-sha-256' user=scram => refused at auth, method-rejected, channel plain, method scram-sha-256, hba:1, trace connect
+require_auth=gss,gss => refused at options, bad-options
+channel_binding=require hba='host all all all scram-sha-256' user=scram password=right => connected tls, method scram-sha-256, identity scram, role scram, hba:1, trace connect sslaccept authok
+channel_binding=require hba='host all all all scram-sha-256' user=scram password=right sslmode=disable => refused at auth, channel-binding, channel plain, method scram-sha-256, hba:1, trace connect
+channel_binding=require require_auth=md5 sslmode=require hba='host all all all password' user=scram => refused at auth, channel-binding, channel tls, method password, hba:1, trace connect sslaccept
+`)
+}
+
+func TestWhatIsNotPredicted(t *testing.T) {
+	for _, given := range []string{
+		"hba='host all all all pam'", "hba='host all all all ident'", "hba='host all all 10.0.0.0/24 trust'", "hba='host all all db.example.test trust'",
+		"hba='host all all all ldap ldapserver=x'", "hba='include other.conf'", "hba='host all @users all trust'", "transport=unix hba='local all all peer'",
+		"library=libpq16 sslnegotiation=direct", "library=libpq15 require_auth=gss", "library=pgx gssencmode=prefer", "library=jdbc", "server=12",
+		"setting=ssl_ca_file=", "setting=max_connections=1", "database=template0", "database=bob", "ticket=renewable", "cert=revoked",
+		"ticket=valid principal=alice@OTHER.TEST", "hba='host all all all gss' require_auth=!sspi", "hba='host all /al(?=ice) all trust'",
+	} {
+		p, err := Predict(cell(set(given)))
+		var cannot *CannotPredict
+		if !errors.As(err, &cannot) || cannot.What == "" || cannot.Why == "" {
+			t.Errorf("%s: %v, %v; want a CannotPredict", given, p.Outcome, err)
+		}
+	}
+	// What no connection reaches does not matter.
+	checkRows(t, "", `
+hba='host all bob 10.0.0.0/24 trust; host other all all pam; hostnossl all all all ident; host all all all trust' sslmode=require => connected tls, method trust, role alice, hba:4, trace connect sslaccept authok
+setting='work_mem=4MB' => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+`)
+}
+
+func TestBecause(t *testing.T) {
+	p := predict(t, cell(set("hba='hostgssenc all all all reject; hostssl all ssluser all trust' user=ssluser principal=alice ticket=valid"),
+		func(c *matrix.Cell) { c.World.Roles = append(c.World.Roles, matrix.Role{Name: "ssluser"}) }))
+	want := []matrix.Because{
+		{Text: "gssencmode=prefer and a ticket at hand: GSS encryption is tried first", Source: "libpq, gssencmode"},
+		{Text: "sslmode=prefer: TLS first, then no encryption", Source: "libpq, sslmode"},
+		{Text: "over TCP the server answers G to every GSSENCRequest, with or without a keytab", Source: "backend_startup.c, ProcessStartupPacket"},
+		{Text: "ticket and keytab agree on postgres/pg.example.test: the context is there, for alice@EXAMPLE.TEST", Source: "gss_accept_sec_context"},
+		{Text: "the first record that matches a GSS-encrypted connection of ssluser to database postgres: hostgssenc all all all reject", Source: "pg_hba.conf:1"},
+		{Text: "a failure before AuthenticationOk: TLS is next, on a new connection", Source: "fe-connect.c, connection_failed"},
+		{Text: "ssl=on: the server answers S to SSLRequest", Source: "backend_startup.c, ProcessStartupPacket"},
+		{Text: "sslmode=prefer and a root file that exists: the issuer is verified as with verify-ca", Source: "libpq, sslrootcert"},
+		{Text: "the first record that matches a TLS connection of ssluser to database postgres: hostssl all ssluser all trust", Source: "pg_hba.conf:2"},
+	}
+	if !slices.Equal(p.Because, want) {
+		t.Errorf("got%s", explain(p))
+	}
+	p = predict(t, cell(set("hba='hostssl all all all trust' sslmode=disable")))
+	if last := p.Because[len(p.Because)-2]; !strings.HasSuffix(last.Text, "; line 1 is hostssl") {
+		t.Errorf("the record that fits but for the channel is not named:%s", explain(p))
+	}
+}

@@ -1,0 +1,44 @@
+package oracle
+
+import (
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+)
+
+// role finds a role of the world. The cluster's own superuser exists everywhere.
+func (a *attempt) role(name string) (r matrix.Role, exists bool) {
+	for _, r := range a.w.Roles {
+		if r.Name == name {
+			return r, true
+		}
+	}
+	return matrix.Role{Name: name}, name == "postgres"
+}
+
+// refusal is an error that the server finds after authentication, with its SQLSTATE.
+type refusal struct {
+	reason matrix.Reason
+	state  string
+	text   string
+	source string
+}
+
+// afterAuthentication says what the server finds wrong after AuthenticationOk: first with the role, then with the
+// database (postinit.c, InitPostgres; miscinit.c, InitializeSessionUserId).
+func (a *attempt) afterAuthentication() (*refusal, error) {
+	switch r, exists := a.role(a.c.User); {
+	case !exists:
+		return &refusal{matrix.RoleMissing, "28000", "role " + a.c.User + " does not exist: the server finds out after AuthenticationOk", "miscinit.c, InitializeSessionUserId"}, nil
+	case r.NoLogin:
+		return &refusal{matrix.RoleNoLogin, "28000", "role " + a.c.User + " has NOLOGIN: the server checks it after AuthenticationOk", "miscinit.c, InitializeSessionUserId"}, nil
+	}
+	switch a.c.Database {
+	case "postgres", "template1":
+		return nil, nil
+	case "template0":
+		return nil, unknown("no reason of the vocabulary means it", "a database that takes no connections")
+	}
+	if _, owner := a.role(a.c.Database); owner {
+		return nil, unknown("whether a role owns a database of its name is not said", "database %s", a.c.Database)
+	}
+	return &refusal{matrix.DatabaseMissing, "3D000", "database " + a.c.Database + " does not exist: the server finds out after AuthenticationOk", "postinit.c, InitPostgres"}, nil
+}

@@ -1,0 +1,106 @@
+package pgimages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// debianSources are the one-line sources of a release: the mirror of this machine's own apt configuration, and its
+// security archive where that is configured and has the release. None where apt is not configured for Debian:
+// mmdebstrap then takes Debian's standard mirror.
+func debianSources(ctx context.Context, release string) ([]string, error) {
+	out, err := exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages").Output()
+	if err != nil {
+		return nil, ctx.Err() // no apt here, or one that cannot tell
+	}
+	mirror, security := mirrors(string(out))
+	if mirror == "" {
+		return nil, nil
+	}
+	sources := []string{fmt.Sprintf("deb %s %s main", mirror, release)}
+	if security != "" && answers(ctx, security+"dists/"+release+"-security/Release") {
+		sources = append(sources, fmt.Sprintf("deb %s %s-security main", security, release))
+	}
+	return sources, nil
+}
+
+// releases that mark a source as Debian's: an Ubuntu or a third party's source has others.
+var releases = []string{"bullseye", "bookworm", "trixie", "forky", "duke", "sid", "oldoldstable", "oldstable", "stable", "testing", "unstable"}
+
+// mirrors finds the first mirror and security archive in lines of "URI RELEASE COMPONENT".
+func mirrors(targets string) (mirror, security string) {
+	for line := range strings.Lines(targets) {
+		words := strings.Fields(line)
+		if len(words) != 3 || words[2] != "main" {
+			continue
+		}
+		uri := strings.TrimRight(words[0], "/") + "/"
+		switch name, secure := strings.CutSuffix(words[1], "-security"); {
+		case !slices.Contains(releases, name):
+		case secure && security == "":
+			security = uri
+		case !secure && mirror == "":
+			mirror = uri
+		}
+	}
+	return mirror, security
+}
+
+func answers(ctx context.Context, url string) bool {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodHead, url, nil)
+	if err != nil {
+		return false
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return false
+	}
+	_ = response.Body.Close()
+	return response.StatusCode == http.StatusOK
+}
+
+var installing sync.Mutex
+
+// mmdebstrap finds the program, or installs it where that can be done without asking.
+func mmdebstrap(ctx context.Context, progress func(string)) (string, error) {
+	installing.Lock()
+	defer installing.Unlock()
+	if program, err := exec.LookPath("mmdebstrap"); err == nil {
+		return program, nil
+	}
+	const mend = "sudo apt-get install mmdebstrap"
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return "", errors.New("mmdebstrap is not installed; on Debian or Ubuntu: " + mend)
+	}
+	if os.Geteuid() != 0 {
+		return "", errors.New("mmdebstrap is not installed; install it: " + mend)
+	}
+	progress("installing mmdebstrap")
+	install := func() ([]byte, error) {
+		cmd := exec.CommandContext(ctx, "apt-get", "install", "-y", "-q", "--no-install-recommends", "mmdebstrap")
+		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		return cmd.CombinedOutput()
+	}
+	out, err := install()
+	if err != nil { // the package lists may be missing or old
+		if exec.CommandContext(ctx, "apt-get", "-q", "update").Run() == nil {
+			out, err = install()
+		}
+	}
+	if program, err := exec.LookPath("mmdebstrap"); err == nil {
+		return program, nil
+	}
+	output := &lines{tell: func(string) {}}
+	_, _ = output.Write(out)
+	return "", fmt.Errorf("mmdebstrap could not be installed (%w): %s; install it: %s", err, output.end(), mend)
+}

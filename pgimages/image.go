@@ -1,0 +1,98 @@
+// Package pgimages has the catalogue of container images (PostgreSQL servers, clients with the libpq of each major
+// version, the base of a KDC), finds or makes them, and starts containers from them.
+//
+// Each image stands on a suite: a Debian release, or an official PostgreSQL image for the versions that no release
+// carries. The sources of a suite, in order: a local image of the same inputs; a base that is pulled; a base that
+// mmdebstrap makes from the Debian mirror. Tags carry a hash of every input, so that an image is rebuilt when its inputs
+// change and never otherwise. What the suite carries is taken and recorded, never pinned.
+package pgimages
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Spec names an image of the catalogue. Specs are comparable.
+type Spec struct {
+	kind  string // server | client | client-nogss | kdc
+	major int    // PostgreSQL major version; 0 for kdc
+}
+
+// Server is the image of a PostgreSQL server. See StartSpec for what it does when started.
+func Server(major int) Spec { return Spec{"server", major} }
+
+// Client is the image that attempts are made in: libpq of a major version, its psql in /usr/lib/postgresql/MAJOR/bin,
+// kinit and klist, and /usr/local/bin/pgam-attempt.
+func Client(libpq int) Spec { return Spec{"client", libpq} }
+
+// ClientWithoutGSS is a client image whose GSSAPI has no usable mechanism: gss_acquire_cred and gss_init_sec_context
+// fail with GSS_S_BAD_MECH whatever ticket there is. It is for planting a fault, not for cells.
+func ClientWithoutGSS(libpq int) Spec { return Spec{"client-nogss", libpq} }
+
+// KDC is the base of a realm; package kdc makes the realm in it.
+func KDC() Spec { return Spec{"kdc", 0} }
+
+// Name is server-17, client-17, client-nogss-17 or kdc.
+func (s Spec) Name() string {
+	if s.major == 0 {
+		return s.kind
+	}
+	return s.kind + "-" + strconv.Itoa(s.major)
+}
+
+// Image is one image of the catalogue: had, or unavailable with its reason.
+type Image struct {
+	Spec        Spec
+	Name        string    // server-17, client-17, kdc
+	Tag         string    // pgauthmatrix/NAME:HASH, what StartSpec.Image wants
+	Source      string    // where the suite came from, e.g. "built on bookworm from the Debian mirror" or "… from debian:bookworm-slim (pulled)"
+	Local       bool      // it was here already; nothing was built
+	Version     string    // package version of the server, libpq or krb5: 17.12-0+deb13u1
+	Size        int64     // bytes, layers shared with other images included
+	Created     time.Time // when it was built
+	NoSource    bool      // Unavailable because no source of it answers here, not because something failed
+	Unavailable string    // why it cannot be had, with the command that mends it; then only Spec, Name and Tag are set
+}
+
+// String is one line: name, version, size, age, source; or why it is unavailable.
+func (i Image) String() string {
+	if i.Unavailable != "" {
+		return fmt.Sprintf("%-16s unavailable: %s", i.Name, i.Unavailable)
+	}
+	source := i.Source
+	if i.Local {
+		source = "local, " + source
+	}
+	return fmt.Sprintf("%-16s %-24s %5d MB  %8s old  %s  (%s)", i.Name, cmp.Or(i.Version, "?"), i.Size/1_000_000, age(time.Since(i.Created)), i.Tag, source)
+}
+
+func age(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}
+
+// Labels of images.
+const (
+	labelSource  = "pgauthmatrix.source"  // Image.Source of the suite
+	labelVersion = "pgauthmatrix.version" // .postgresql, .libpq5, .krb5: package versions
+)
+
+// versionLabel is the label that holds an image's version.
+func (s Spec) versionLabel() string {
+	switch s.kind {
+	case "server":
+		return labelVersion + ".postgresql"
+	case "kdc":
+		return labelVersion + ".krb5"
+	}
+	return labelVersion + ".libpq5"
+}

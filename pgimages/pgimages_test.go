@@ -1,0 +1,235 @@
+package pgimages
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// all are the images that can be made from the Debian mirror.
+func all() []Spec {
+	specs := []Spec{KDC(), ClientWithoutGSS(18)}
+	for _, major := range []int{13, 15, 17, 18} {
+		specs = append(specs, Server(major), Client(major))
+	}
+	return specs
+}
+
+func TestEnsure(t *testing.T) {
+	start := time.Now()
+	images, err := Ensure(t.Context(), all(), func(name, line string) { t.Logf("%6.1f %s: %s", time.Since(start).Seconds(), name, line) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range images {
+		t.Log(i)
+		if i.Unavailable != "" {
+			t.Errorf("%s: %s", i.Name, i.Unavailable)
+		} else if i.Version == "" || i.Source == "" || i.Size == 0 || i.Created.IsZero() {
+			t.Errorf("%s: incomplete: %+v", i.Name, i)
+		}
+	}
+	again, err := Ensure(t.Context(), all(), func(name, line string) { t.Errorf("nothing was to be built: %s: %s", name, line) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range again {
+		if !i.Local {
+			t.Errorf("%s is not local the second time: %s", i.Name, i)
+		}
+	}
+}
+
+// image is one that has to be there.
+func image(t *testing.T, s Spec) Image {
+	t.Helper()
+	images, err := Ensure(t.Context(), []Spec{s}, func(name, line string) { t.Log(name, line) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if images[0].Unavailable != "" {
+		t.Fatal(images[0])
+	}
+	return images[0]
+}
+
+// place is a network that goes when the test does, with all that is on it.
+func place(t *testing.T, run string) *Network {
+	t.Helper()
+	n, err := NewNetwork(t.Context(), run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.WithoutCancel(t.Context())
+	t.Cleanup(func() {
+		if err := n.Remove(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return n
+}
+
+// run executes a program in a container; it has to end with status 0.
+func run(t *testing.T, r *Running, argv ...string) string {
+	t.Helper()
+	exit, stdout, stderr, err := r.Exec(t.Context(), nil, argv...)
+	if err != nil || exit != 0 {
+		t.Fatalf("%q: status %d, %v: %s%s", argv, exit, err, stdout, stderr)
+	}
+	return strings.TrimSpace(string(stdout))
+}
+
+func TestServer(t *testing.T) {
+	for _, major := range []int{13, 15, 17, 18} {
+		t.Run(Server(major).Name(), func(t *testing.T) {
+			ctx, image := t.Context(), image(t, Server(major))
+			n := place(t, "pgimages-test-"+image.Name)
+			r, err := Start(ctx, StartSpec{Image: image.Tag, RunID: "pgimages-test-" + image.Name, Network: n, Hostname: "pg.example.test",
+				Args: []string{"-c", "fsync=off", "-c", "log_line_prefix=%n|%p|%r|%e|", "-c", "log_min_messages=debug2"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("ready in %s at %s", r.Started.Round(time.Millisecond), r.Addr)
+			psql := []string{"psql", "-XAtq", "-h", SocketDir, "-U", "postgres", "-c"}
+			query := "select current_setting('fsync'), current_setting('log_line_prefix'), current_setting('hba_file'), pg_encoding_to_char(encoding), datcollate, current_setting('server_version_num')::int / 10000 from pg_database where datname = 'postgres'"
+			want := "off|%n|%p|%r|%e||" + ConfDir + "/pg_hba.conf|UTF8|C|" + strings.TrimPrefix(image.Name, "server-")
+			if got := run(t, r, append(psql, query)...); got != want {
+				t.Errorf("settings: got %s, want %s", got, want)
+			}
+			if exit, _, stderr, err := r.Exec(ctx, nil, "psql", "-X", "-h", r.Addr.String(), "-U", "postgres", "-c", ""); err != nil || exit == 0 || !strings.Contains(string(stderr), "no pg_hba.conf entry") {
+				t.Errorf("the bootstrap rules let a TCP session in, or say something else: %d %v %s", exit, err, stderr)
+			}
+			if owner := run(t, r, "stat", "-c", "%u:%g %a", DataDir, SocketDir, LogFile); owner != "999:999 700\n999:999 1777\n999:999 644" {
+				t.Errorf("owners and modes of the data directory, the socket directory and the log: %q", owner)
+			}
+			environment := run(t, r, "setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "sh", "-c", `tr '\0' '\n' </proc/$(head -n 1 /pgam/data/postmaster.pid)/environ`)
+			for _, want := range []string{"KRB5_CONFIG=" + KRB5Conf, "KRB5RCACHENAME=none:"} {
+				if !slices.Contains(strings.Split(environment, "\n"), want) {
+					t.Errorf("the server's environment lacks %s:\n%s", want, environment)
+				}
+			}
+
+			before := run(t, r, "head", "-n", "1", DataDir+"/postmaster.pid")
+			if err := r.Restart(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if after := run(t, r, "head", "-n", "1", DataDir+"/postmaster.pid"); after == before {
+				t.Error("the server was not restarted")
+			}
+			if got := run(t, r, append(psql, query)...); got != want {
+				t.Errorf("settings after a restart: got %s, want %s", got, want)
+			}
+			run(t, r, "sh", "-c", "echo 'nonsense = 1' >"+ConfDir+"/postgresql.conf")
+			if err := r.Restart(ctx); err == nil {
+				t.Error("a restart with a setting that does not exist succeeded")
+			}
+			if log := run(t, r, "cat", LogFile); !strings.Contains(log, `unrecognized configuration parameter "nonsense"`) {
+				t.Errorf("the log does not say why the restart failed:\n%s", log)
+			}
+		})
+	}
+}
+
+func TestServerThatCannotStart(t *testing.T) {
+	image := image(t, Server(18))
+	n := place(t, "pgimages-test-broken")
+	r, err := Start(t.Context(), StartSpec{Image: image.Tag, RunID: "pgimages-test-broken", Network: n, Args: []string{"-c", "nonsense=1"}})
+	if err == nil {
+		t.Fatalf("it started: %+v", r)
+	}
+	if !strings.Contains(err.Error(), `unrecognized configuration parameter "nonsense"`) {
+		t.Errorf("the error does not say why: %v", err)
+	}
+}
+
+// A client reaches the server's socket through the volume they share, and has the libpq of its version.
+func TestClient(t *testing.T) {
+	server := image(t, Server(18))
+	n := place(t, "pgimages-test-client")
+	if _, err := Start(t.Context(), StartSpec{Image: server.Tag, RunID: "pgimages-test-client", Network: n, Hostname: "pg.example.test"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, major := range []int{13, 15, 17, 18} {
+		image := image(t, Client(major))
+		r, err := Start(t.Context(), StartSpec{Image: image.Tag, RunID: "pgimages-test-client", Network: n})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s ready in %s", image.Name, r.Started.Round(time.Millisecond))
+		if got := run(t, r, "psql", "-XAtq", "-h", SocketDir, "-U", "postgres", "-c", "select 'in'"); got != "in" {
+			t.Errorf("%s: got %q over the socket", image.Name, got)
+		}
+		if got := run(t, r, "psql", "--version"); !strings.Contains(got, "(PostgreSQL) "+strings.TrimPrefix(image.Name, "client-")+".") {
+			t.Errorf("%s has %s", image.Name, got)
+		}
+		run(t, r, "sh", "-c", "command -v kinit klist; ldd /usr/local/bin/pgam-attempt | grep -q 'libpq.so.5 => /'")
+		if got := run(t, r, "getent", "hosts", "pg.example.test"); got == "" {
+			t.Errorf("%s does not know the server's name", image.Name)
+		}
+	}
+}
+
+// The client without GSSAPI says what libpq says where no credential can be had, although there is one.
+func TestClientWithoutGSS(t *testing.T) {
+	n := place(t, "pgimages-test-nogss")
+	for _, c := range []struct {
+		spec Spec
+		gss  bool
+	}{{Client(18), true}, {ClientWithoutGSS(18), false}} {
+		image := image(t, c.spec)
+		r, err := Start(t.Context(), StartSpec{Image: image.Tag, RunID: "pgimages-test-nogss", Network: n})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A credential cache with a ticket cannot be made without a KDC; a keytab for initiating is a credential as well.
+		run(t, r, "sh", "-c", `printf '[libdefaults]\ndefault_realm = EXAMPLE.TEST\n' >/tmp/krb5.conf
+			printf 'addent -password -p alice@EXAMPLE.TEST -k 1 -e aes256-cts-hmac-sha1-96\nsecret\nwkt /tmp/keytab\n' | ktutil >/dev/null`)
+		_, _, stderr, err := r.Exec(t.Context(), nil, "env", "KRB5_CONFIG=/tmp/krb5.conf", "KRB5_CLIENT_KTNAME=/tmp/keytab", "KRB5CCNAME=FILE:/tmp/ccache",
+			"psql", "-X", "host=127.0.0.1 port=1 gssencmode=require user=alice", "-c", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if dialled := strings.Contains(string(stderr), "Connection refused"); dialled != c.gss {
+			t.Errorf("%s: with a credential and gssencmode=require: %s", image.Name, stderr)
+		}
+	}
+}
+
+func TestSweep(t *testing.T) {
+	ctx := t.Context()
+	image := image(t, Client(18))
+	cli, err := Engine(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := place(t, "pgimages-test-sweep")
+	r, err := Start(ctx, StartSpec{Image: image.Tag, RunID: "pgimages-test-sweep", Network: n})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Sweep(ctx); err != nil {
+		t.Fatal(err)
+	}
+	run(t, r, "true") // a live run's container is still there
+
+	// What the kernel does when the process dies.
+	claimLock.Lock()
+	err = claims["pgimages-test-sweep"].Close()
+	delete(claims, "pgimages-test-sweep")
+	claimLock.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	swept, err := Sweep(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(swept, "pgimages-test-sweep") {
+		t.Errorf("swept %v, without the run that had died", swept)
+	}
+	if left := found(t, cli, "pgauthmatrix.run=pgimages-test-sweep"); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}

@@ -1,0 +1,273 @@
+package pgimages
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/pkg/stdcopy"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
+	"github.com/moby/moby/client"
+	"github.com/testcontainers/testcontainers-go"
+	"github.com/testcontainers/testcontainers-go/network"
+)
+
+// Places in the containers. The server reads the three files of ConfDir; what an image has there lets user postgres in
+// over the unix-domain socket and nobody else. Whoever replaces them reloads the server.
+const (
+	ConfDir   = "/pgam/conf"           // server: postgresql.conf, pg_hba.conf, pg_ident.conf
+	SocketDir = "/pgam/sock"           // server and client: unix_socket_directories; shared where StartSpec.Socket is the same
+	LogFile   = "/pgam/log/server.log" // server: everything that the server and its children print
+	DataDir   = "/pgam/data"           // server; on tmpfs, and made anew whenever the container starts
+	KRB5Conf  = "/pgam/krb5.conf"      // server and KDC: KRB5_CONFIG of their processes; not there until written
+	UID, GID  = 999, 999               // of postgres, in every image; the server runs as it
+)
+
+// StartSpec is a container wanted.
+//
+// A server's container starts PostgreSQL with Args behind its own arguments (config_file, hba_file, ident_file,
+// unix_socket_directories, listen_addresses = *, port 5432) and is ready when a session over the socket was let in. The container
+// outlives the server: see Restart. A client's or a KDC's container does nothing until it is told by exec.
+type StartSpec struct {
+	Image    string // Image.Tag
+	RunID    string // required: goes into the labels by which Sweep knows whom the container belongs to
+	Name     string // container name; empty: the engine chooses
+	Network  *Network
+	Hostname string            // fully qualified; also an alias on the network
+	Aliases  []string          // further names on the network
+	Args     []string          // of postgres, e.g. -c, ssl=on; a server that is restarted gets them again: no $ ` " \ in them
+	Env      map[string]string // further environment
+	Timeout  time.Duration     // until it has to be ready; default 30 s
+}
+
+// Running is a started container.
+type Running struct {
+	ID      string
+	Addr    netip.Addr // on the network of StartSpec
+	Started time.Duration
+
+	cli *client.Client
+}
+
+// Start starts a container and waits until it is ready. The error of one that did not get ready has the end of its
+// log; the container is then removed.
+func Start(ctx context.Context, spec StartSpec) (*Running, error) {
+	began := time.Now()
+	if spec.RunID == "" || spec.Network == nil {
+		return nil, errors.New("a container needs a RunID and a Network")
+	}
+	cli, err := Engine(ctx)
+	if err != nil {
+		return nil, err
+	}
+	labels, err := Labels(spec.RunID)
+	if err != nil {
+		return nil, err
+	}
+	if spec.Timeout == 0 {
+		spec.Timeout = 30 * time.Second
+	}
+	aliases := spec.Aliases
+	if spec.Hostname != "" {
+		aliases = append([]string{spec.Hostname}, aliases...)
+	}
+	options := []testcontainers.ContainerCustomizer{
+		testcontainers.WithCmd(spec.Args...),
+		testcontainers.WithEnv(spec.Env),
+		testcontainers.WithLabels(labels),
+		network.WithNetworkName(aliases, spec.Network.Name),
+		testcontainers.WithConfigModifier(func(c *container.Config) { c.Hostname = spec.Hostname }),
+		testcontainers.WithHostConfigModifier(func(h *container.HostConfig) {
+			h.Init = new(true)
+			h.NetworkMode = container.NetworkMode(spec.Network.Name)
+			h.Mounts = append(h.Mounts, mount.Mount{Type: mount.TypeVolume, Source: spec.Network.socket, Target: SocketDir, VolumeOptions: &mount.VolumeOptions{Labels: labels}})
+			// What makes many small files must not do so on the image's storage driver: attempts, and the server (30 MB).
+			h.Tmpfs = map[string]string{"/tmp": "exec,mode=1777", DataDir: "mode=0700"}
+		}),
+	}
+	if spec.Name != "" {
+		options = append(options, testcontainers.WithName(spec.Name))
+	}
+	c, err := testcontainers.Run(ctx, spec.Image, options...)
+	r := &Running{cli: cli}
+	if c != nil {
+		r.ID = c.GetContainerID()
+	}
+	if err == nil {
+		err = r.ready(ctx, spec.Timeout)
+	}
+	if err == nil {
+		r.Addr, err = r.address(ctx, spec.Network)
+	}
+	if err != nil {
+		if r.ID != "" {
+			err = errors.Join(err, r.Remove(context.WithoutCancel(ctx)))
+		}
+		return nil, fmt.Errorf("%s did not start: %w", strings.TrimSpace(spec.Image+" "+spec.Hostname), err)
+	}
+	r.Started = time.Since(began)
+	return r, nil
+}
+
+// ready follows the container's output until its entrypoint says that it is.
+func (r *Running) ready(ctx context.Context, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	logs, err := r.cli.ContainerLogs(ctx, r.ID, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Follow: true})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = logs.Close() }()
+	out, in := io.Pipe()
+	defer func() { _ = out.Close() }()
+	go func() {
+		_, err := stdcopy.StdCopy(in, in, logs)
+		_ = in.CloseWithError(err)
+	}()
+	var said []string
+	for scanner := bufio.NewScanner(out); scanner.Scan(); {
+		if scanner.Text() == "ready" {
+			return nil
+		}
+		said = append(said, scanner.Text())
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("not ready within %s: %s", timeout, strings.Join(said, "\n"))
+	}
+	return fmt.Errorf("it ended: %s", strings.Join(said, "\n"))
+}
+
+func (r *Running) address(ctx context.Context, n *Network) (netip.Addr, error) {
+	found, err := r.cli.ContainerInspect(ctx, r.ID, client.ContainerInspectOptions{})
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	if found.Container.NetworkSettings != nil {
+		if e := found.Container.NetworkSettings.Networks[n.Name]; e != nil && e.IPAddress.IsValid() {
+			return e.IPAddress, nil
+		}
+	}
+	return netip.Addr{}, fmt.Errorf("it has no address on network %s", n.Name)
+}
+
+// Exec runs a program as root and waits for it. A non-zero exit status is no error.
+func (r *Running) Exec(ctx context.Context, stdin []byte, argv ...string) (exit int, stdout, stderr []byte, err error) {
+	x, err := r.cli.ExecCreate(ctx, r.ID, client.ExecCreateOptions{Cmd: argv, AttachStdin: stdin != nil, AttachStdout: true, AttachStderr: true})
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	a, err := r.cli.ExecAttach(ctx, x.ID, client.ExecAttachOptions{})
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	defer a.Close()
+	stop := context.AfterFunc(ctx, a.Close)
+	defer stop()
+	if stdin != nil {
+		if _, err := a.Conn.Write(stdin); err != nil {
+			return 0, nil, nil, err
+		}
+		if err := a.CloseWrite(); err != nil {
+			return 0, nil, nil, err
+		}
+	}
+	var o, e bytes.Buffer
+	if _, err := stdcopy.StdCopy(&o, &e, a.Reader); err != nil {
+		return 0, nil, nil, errors.Join(ctx.Err(), err)
+	}
+	for { // the output can end a moment before the engine has noted the process's end
+		found, err := r.cli.ExecInspect(ctx, x.ID, client.ExecInspectOptions{})
+		if err != nil {
+			return 0, nil, nil, err
+		}
+		if !found.Running {
+			return found.ExitCode, o.Bytes(), e.Bytes(), nil
+		}
+		select {
+		case <-ctx.Done():
+			return 0, nil, nil, ctx.Err()
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// RestartArgv restarts the server of a container, as root in it: pg_ctl gives postgres the arguments it had. It exits with a
+// status other than 0 if the server does not come back; the log says why, and the container stays.
+var RestartArgv = []string{"setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups",
+	"pg_ctl", "restart", "--pgdata=" + DataDir, "--mode=fast", "--wait", "--timeout=30", "--log=" + LogFile}
+
+// Restart restarts the server.
+func (r *Running) Restart(ctx context.Context) error {
+	exit, stdout, stderr, err := r.Exec(ctx, nil, RestartArgv...)
+	if err == nil && exit != 0 {
+		err = fmt.Errorf("the server did not restart: %s %s", stdout, stderr)
+	}
+	return err
+}
+
+// Logs is what the container's main process printed: of a server, only why it did not start. See LogFile for the rest.
+func (r *Running) Logs(ctx context.Context) (string, error) {
+	logs, err := r.cli.ContainerLogs(ctx, r.ID, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true})
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = logs.Close() }()
+	var b bytes.Buffer
+	_, err = stdcopy.StdCopy(&b, &b, logs)
+	return b.String(), err
+}
+
+// Remove kills and removes the container with its own volumes. One that is gone already is no error.
+func (r *Running) Remove(ctx context.Context) error {
+	_, err := r.cli.ContainerRemove(ctx, r.ID, client.ContainerRemoveOptions{RemoveVolumes: true, Force: true})
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// Network is a bridge network with the volume that its containers share at SocketDir.
+type Network struct {
+	Name string // also its name for the engine
+
+	id, socket string
+	cli        *client.Client
+}
+
+// NewNetwork makes a network, labelled as the run's.
+func NewNetwork(ctx context.Context, runID string) (*Network, error) {
+	cli, err := Engine(ctx)
+	if err != nil {
+		return nil, err
+	}
+	labels, err := Labels(runID)
+	if err != nil {
+		return nil, err
+	}
+	n, err := network.New(ctx, network.WithLabels(labels))
+	if err != nil {
+		return nil, fmt.Errorf("network: %w", err)
+	}
+	return &Network{Name: n.Name, id: n.ID, socket: "pgauthmatrix-" + n.Name, cli: cli}, nil
+}
+
+// Remove removes the network with all the containers on it and the volume they share.
+func (n *Network) Remove(ctx context.Context) error {
+	found, err := n.cli.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: make(client.Filters).Add("network", n.id).Add("label", labelOurs)})
+	if err != nil {
+		return err
+	}
+	var ids []string
+	for _, c := range found.Items {
+		ids = append(ids, c.ID)
+	}
+	return removeAll(ctx, n.cli, ids, []string{n.id}, []string{n.socket})
+}

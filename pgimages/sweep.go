@@ -1,0 +1,213 @@
+package pgimages
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/client"
+	"golang.org/x/sync/errgroup"
+)
+
+// Labels of containers, networks and volumes.
+const (
+	labelOurs  = "pgauthmatrix=1"
+	labelRun   = "pgauthmatrix.run"
+	labelOwner = "pgauthmatrix.owner" // PLACE/RUNID: see claim
+)
+
+// Labels go on everything that a run makes on the engine. The first call for a run claims it for this process: as long
+// as the process lives, Sweep in another one leaves the run's things alone.
+func Labels(runID string) (map[string]string, error) {
+	owner, err := claim(runID)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"pgauthmatrix": "1", labelRun: runID, labelOwner: owner}, nil
+}
+
+// A run is alive as long as a process holds a lock on its file: the kernel lets go of it however the process ends, no
+// process id can be mistaken for another, and a reboot ends it. The directory of these files has an identity of its own,
+// which goes into the label: only who sees the same directory can tell whether a run is alive, and who cannot (another
+// machine on the same engine, another user) leaves its things alone.
+var (
+	claimLock sync.Mutex
+	claims    = map[string]*os.File{} // by run ID; kept open for the life of the process
+)
+
+func claim(runID string) (owner string, err error) {
+	if runID == "" || strings.ContainsAny(runID, `/\`) || strings.HasPrefix(runID, ".") {
+		return "", fmt.Errorf("run ID %q: it must be usable as a file name", runID)
+	}
+	claimLock.Lock()
+	defer claimLock.Unlock()
+	dir, place, err := claimDir()
+	if err != nil {
+		return "", fmt.Errorf("claiming run %s: %w", runID, err)
+	}
+	if claims[runID] == nil {
+		f, err := lockFile(filepath.Join(dir, runID+".lock"), os.O_CREATE)
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return "", fmt.Errorf("run %s belongs to another process: every run needs an ID of its own", runID)
+		}
+		if err != nil {
+			return "", fmt.Errorf("claiming run %s: %w", runID, err)
+		}
+		claims[runID] = f
+	}
+	return place + "/" + runID, nil
+}
+
+// claimDir is where the lock files are, and the identity of that place.
+func claimDir() (dir, place string, err error) {
+	base, err := os.UserCacheDir()
+	if err != nil {
+		base = os.TempDir()
+	}
+	dir = filepath.Join(base, "pgauthmatrix", "runs")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", "", err
+	}
+	file := filepath.Join(dir, "place")
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		// Linked into place: of two processes that do this at once, one wins and both read the same.
+		f, err := os.CreateTemp(dir, ".place")
+		if err != nil {
+			return "", "", err
+		}
+		_, err = f.WriteString(rand.Text())
+		err = errors.Join(err, f.Close())
+		if linkErr := os.Link(f.Name(), file); !errors.Is(linkErr, fs.ErrExist) {
+			err = errors.Join(err, linkErr)
+		}
+		if err = errors.Join(err, os.Remove(f.Name())); err != nil {
+			return "", "", err
+		}
+	}
+	id, err := os.ReadFile(file)
+	return dir, string(id), err
+}
+
+// lockFile opens and locks; EWOULDBLOCK says that somebody else holds it.
+func lockFile(name string, flag int) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_RDWR|flag, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// Sweep removes the containers, networks and volumes of runs that have died, and says which runs they were. What belongs to a live run,
+// to this process, or to a run of which it cannot be known stays.
+func Sweep(ctx context.Context) (runs []string, err error) {
+	cli, err := Engine(ctx)
+	if err != nil {
+		return nil, err
+	}
+	claimLock.Lock()
+	defer claimLock.Unlock()
+	dir, place, err := claimDir()
+	if err != nil {
+		return nil, err
+	}
+	type things struct{ containers, networks, volumes []string }
+	dead := map[string]*things{} // by run ID; nil: not dead
+	of := func(labels map[string]string) *things {
+		id, ours := strings.CutPrefix(labels[labelOwner], place+"/")
+		if !ours || id == "" {
+			return new(things) // not ours to judge: nothing looks at this one
+		}
+		if _, known := dead[id]; !known {
+			dead[id] = nil
+			f, err := lockFile(filepath.Join(dir, id+".lock"), 0)
+			if err == nil {
+				_ = f.Close()
+			}
+			if err == nil || errors.Is(err, fs.ErrNotExist) {
+				dead[id] = new(things)
+			}
+		}
+		if t := dead[id]; t != nil {
+			return t
+		}
+		return new(things)
+	}
+	filter := make(client.Filters).Add("label", labelOurs)
+	containers, err := cli.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: filter})
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range containers.Items {
+		t := of(c.Labels)
+		t.containers = append(t.containers, c.ID)
+	}
+	networks, err := cli.NetworkList(ctx, client.NetworkListOptions{Filters: filter})
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range networks.Items {
+		t := of(n.Labels)
+		t.networks = append(t.networks, n.ID)
+	}
+	volumes, err := cli.VolumeList(ctx, client.VolumeListOptions{Filters: filter})
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range volumes.Items {
+		t := of(v.Labels)
+		t.volumes = append(t.volumes, v.Name)
+	}
+	var errs []error
+	for id, t := range dead {
+		if t == nil {
+			continue
+		}
+		runs = append(runs, id)
+		errs = append(errs, removeAll(ctx, cli, t.containers, t.networks, t.volumes))
+	}
+	return runs, errors.Join(append(errs, removeStaleLocks(dir))...)
+}
+
+// removeStaleLocks removes the lock files that nobody holds. Run IDs are never used twice, so none can come back.
+func removeStaleLocks(dir string) error {
+	names, err := filepath.Glob(filepath.Join(dir, "*.lock"))
+	for _, name := range names {
+		if f, lockErr := lockFile(name, 0); lockErr == nil {
+			err = errors.Join(err, os.Remove(name), f.Close())
+		}
+	}
+	return err
+}
+
+// removeAll removes containers, then what they held on to. What is gone already is no error.
+func removeAll(ctx context.Context, cli *client.Client, containers, networks, volumes []string) error {
+	var group errgroup.Group
+	group.SetLimit(4)
+	for _, id := range containers {
+		group.Go(func() error { return (&Running{ID: id, cli: cli}).Remove(ctx) })
+	}
+	errs := []error{group.Wait()}
+	for _, id := range networks {
+		if _, err := cli.NetworkRemove(ctx, id, client.NetworkRemoveOptions{}); !errdefs.IsNotFound(err) {
+			errs = append(errs, err)
+		}
+	}
+	for _, name := range volumes {
+		if _, err := cli.VolumeRemove(ctx, name, client.VolumeRemoveOptions{}); !errdefs.IsNotFound(err) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

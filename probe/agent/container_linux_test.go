@@ -1,0 +1,307 @@
+package agent
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pgauthmatrix/pgauthmatrix/wire"
+)
+
+const backendTwenty = "1000.100|20|10.0.0.2(4000)|00000|LOG:  one\n"
+
+var exitOfTwenty = "1000.200|10||00000|DEBUG:  server process (PID 20) exited with exit code 0\n"
+
+func appendTo(t *testing.T, path, text string) {
+	t.Helper()
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if _, err := file.WriteString(text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFollow(t *testing.T) {
+	tests := []struct {
+		name    string
+		fromEnd bool
+		before  string
+		steps   func(path string)
+		missing string // part of the error; empty: it is found
+	}{
+		{"from the beginning", false, backendTwenty + exitOfTwenty, func(string) {}, ""},
+		{"from the end", true, backendTwenty + exitOfTwenty, func(string) {}, "no line in the server's log"},
+		{"written while somebody waits, in pieces", true, "", func(path string) {
+			for _, b := range []byte(backendTwenty + exitOfTwenty) {
+				appendTo(t, path, string(b))
+			}
+		}, ""},
+		{"truncated and shorter", false, strings.Repeat("1000.000|10||00000|LOG:  old\n", 100), func(path string) {
+			if err := os.Truncate(path, 0); err != nil {
+				t.Error(err)
+			}
+			appendTo(t, path, backendTwenty+exitOfTwenty)
+		}, ""},
+		{"replaced by another file", false, backendTwenty, func(path string) {
+			if err := os.Rename(path, path+".1"); err != nil {
+				t.Error(err)
+			}
+			appendTo(t, path, strings.Replace(backendTwenty, "one", "two", 1)+exitOfTwenty)
+		}, ""},
+		{"replaced: the exit of what began in the old file says nothing of it", false, backendTwenty, func(path string) {
+			if err := os.Rename(path, path+".1"); err != nil {
+				t.Error(err)
+			}
+			appendTo(t, path, exitOfTwenty)
+		}, "no line in the server's log"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "server.log")
+			appendTo(t, path, test.before)
+			f, err := follow(path, test.fromEnd)
+			if err != nil {
+				t.Fatal(err)
+			}
+			go test.steps(path)
+			timeout := 5000
+			if test.missing != "" {
+				timeout = 300
+			}
+			got, err := f.collect(t.Context(), Collect{Peers: []Peer{peer("10.0.0.2", 4000, 0)}, Timeout: timeout})
+			if test.missing != "" {
+				if err == nil || !strings.Contains(err.Error(), test.missing) {
+					t.Fatalf("got %v, %v, want …%s…", got, err, test.missing)
+				}
+				return
+			}
+			if err != nil || len(got.Connections) != 1 || len(got.Connections[0].Lines) != 1 {
+				t.Fatalf("got %v, %v", got, err)
+			}
+		})
+	}
+	if _, err := follow(filepath.Join(t.TempDir(), "none.log"), false); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a log that is not there: %v", err)
+	}
+}
+
+func TestRequestFrame(t *testing.T) {
+	a := &prepared{Attempt: &Attempt{Query: "select 1", UID: 7}, dir: "/d", env: []string{"A=b"}, options: []Option{{Name: "host", Value: "h"}, {Name: "user"}}, timeout: 1500 * time.Millisecond}
+	frame := requestFrame("3", a)
+	if length := binary.BigEndian.Uint32(frame); int(length) != len(frame)-4 {
+		t.Errorf("length %d of a frame of %d bytes", length, len(frame))
+	}
+	want := []string{"3", "7", "/d", "2", "select 1", "1", "A=b", "2", "host", "h", "user", "", ""}
+	if diff := cmp.Diff(want, strings.Split(string(frame[4:]), "\x00")); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+func TestParseAttempt(t *testing.T) {
+	whole := func(pairs ...string) string { return strings.Join(append(pairs, "end", ""), "\x00") + "\x00" }
+	good := []string{"id", "3", "connected", "1", "message", "", "ssl", "1", "gss", "0", "connects", "2", "auth", "sasl ok", "column:pid", "42", "column:empty", ""}
+	want := &AttemptResult{Connected: true, SSLInUse: true, Connects: 2, AuthRequests: []string{"sasl", "ok"}, Row: map[string]string{"pid": "42", "empty": ""}}
+	got, err := parseAttempt("3", []byte(whole(good...)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	for name, bad := range map[string]string{
+		"another attempt's":   strings.Replace(whole(good...), "id\x003", "id\x004", 1),
+		"no id":               whole(good[2:]...),
+		"cut":                 whole(good...)[:20],
+		"without its end":     strings.TrimSuffix(whole(good...), "end\x00\x00"),
+		"empty":               "",
+		"a flag that is none": strings.Replace(whole(good...), "ssl\x001", "ssl\x002", 1),
+		"an unknown word":     whole(append(slices.Clone(good), "witness", "1")...),
+	} {
+		if got, err := parseAttempt("3", []byte(bad)); err == nil {
+			t.Errorf("a result that is %s was read as %+v", name, got)
+		}
+	}
+}
+
+func TestReadAttempt(t *testing.T) {
+	tests := []struct{ how, crash, fault string }{
+		{"signal 11", "signal 11 (segmentation fault)", ""},
+		{"signal 14", "", "no end after 20s"},
+		{"exit 2", "", "exit status 2: words of the process"},
+		{"exit 0", "", "left no result"},
+		{"error fork: no", "", `says "error fork: no"`},
+	}
+	for _, test := range tests {
+		a := &prepared{Attempt: &Attempt{}, dir: t.TempDir(), timeout: defaultTimeout}
+		appendTo(t, filepath.Join(a.dir, "stderr"), "words of the process\n")
+		r, err := readAttempt("1", test.how, a)
+		switch {
+		case test.fault != "" && (err == nil || !strings.Contains(err.Error(), test.fault)):
+			t.Errorf("%s: got %v, %v, want fault …%s…", test.how, r, err, test.fault)
+		case test.fault == "" && (err != nil || r.Crash != test.crash || r.Connected || r.Message != "words of the process"):
+			t.Errorf("%s: got %+v, %v, want crash %s", test.how, r, err, test.crash)
+		}
+	}
+}
+
+func TestReadPsql(t *testing.T) {
+	exit := func(status int) syscall.WaitStatus { return syscall.WaitStatus(status << 8) }
+	tests := []struct {
+		name, stdout, stderr string
+		status               syscall.WaitStatus
+		want                 *AttemptResult // nil: a fault
+	}{
+		{"connected", psqlConnected + "\na,b,c\n\"x,y\",," + psqlNull + "\n", "", exit(0), &AttemptResult{Connects: -1, Connected: true, Row: map[string]string{"a": "x,y", "b": ""}}},
+		{"refused", "", "psql: error: FATAL:  no\n", exit(2), &AttemptResult{Connects: -1, Message: "psql: error: FATAL:  no"}},
+		{"the query failed", psqlConnected + "\n", "ERROR:  no\n", exit(1), &AttemptResult{Connects: -1, Connected: true, Message: "ERROR:  no"}},
+		{"lost after it connected", psqlConnected + "\n", "lost\n", exit(2), &AttemptResult{Connects: -1, Connected: true, Message: "lost"}},
+		{"crashed", "", "", syscall.WaitStatus(syscall.SIGSEGV), &AttemptResult{Connects: -1, Crash: "signal 11 (segmentation fault)"}},
+		{"crashed after it connected", psqlConnected + "\n", "", syscall.WaitStatus(syscall.SIGSEGV), &AttemptResult{Connects: -1, Crash: "signal 11 (segmentation fault)"}},
+		{"a status of its own", "", "psql: no such option\n", exit(1), nil},
+		{"status 0 without a word", "", "", exit(0), nil},
+		{"no row", psqlConnected + "\na\n", "", exit(0), nil},
+	}
+	for _, test := range tests {
+		got, err := readPsql(test.status, test.stdout, test.stderr)
+		if test.want == nil {
+			if err == nil {
+				t.Errorf("%s: got %+v, want a fault", test.name, got)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", test.name, err)
+		}
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%s: -want +got\n%s", test.name, diff)
+		}
+	}
+}
+
+func TestAttemptRefusesWhatIsTheAgents(t *testing.T) {
+	host := Option{Name: "host", Value: "h"}
+	tests := []struct {
+		name    string
+		attempt Attempt
+		want    string
+	}{
+		{"no host", Attempt{Server: "1.2.3.4:5"}, "option host is missing"},
+		{"hostaddr", Attempt{Server: "1.2.3.4:5", Options: []Option{host, {Name: "hostaddr", Value: "1.2.3.4"}}}, "option hostaddr is the agent's"},
+		{"port beside a relay", Attempt{Server: "1.2.3.4:5", Options: []Option{host, {Name: "port", Value: "5"}}}, "option port is the agent's"},
+		{"a socket beside a relay", Attempt{Server: "1.2.3.4:5", Options: []Option{{Name: "host", Value: "/tmp"}}}, "is a unix socket"},
+		{"neither", Attempt{Options: []Option{host}}, "no server address"},
+		{"NUL", Attempt{Server: "1.2.3.4:5", Options: []Option{host, {Name: "user", Value: "a\x00b"}}}, "holds a NUL"},
+		{"HOME", Attempt{Server: "1.2.3.4:5", Options: []Option{host}, Env: map[string]string{"HOME": "/root"}}, "HOME is the agent's"},
+		{"KRB5CCNAME", Attempt{Server: "1.2.3.4:5", Options: []Option{host}, Env: map[string]string{"KRB5CCNAME": "x"}}, "KRB5CCNAME is the agent's"},
+		{"a name that is none", Attempt{Server: "1.2.3.4:5", Options: []Option{host}, Env: map[string]string{"A=B": "x"}}, `"A=B" cannot be set`},
+		{"no such cache", Attempt{Server: "1.2.3.4:5", Options: []Option{host}, CCache: "/nonexistent/cc"}, "credential cache: open /nonexistent/cc"},
+		{"an empty cache", Attempt{Server: "1.2.3.4:5", Options: []Option{host}, CCache: "/dev/null"}, "/dev/null is empty"},
+		{"client", Attempt{Server: "1.2.3.4:5", Options: []Option{host}, Client: "jdbc"}, `no client "jdbc"`},
+		{"a secret in the fault", Attempt{Server: "1.2.3.4:5", Options: []Option{host, {Name: "password", Value: "jdbc", Secret: true}}, Client: "jdbc"}, `no client "***"`},
+	}
+	for _, test := range tests {
+		s := &server{private: &privateDirs{base: t.TempDir()}}
+		if r, err := s.attempt(t.Context(), &test.attempt); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: got %+v, %v, want …%s…", test.name, r, err, test.want)
+		}
+		if left, _ := os.ReadDir(s.private.base); len(left) != 0 {
+			t.Errorf("%s: %v is left", test.name, left)
+		}
+	}
+}
+
+func TestAttemptEnvironmentIsExact(t *testing.T) {
+	t.Setenv("PGUSER", "ambient")
+	ccache := filepath.Join(t.TempDir(), "cc")
+	appendTo(t, ccache, "a cache")
+	for _, test := range []struct{ ccache, want string }{{"", "no-ccache"}, {ccache, "ccache"}} {
+		p := &prepared{Attempt: &Attempt{Env: map[string]string{"KRB5_CONFIG": "/k", "PGPASSFILE": "/p"}, CCache: test.ccache}, dir: t.TempDir()}
+		if err := p.environment(); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"HOME=" + p.dir, "KRB5CCNAME=FILE:" + p.dir + "/" + test.want, "KRB5_CONFIG=/k", "KRB5_TRACE=" + p.dir + "/krb5.trace", "LC_ALL=C", "PATH=" + commandPath,
+			"PGPASSFILE=/p", "PGSERVICEFILE=" + p.dir + "/none/pg_service.conf", "PGSYSCONFDIR=" + p.dir + "/none"}
+		slices.Sort(want)
+		if diff := cmp.Diff(want, p.env); diff != "" {
+			t.Errorf("-want +got\n%s", diff)
+		}
+		_, err := os.Stat(filepath.Join(p.dir, test.want))
+		if exists := err == nil; exists != (test.ccache != "") {
+			t.Errorf("%s: %v", test.want, err)
+		}
+	}
+}
+
+func TestPeersBelongToTheAttempt(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	var d dialLog
+	before := time.Now().UnixMilli()
+	conn, err := d.dialer(listener.Addr().String())(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	port := conn.LocalAddr().(*net.TCPAddr).Port
+	peers, err := d.peers([]wire.Record{{}, {ServerPort: port}})
+	if err != nil || len(peers) != 1 || peers[0].Port != port || peers[0].Address != "127.0.0.1" || peers[0].Since < before {
+		t.Errorf("got %v, %v", peers, err)
+	}
+	if peers, err := d.peers([]wire.Record{{ServerPort: port + 1}}); err == nil {
+		t.Errorf("a record of another attempt's connection gave %v", peers)
+	}
+}
+
+func TestWrite(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "new", "file")
+	for _, text := range []string{"first", "second, longer", ""} {
+		if err := write(Write{Path: path, Data: []byte(text), Mode: 0o640, UID: os.Getuid(), GID: os.Getgid()}); err != nil {
+			t.Fatal(err)
+		}
+		content, err := os.ReadFile(path)
+		info, statErr := os.Stat(path)
+		if err != nil || statErr != nil || string(content) != text || info.Mode() != 0o640 {
+			t.Errorf("got %q, %v, %v", content, info.Mode(), errors.Join(err, statErr))
+		}
+	}
+	if left, _ := os.ReadDir(filepath.Dir(path)); len(left) != 1 {
+		t.Errorf("left beside the file: %v", left)
+	}
+	if err := write(Write{Path: filepath.Dir(path), Data: []byte("x")}); err == nil {
+		t.Error("a directory was replaced by a file")
+	}
+}
+
+func TestRun(t *testing.T) {
+	r, err := run(t.Context(), Run{Argv: []string{"sh", "-c", `cat; echo "$A" >&2; exit 3`}, Env: map[string]string{"A": "of the environment"}, Stdin: []byte("given")})
+	if err != nil || r.Exit != 3 || string(r.Stdout) != "given" || string(r.Stderr) != "of the environment\n" {
+		t.Errorf("got %+v, %v", r, err)
+	}
+	began := time.Now()
+	_, err = run(t.Context(), Run{Argv: []string{"sh", "-c", "echo last words >&2; sleep 60 & sleep 60"}, Timeout: 1})
+	if err == nil || !strings.Contains(err.Error(), "killed after 1s") || !strings.Contains(err.Error(), "last words") || time.Since(began) > 10*time.Second {
+		t.Errorf("a program that hangs: %v after %v", err, time.Since(began))
+	}
+	for _, argv := range [][]string{nil, {"/nonexistent/program"}, {"sh", "-c", "kill -9 $$"}} {
+		if r, err := run(t.Context(), Run{Argv: argv}); err == nil {
+			t.Errorf("%v: got %+v, want a fault", argv, r)
+		}
+	}
+}

@@ -1,0 +1,36 @@
+//go:build linux
+
+// Command pgauthmatrix-agent is the program that package agent keeps in a container. It is started by agent.Start and not
+// meant to be run by hand.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/pgauthmatrix/pgauthmatrix/probe/agent"
+)
+
+func main() {
+	err := fmt.Errorf("usage: %s serve | pgx-worker", os.Args[0])
+	if len(os.Args) == 2 {
+		switch os.Args[1] {
+		case "serve":
+			// What the container's environment says is not for the admin session nor for any attempt.
+			os.Clearenv()
+			_ = os.Setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+			err = agent.Serve(ctx, os.Stdin, os.Stdout)
+			stop()
+		case "pgx-worker":
+			err = agent.ServePgx(os.Stdin, os.Stdout)
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,181 @@
+// Package agent is the program that stays in a container for the life of an Env and does there what cannot be done
+// from outside at the rate a matrix needs: it makes attempts with real client libraries through a recording relay,
+// reads the server's log connection by connection, keeps the admin session, and writes files. Harness and agent speak
+// JSON lines over the standard input and output of one `docker exec`, so that nothing depends on a mapped port.
+//
+// This file is the protocol; Conn is the harness's end, Serve the container's. The agent's first line is a Response with
+// ID 0 and Version; everything after it answers a Request.
+package agent
+
+import "github.com/pgauthmatrix/pgauthmatrix/wire"
+
+// Request asks for one thing: exactly one of the pointers is set. ID is chosen by the harness and returned unchanged.
+// Requests are served concurrently, answers come in any order.
+type Request struct {
+	ID      uint64   `json:"id"`
+	Attempt *Attempt `json:"attempt,omitempty"` // client container
+	Write   *Write   `json:"write,omitempty"`   // any container
+	Run     *Run     `json:"run,omitempty"`     // any container
+	SQL     *SQL     `json:"sql,omitempty"`     // server container
+	Follow  *Follow  `json:"follow,omitempty"`  // server container
+	Collect *Collect `json:"collect,omitempty"` // server container
+}
+
+// Response answers one Request. Fault says that the harness failed to do what was asked (never that a server refused).
+type Response struct {
+	ID      uint64         `json:"id"`
+	Version string         `json:"version,omitempty"` // in the first line only
+	Fault   string         `json:"fault,omitempty"`
+	Attempt *AttemptResult `json:"attempt,omitempty"`
+	Run     *RunResult     `json:"run,omitempty"`
+	SQL     *SQLResult     `json:"sql,omitempty"`
+	Collect *CollectResult `json:"collect,omitempty"`
+}
+
+// Attempt makes one connection attempt in a process of its own.
+type Attempt struct {
+	Token   string            `json:"token"`             // the cell ID; the result must carry it back, or the harness calls it a fault
+	Client  string            `json:"client"`            // libpq | psql | pgx
+	Options []Option          `json:"options"`           // connection parameters as the library is given them, without hostaddr and, where Server is set, without port
+	Server  string            `json:"server,omitempty"`  // ADDRESS:PORT that the relay dials; empty: the unix socket named by option host, no relay
+	Env     map[string]string `json:"env,omitempty"`     // the whole environment of the attempt besides what the agent sets: PATH, HOME, LC_ALL, KRB5CCNAME, KRB5_TRACE, and PGSYSCONFDIR, PGSERVICEFILE, PGPASSFILE naming nothing
+	CCache  string            `json:"ccache,omitempty"`  // credential cache file, copied into the attempt's private directory; empty: KRB5CCNAME names a file that does not exist
+	UID     int               `json:"uid,omitempty"`     // operating-system user of the attempt (peer)
+	Query   string            `json:"query"`             // asked once when connected; one row, its columns go to Row
+	Timeout int               `json:"timeout,omitempty"` // seconds until the attempt is a fault; default 20
+}
+
+// Option is one connection parameter. Secret values are replaced in everything that leaves the agent.
+type Option struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Secret bool   `json:"secret,omitempty"`
+}
+
+// AttemptResult is what the client and the relay saw. Connected with an empty Row means that the query failed or the
+// session ended before it was answered; Message then says how.
+type AttemptResult struct {
+	Token        string            `json:"token"`
+	Started      int64             `json:"started"`         // epoch milliseconds by the client container's clock
+	Peers        []Peer            `json:"peers,omitempty"` // the client's end of each connection that reached the server, in the order of Records; by them the server's log is found
+	Unix         bool              `json:"unix,omitempty"`  // the attempt went over a unix socket: no relay, no Records
+	Connects     int               `json:"connects"`        // transport connections that the library opened, counted in its own process; -1 for psql, which does not tell
+	Connected    bool              `json:"connected"`
+	Message      string            `json:"message,omitempty"`       // the library's whole error text
+	Crash        string            `json:"crash,omitempty"`         // e.g. "signal 11 (segmentation fault)"; then Connected is false
+	SSLInUse     bool              `json:"ssl_in_use,omitempty"`    // not told by psql: false
+	GSSInUse     bool              `json:"gss_in_use,omitempty"`    // not told by psql: false
+	AuthRequests []string          `json:"auth_requests,omitempty"` // see matrix.ClientEvidence; not told by psql: empty
+	Row          map[string]string `json:"row,omitempty"`           // the query's row by column name; SQL null is absent
+	Records      []wire.Record     `json:"records,omitempty"`       // in the order the connections were opened
+	KRB5Trace    string            `json:"krb5_trace,omitempty"`
+	Conninfo     string            `json:"conninfo"` // what the library was given, secrets redacted
+	Micros       int64             `json:"us"`
+}
+
+// Write creates or replaces a file (written beside it and renamed, so that a reader sees the old or the new one).
+type Write struct {
+	Path string `json:"path"`
+	Data []byte `json:"data"`
+	Mode uint32 `json:"mode"` // e.g. 0o600
+	UID  int    `json:"uid"`
+	GID  int    `json:"gid"`
+}
+
+// Run executes a program and waits for it. A non-zero exit status is a result, not a fault.
+type Run struct {
+	Argv    []string          `json:"argv"`
+	Env     map[string]string `json:"env,omitempty"`
+	Stdin   []byte            `json:"stdin,omitempty"`
+	Timeout int               `json:"timeout,omitempty"` // seconds, default 30
+}
+
+// RunResult is how the program ended.
+type RunResult struct {
+	Exit   int    `json:"exit"`
+	Stdout []byte `json:"stdout,omitempty"`
+	Stderr []byte `json:"stderr,omitempty"`
+}
+
+// SQL runs a statement on the one admin session, which the agent opens on first use and never opens again: the
+// rules under test would not let it in. Conninfo is read on first use only.
+type SQL struct {
+	Conninfo  string `json:"conninfo,omitempty"`
+	Statement string `json:"statement"`
+}
+
+// SQLResult holds the rows of the last statement as text; nil is SQL null. Error is the server's own word.
+type SQLResult struct {
+	Rows  [][]*string `json:"rows,omitempty"`
+	Error string      `json:"error,omitempty"`
+}
+
+// Follow starts reading the server's log file, from its present end if FromEnd. Lines have the prefix
+// LogLinePrefix. Sent once.
+type Follow struct {
+	Path    string `json:"path"`
+	FromEnd bool   `json:"from_end,omitempty"`
+}
+
+// LogLinePrefix is the log_line_prefix that the log index can read: epoch milliseconds, process id, remote host and
+// port, SQLSTATE.
+const LogLinePrefix = "%n|%p|%r|%e|"
+
+// Collect returns log lines, and forgets them.
+//
+// Peers asks for these connections: it waits until each is complete, that is until the postmaster has logged the exit of
+// its backend (DEBUG2).
+//
+// Local asks for the connections over the unix socket that began at Since or later and have not been taken yet: it waits
+// for Count of them to be complete and, with PID, for that backend's. Local alone clears what there is.
+//
+// Postmaster asks for the lines of the postmaster and of the processes that serve no client, since the last time.
+//
+// What has not come after Timeout is a fault that says what there is instead.
+type Collect struct {
+	Peers      []Peer `json:"peers,omitempty"`
+	Local      bool   `json:"local,omitempty"`
+	Since      int64  `json:"since,omitempty"` // epoch milliseconds; of Local
+	Count      int    `json:"count,omitempty"` // of Local
+	PID        int    `json:"pid,omitempty"`   // of Local
+	Postmaster bool   `json:"postmaster,omitempty"`
+	Timeout    int    `json:"timeout,omitempty"` // milliseconds, default 5000
+}
+
+// Peer is the client's end of a connection to the server. A port can be used again: what an earlier connection from it
+// left behind in the log is told by having begun before Since.
+type Peer struct {
+	Address string `json:"address"`
+	Port    int    `json:"port"`
+	Since   int64  `json:"since"` // epoch milliseconds by the client container's clock at which the connection began to be opened
+}
+
+// Collect is the request for the server's log of this attempt, of all its connections, none if it opened none. An
+// attempt over the unix socket is told from others only by being alone; pid is its backend's, 0 if it did not connect.
+func (r *AttemptResult) Collect(pid int) Collect {
+	if r.Unix {
+		return Collect{Local: true, Since: r.Started, Count: max(r.Connects, 0), PID: pid}
+	}
+	return Collect{Peers: r.Peers}
+}
+
+// CollectResult has the connections in the order asked for.
+type CollectResult struct {
+	Connections []LoggedConnection `json:"connections,omitempty"`
+	Postmaster  []LogLine          `json:"postmaster,omitempty"`
+}
+
+// LoggedConnection is one backend's part of the log, without DEBUG lines.
+type LoggedConnection struct {
+	Port  int       `json:"port,omitempty"` // 0: unix socket
+	PID   int       `json:"pid"`
+	Lines []LogLine `json:"lines"`
+	Exit  string    `json:"exit"` // how the postmaster logged the backend's end: "exit code 0", "terminated by signal 11: …"
+}
+
+// LogLine is one message: a DETAIL, HINT or CONTEXT is a line of its own; continuation lines are joined with \n.
+type LogLine struct {
+	Severity string `json:"sev"`
+	SQLState string `json:"state,omitempty"`
+	Text     string `json:"text"`
+}

@@ -1,0 +1,32 @@
+package agent
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"io/fs"
+	"strings"
+	"sync"
+)
+
+//go:embed *.go
+var sources embed.FS
+
+// Version is a hash of this package's sources. An agent that says another one was left behind by an older build: Start
+// refuses it, for what it does may not be what this program thinks it does.
+var Version = sync.OnceValue(func() string {
+	h := sha256.New()
+	err := fs.WalkDir(sources, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || strings.HasSuffix(name, "_test.go") {
+			return err
+		}
+		content, err := sources.ReadFile(name)
+		h.Write([]byte(name))
+		h.Write(content)
+		return err
+	})
+	if err != nil {
+		panic("agent: embedded sources: " + err.Error()) // an embedded file cannot fail
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+})

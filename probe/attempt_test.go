@@ -1,0 +1,317 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+	"github.com/pgauthmatrix/pgauthmatrix/probe/agent"
+	"github.com/pgauthmatrix/pgauthmatrix/wire"
+)
+
+// fakeWorld runs nothing: its names are what a test looks for in requests.
+type fakeWorld struct{ world *matrix.World }
+
+func (f fakeWorld) World() *matrix.World         { return f.world }
+func (f fakeWorld) ServerAddr() string           { return "10.9.0.2:5432" }
+func (f fakeWorld) SocketDir() string            { return "/run/sockets" }
+func (f fakeWorld) ClientEnv() map[string]string { return map[string]string{"KRB5_CONFIG": "/k"} }
+func (f fakeWorld) RootFile(name string) string  { return "/roots/" + name }
+func (f fakeWorld) CCache(principal, ticket string) string {
+	return "/caches/" + principal + "-" + ticket
+}
+
+func (f fakeWorld) CertFiles(name, user string) (cert, key string) {
+	if name == "none" {
+		return "", ""
+	}
+	return "/certs/" + user + ".crt", "/certs/" + user + ".key"
+}
+
+func (f fakeWorld) Password(role, kind string) (string, error) {
+	if kind == "none" {
+		return "", nil
+	}
+	return "s3cret-of-" + role, nil
+}
+
+// fakeAgents answer from functions and note what they were asked.
+type fakeAgents struct {
+	attempt  func(agent.Attempt) (agent.AttemptResult, error)
+	collect  func(agent.Collect) (agent.CollectResult, error)
+	asked    []agent.Attempt
+	collects []agent.Collect
+}
+
+func (f *fakeAgents) Attempt(_ context.Context, a agent.Attempt) (agent.AttemptResult, error) {
+	f.asked = append(f.asked, a)
+	return f.attempt(a)
+}
+
+func (f *fakeAgents) Collect(_ context.Context, c agent.Collect) (agent.CollectResult, error) {
+	f.collects = append(f.collects, c)
+	return f.collect(c)
+}
+
+// goodAgents make a plain session on a server of version 17.
+func goodAgents(cell *matrix.Cell) *fakeAgents {
+	return &fakeAgents{
+		attempt: func(a agent.Attempt) (agent.AttemptResult, error) {
+			r := agent.AttemptResult{Token: a.Token, Connected: true, Connects: 1, AuthRequests: []string{"ok"}, Conninfo: "host=x",
+				Row: map[string]string{"pid": "41", "session_user": "alice", "ssl": "false", "gss_authenticated": "false", "gss_encrypted": "false"}}
+			if a.Server == "" {
+				r.Unix = true
+				return r, nil
+			}
+			record := wire.Record{ServerPort: 5001}
+			for _, e := range seen(5001, 41, inClear).Wire {
+				record.Events = append(record.Events, wire.Event{From: e.From, Kind: wire.Kind(e.Kind), Detail: e.Detail})
+			}
+			r.Records = []wire.Record{record}
+			r.Peers = []agent.Peer{{Address: "10.9.0.3", Port: 5001}}
+			return r, nil
+		},
+		collect: func(c agent.Collect) (agent.CollectResult, error) {
+			if c.Local && c.PID == 0 && c.Count == 0 {
+				return agent.CollectResult{}, nil
+			}
+			n := seen(5001, 41, "", `LOG connection authenticated: user="alice" method=trust (/srv/pg/pg_hba.conf:2)`, authorizedLine(cell, ""))
+			if c.Local {
+				n = seen(0, 41, "", `LOG connection authenticated: user="alice" method=trust (/srv/pg/pg_hba.conf:2)`, authorizedLine(cell, ""))
+			}
+			logged := agent.LoggedConnection{Port: n.ServerPort, PID: n.PID, Exit: n.Exit}
+			for _, l := range n.Log {
+				logged.Lines = append(logged.Lines, agent.LogLine(l))
+			}
+			return agent.CollectResult{Connections: []agent.LoggedConnection{logged}}, nil
+		},
+	}
+}
+
+func try(cell *matrix.Cell, f *fakeAgents) matrix.Observation {
+	return attempt(context.Background(), fakeWorld{cell.World}, f, f, new(sync.Mutex), cell)
+}
+
+func TestAttempt(t *testing.T) {
+	for _, transport := range []string{"tcp", "unix"} {
+		cell := testCell(17, "libpq17", func(c *matrix.Cell) { c.Client.Transport = transport })
+		got := try(cell, goodAgents(cell))
+		if got.Fault != "" || got.Outcome.String() != "connected plain, method trust, role alice, hba:2, trace connect authok" {
+			t.Errorf("%s: %s (fault %q)", transport, got.Outcome, got.Fault)
+		}
+	}
+}
+
+func TestAttemptIsNeverMadeAgain(t *testing.T) {
+	cell := testCell(17, "libpq17")
+	failing := func(times int, err error, how func(*fakeAgents, func() error)) *fakeAgents {
+		f := goodAgents(cell)
+		how(f, func() error {
+			if times > 0 {
+				times--
+				return err
+			}
+			return nil
+		})
+		return f
+	}
+	inAttempt := func(f *fakeAgents, fail func() error) {
+		good := f.attempt
+		f.attempt = func(a agent.Attempt) (agent.AttemptResult, error) {
+			if err := fail(); err != nil {
+				return agent.AttemptResult{}, err
+			}
+			return good(a)
+		}
+	}
+	inCollect := func(f *fakeAgents, fail func() error) {
+		good := f.collect
+		f.collect = func(c agent.Collect) (agent.CollectResult, error) {
+			if err := fail(); err != nil {
+				return agent.CollectResult{}, err
+			}
+			return good(c)
+		}
+	}
+	inRecord := func(f *fakeAgents, fail func() error) {
+		good := f.attempt
+		f.attempt = func(a agent.Attempt) (agent.AttemptResult, error) {
+			r, err := good(a)
+			if e := fail(); e != nil {
+				r.Records[0].Error = e.Error()
+			}
+			return r, err
+		}
+	}
+	tests := []struct {
+		name   string
+		agents *fakeAgents
+		fault  string
+	}{
+		{"agent fault once", failing(1, errors.New("no process"), inAttempt), "no process"},
+		{"log incomplete once", failing(1, errors.New("port 5001: no exit"), inCollect), "no exit"},
+		{"relay failed once", failing(1, errors.New("accept: too many open files"), inRecord), "too many open files"},
+		{"an answer to another attempt is not tried again", failing(1, fmt.Errorf("agent in c: asked for attempt %q, the answer is that of %q", "a", "b"), inAttempt), "the answer is that of"},
+		{"token of another attempt", func() *fakeAgents {
+			f := goodAgents(cell)
+			good := f.attempt
+			f.attempt = func(a agent.Attempt) (agent.AttemptResult, error) {
+				r, err := good(a)
+				r.Token = "other"
+				return r, err
+			}
+			return f
+		}(), `answered for attempt "other"`},
+		{"a crash is not tried again", func() *fakeAgents {
+			f := goodAgents(cell)
+			f.attempt = func(a agent.Attempt) (agent.AttemptResult, error) {
+				return agent.AttemptResult{Token: a.Token, Crash: "signal 11 (segmentation fault)"}, nil
+			}
+			return f
+		}(), "signal 11"},
+		{"a connection that passed by the relay", func() *fakeAgents {
+			f := goodAgents(cell)
+			good := f.attempt
+			f.attempt = func(a agent.Attempt) (agent.AttemptResult, error) {
+				r, err := good(a)
+				r.Connects = 2
+				return r, err
+			}
+			return f
+		}(), "opened 2 connections, the relay saw 1"},
+		{"a session that does not answer", func() *fakeAgents {
+			f := goodAgents(cell)
+			good := f.attempt
+			f.attempt = func(a agent.Attempt) (agent.AttemptResult, error) {
+				r, err := good(a)
+				r.Row = nil
+				return r, err
+			}
+			return f
+		}(), "did not answer the query"},
+		{"the log of a port that was not asked for", func() *fakeAgents {
+			f := goodAgents(cell)
+			good := f.collect
+			f.collect = func(c agent.Collect) (agent.CollectResult, error) {
+				r, err := good(c)
+				r.Connections[0].Port = 5999
+				return r, err
+			}
+			return f
+		}(), "has port 5999"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := try(cell, tt.agents)
+			if len(tt.agents.asked) != 1 {
+				t.Errorf("%d tries, want one", len(tt.agents.asked))
+			}
+			if got.Fault == "" || !strings.Contains(got.Fault, tt.fault) {
+				t.Errorf("fault %q, want %q", got.Fault, tt.fault)
+			}
+		})
+	}
+}
+
+func TestAttemptRefusesWhatItCannotMean(t *testing.T) {
+	cell := testCell(17, "libpq13")
+	cell.Client.SSLNegotiation = "direct"
+	if got := try(cell, goodAgents(cell)); !strings.Contains(got.Fault, "no sslnegotiation") {
+		t.Errorf("a cell that is not applicable: fault %q", got.Fault)
+	}
+	cell = testCell(17, "libpq17")
+	other := testCell(17, "libpq17", withHBA("host all all all reject\n"))
+	f := goodAgents(cell)
+	got := attempt(context.Background(), fakeWorld{other.World}, f, f, new(sync.Mutex), cell)
+	if !strings.Contains(got.Fault, "another world") || len(f.asked) > 0 {
+		t.Errorf("another world: fault %q, %d attempts", got.Fault, len(f.asked))
+	}
+	got = attempt(context.Background(), fakeWorld{nil}, f, f, new(sync.Mutex), cell)
+	if got.Fault == "" || len(f.asked) > 0 {
+		t.Errorf("no world: fault %q, %d attempts", got.Fault, len(f.asked))
+	}
+}
+
+func TestAttemptRemovesPasswords(t *testing.T) {
+	cell := testCell(17, "libpq17", func(c *matrix.Cell) { c.Client.Password = "right" })
+	f := goodAgents(cell)
+	good := f.attempt
+	f.attempt = func(a agent.Attempt) (agent.AttemptResult, error) {
+		r, err := good(a)
+		r.Conninfo = "user=alice password=s3cret-of-alice"
+		r.Records[0].Events[1].Detail += " s3cret-of-alice"
+		return r, err
+	}
+	got := try(cell, f)
+	if !strings.Contains(got.Fault, "password") || strings.Contains(fmt.Sprintf("%+v", got), "s3cret") {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestRequest(t *testing.T) {
+	tests := []struct {
+		name    string
+		cell    *matrix.Cell
+		server  string
+		ccache  string
+		options []string
+	}{
+		{"nothing but defaults", testCell(17, "libpq17"), "10.9.0.2:5432", "", []string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + applicationName(testCell(17, "libpq17")), "connect_timeout=15", "sslrootcert=/roots/right"}},
+		{"everything", testCell(17, "psql18", func(c *matrix.Cell) {
+			c.Client.Principal, c.Client.Ticket, c.Client.GSSEncMode, c.Client.SSLMode, c.Client.SSLNegotiation = "bob", "expired", "prefer", "require", "direct"
+			c.Client.Cert, c.Client.Root, c.Client.ChannelBinding, c.Client.RequireAuth, c.Client.KrbSrvName, c.Client.Password = "good", "other", "disable", "gss", "svc", "wrong"
+		}), "10.9.0.2:5432", "/caches/bob-expired", []string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + applicationName(testCell(17, "psql18")), "connect_timeout=15",
+			"sslmode=require", "sslnegotiation=direct", "sslrootcert=/roots/other", "sslcert=/certs/alice.crt", "sslkey=/certs/alice.key", "channel_binding=disable", "require_auth=gss", "krbsrvname=svc", "password=(secret)", "gssencmode=prefer"}},
+		{"pgx has no gssencmode", testCell(17, "pgx", func(c *matrix.Cell) { c.Client.GSSEncMode, c.Client.Ticket = "disable", "valid" }), "10.9.0.2:5432", "/caches/alice-valid",
+			[]string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + applicationName(testCell(17, "pgx")), "connect_timeout=15", "sslrootcert=/roots/right"}},
+		{"unix socket", testCell(17, "libpq17", overUnix), "", "", []string{"host=/run/sockets", "port=5432", "user=alice", "dbname=postgres", "application_name=" + applicationName(testCell(17, "libpq17")), "connect_timeout=15", "sslrootcert=/roots/right"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, _, err := requestFor(fakeWorld{tt.cell.World}, tt.cell)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var options []string
+			for _, o := range got.Options {
+				if o.Secret {
+					o.Value = "(secret)"
+				}
+				options = append(options, o.Name+"="+o.Value)
+			}
+			if !slices.Equal(options, tt.options) {
+				t.Errorf("options %q\nwant    %q", options, tt.options)
+			}
+			if got.Server != tt.server || got.CCache != tt.ccache || got.Token != tt.cell.ID || got.Client != tt.cell.Client.Library.Kind() {
+				t.Errorf("request %+v", got)
+			}
+		})
+	}
+}
+
+func TestSessionQueryByVersion(t *testing.T) {
+	for version, has := range map[int]bool{13: false, 15: false, 16: true, 18: true} {
+		if strings.Contains(sessionQuery(version), "system_user") != has {
+			t.Errorf("%d: system_user asked for: %t", version, !has)
+		}
+	}
+}
+
+func TestPsqlOverUnixWaitsForItsConnection(t *testing.T) {
+	for message, want := range map[string]int{
+		"psql: error: connection to server on socket \"/s/.s.PGSQL.5432\" failed: FATAL:  role \"alice\" does not exist":                                1,
+		"psql: error: connection to server on socket \"/s/.s.PGSQL.5432\" failed: " + gssImpossible:                                                     1,
+		"psql: error: GSSAPI encryption required but it is not supported over a local socket":                                                           0,
+		"psql: error: weak sslmode \"prefer\" may not be used with sslnegotiation=direct (use \"require\", \"verify-ca\", or \"verify-full\")":          0,
+		"psql: error: connection to server on socket \"/s/.s.PGSQL.5432\" failed: No such file or directory\n\tIs the server running locally and so on": 0,
+	} {
+		if got := opensSocket("psql", message); got != (want == 1) {
+			t.Errorf("%q: %t", message, got)
+		}
+	}
+}

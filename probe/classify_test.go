@@ -1,0 +1,325 @@
+package probe
+
+import (
+	"testing"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+)
+
+// The texts are those of the sources named in serverlog.go and texts.go; live_test.go holds the same against real servers.
+
+func TestClassifyConnected(t *testing.T) {
+	lib17, lib13 := testCell(17, "libpq17"), testCell(13, "libpq13")
+	gssClient := func(principal, systemUser string) matrix.ClientEvidence {
+		c := connectedClient(41, "ok")
+		c.GSSInUse = true
+		c.Session.GSSEncrypted, c.Session.GSSAuthenticated, c.Session.Principal, c.Session.SystemUser = true, principal != "", principal, systemUser
+		return c
+	}
+	tlsClient := func(requests ...string) matrix.ClientEvidence {
+		c := connectedClient(41, requests...)
+		c.SSLInUse, c.Session.SSL, c.Session.SSLVersion = true, true, "TLSv1.3"
+		return c
+	}
+	const gssSession = " GSS (authenticated=yes, encrypted=yes, delegated_credentials=no, principal=alice@EXAMPLE.TEST)"
+	identity17 := `LOG connection authenticated: identity="alice@EXAMPLE.TEST" method=gss (/srv/pg/pg_hba.conf:1)`
+	trust17 := func(line string) string {
+		return `LOG connection authenticated: user="alice" method=trust (/srv/pg/pg_hba.conf:` + line + `)`
+	}
+	tests := []struct {
+		name   string
+		cell   *matrix.Cell
+		e      matrix.Evidence
+		want   string
+		unseen []matrix.Field
+	}{
+		{"plain trust, 18", testCell(18, "libpq18"), evidenceOf(connectedClient(41, "ok"),
+			seen(5001, 41, inClear, trust17("2"), authorizedLine(testCell(18, "libpq18"), ""))),
+			"connected plain, method trust, role alice, hba:2, trace connect authok", nil},
+		{"plain trust on 15: no line says so, and only one record can have decided", testCell(15, "libpq15"), evidenceOf(connectedClient(41, "ok"),
+			seen(5001, 41, inClear, authorizedLine(testCell(15, "libpq15"), ""))),
+			"connected plain, method trust, role alice, hba:2, trace connect authok", nil},
+		{"plain trust on 15, two trust records", testCell(15, "libpq15", withHBA("host all all all trust\nlocal all all trust\n")), evidenceOf(connectedClient(41, "ok"),
+			seen(5001, 41, inClear, authorizedLine(testCell(15, "libpq15"), ""))),
+			"connected plain, method trust, role alice, trace connect authok", []matrix.Field{matrix.FieldRule}},
+		{"plain on 13 with trust and ident in the file", testCell(13, "libpq13", withHBA("host all all all trust\nhost all bob all ident\n")), evidenceOf(connectedClient(41, "ok"),
+			seen(5001, 41, inClear, authorizedLine(lib13, ""))),
+			"connected plain, role alice, trace connect authok", []matrix.Field{matrix.FieldMethod, matrix.FieldIdentity, matrix.FieldRule}},
+		{"TLS trust", lib17, evidenceOf(tlsClient("ok"),
+			seen(5001, 41, overTLS, "LOG SSLRequest accepted", trust17("2"), authorizedLine(lib17, tlsSession), "LOG disconnection: session time: 0:00:00.004 user=alice database=postgres host=10.9.0.3 port=5001")),
+			"connected tls, method trust, role alice, hba:2, trace connect sslaccept authok", nil},
+		{"direct TLS", lib17, evidenceOf(tlsClient("ok"),
+			seen(5001, 41, "client direct-tls; "+hello, "LOG direct SSL connection accepted", trust17("2"), authorizedLine(lib17, tlsSession))),
+			"connected tls, method trust, role alice, hba:2, trace connect directaccept authok", nil},
+		{"GSS encryption and gss", lib17, evidenceOf(gssClient("alice@EXAMPLE.TEST", "gss:alice@EXAMPLE.TEST"),
+			seen(5001, 41, overGSS, "LOG GSSENCRequest accepted", identity17, authorizedLine(lib17, gssSession))),
+			"connected gss, method gss, identity alice@EXAMPLE.TEST, role alice, hba:1, trace connect gssaccept authok", nil},
+		{"GSS encryption and trust", lib17, evidenceOf(gssClient("", ""),
+			seen(5001, 41, overGSS, "LOG GSSENCRequest accepted", trust17("2"), authorizedLine(lib17, " GSS (authenticated=no, encrypted=yes, delegated_credentials=no)"))),
+			"connected gss, method trust, role alice, hba:2, trace connect gssaccept authok", nil},
+		{"gss on 13: pg_stat_gssapi tells", lib13, evidenceOf(gssClient("alice@EXAMPLE.TEST", ""),
+			seen(5001, 41, overGSS, authorizedLine(lib13, " GSS (authenticated=yes, encrypted=yes, principal=alice@EXAMPLE.TEST)"))),
+			"connected gss, method gss, identity alice@EXAMPLE.TEST, role alice, hba:1, trace connect gssaccept authok", nil},
+		{"gss inside TLS", lib17, evidenceOf(func() matrix.ClientEvidence {
+			c := tlsClient("gss", "gss-continue", "ok")
+			c.Session.GSSAuthenticated, c.Session.Principal, c.Session.SystemUser = true, "alice@EXAMPLE.TEST", "gss:alice@EXAMPLE.TEST"
+			return c
+		}(),
+			seen(5001, 41, overTLS, "LOG SSLRequest accepted", identity17, authorizedLine(lib17, tlsSession+" GSS (authenticated=yes, encrypted=no, delegated_credentials=no, principal=alice@EXAMPLE.TEST)"))),
+			"connected tls, method gss, identity alice@EXAMPLE.TEST, role alice, hba:1, trace connect sslaccept authok", nil},
+		{"refused inside GSS, then TLS, the GSS request and the SSL request on two connections", lib17, evidenceOf(tlsClient("ok"),
+			seen(5001, 40, overGSS, "LOG GSSENCRequest accepted", `FATAL 28000 no pg_hba.conf entry for host "10.9.0.3", user "alice", database "postgres", GSS encryption`),
+			seen(5002, 41, overTLS, "LOG SSLRequest accepted", trust17("2"), authorizedLine(lib17, tlsSession))),
+			"connected tls, method trust, role alice, hba:2, trace connect gssaccept authfail reconnect sslaccept authok", nil},
+		{"everything refused with N on one connection", lib17, evidenceOf(connectedClient(41, "ok"),
+			seen(5001, 41, "client gssencrequest; server answer N; client sslrequest; server answer N; "+inClear, "LOG GSSENCRequest rejected", "LOG SSLRequest rejected", trust17("2"), authorizedLine(lib17, ""))),
+			"connected plain, method trust, role alice, hba:2, trace connect gssreject sslreject authok", nil},
+		{"over the unix socket", testCell(17, "libpq17", overUnix), evidenceOf(connectedClient(41, "ok"),
+			seen(0, 41, "", trust17("4"), authorizedLine(lib17, ""))),
+			"connected plain, method trust, role alice, hba:4, trace connect authok", nil},
+		{"psql, which does not tell its flags and requests", testCell(17, "psql17"), evidenceOf(func() matrix.ClientEvidence {
+			c := tlsClient()
+			c.SSLInUse = false
+			return c
+		}(),
+			seen(5001, 41, overTLS, "LOG SSLRequest accepted", trust17("2"), authorizedLine(testCell(17, "psql17"), tlsSession))),
+			"connected tls, method trust, role alice, hba:2, trace connect sslaccept authok", nil},
+		{"TLS and GSS at once is a finding", lib17, evidenceOf(func() matrix.ClientEvidence {
+			c := tlsClient("ok")
+			c.GSSInUse, c.Session.GSSEncrypted = true, true
+			return c
+		}(),
+			seen(5001, 41, overTLS, "LOG SSLRequest accepted", trust17("2"), authorizedLine(lib17, tlsSession+" GSS (authenticated=no, encrypted=yes, delegated_credentials=no)"))),
+			"connected tls+gss, method trust, role alice, hba:2, trace connect sslaccept authok", nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) { check(t, tt.cell, tt.e, tt.want, tt.unseen...) })
+	}
+}
+
+func TestClassifyRefused(t *testing.T) {
+	lib18, lib17, lib16, lib13 := testCell(18, "libpq18"), testCell(17, "libpq17"), testCell(17, "libpq16"), testCell(13, "libpq13")
+	noEntry := func(encryption string) string {
+		return `no pg_hba.conf entry for host "10.9.0.3", user "alice", database "postgres", ` + encryption
+	}
+	matched17 := func(line, text string) string {
+		return `DETAIL Connection matched file "/srv/pg/pg_hba.conf" line ` + line + `: "` + text + `"`
+	}
+	tests := []struct {
+		name   string
+		cell   *matrix.Cell
+		e      matrix.Evidence
+		want   string
+		unseen []matrix.Field
+	}{
+		// stages options and credentials
+		{"weak sslmode", lib17, evidenceOf(saidNo("weak sslmode \"prefer\" may not be used with sslnegotiation=direct (use \"require\", \"verify-ca\", or \"verify-full\")\n")),
+			"refused at options, bad-options", nil},
+		{"no ticket, 17+", lib17, evidenceOf(saidNo("GSSAPI encryption required but no credential cache\n")),
+			"refused at credentials, no-ticket", nil},
+		{"no ticket up to 16: one connection and nothing on it", lib16, evidenceOf(saidNo(failedAt+gssImpossible+"\n"), seen(5001, 41, "client close")),
+			"refused at credentials, no-ticket, trace connect", nil},
+		{"gssencmode=require on a unix socket, 17+", testCell(17, "libpq17", overUnix), evidenceOf(saidNo("GSSAPI encryption required but it is not supported over a local socket\n")),
+			"refused at options, gss-on-unix-socket", nil},
+		{"gssencmode=require on a unix socket up to 16", testCell(17, "libpq16", overUnix), evidenceOf(saidNo(`connection to server on socket "/run/pg/.s.PGSQL.5432" failed: `+gssImpossible+"\n"), seen(0, 41, "")),
+			"refused at options, gss-on-unix-socket, trace connect", nil},
+		{"pgx reads the root certificate before anything else", testCell(17, "pgx"), evidenceOf(saidNo("cannot parse `host=pg.example.test password=xxxxx`: failed to configure TLS (unable to read CA file: open /srv/root-missing.crt: no such file or directory)")),
+			"refused at options, bad-options", nil},
+		// stage dial
+		{"nothing listens", lib17, evidenceOf(saidNo(failedAt+"server closed the connection unexpectedly\n\tThis probably means the server terminated abnormally\n\tbefore or while processing the request.\n"),
+			matrix.ConnectionEvidence{Wire: []matrix.WireEvent{{From: "relay", Kind: "dial-failed", Detail: "dial tcp 10.9.0.2:5432: connect: connection refused"}}}),
+			"refused at dial, dial-refused", nil},
+		{"no socket", testCell(17, "libpq17", overUnix), evidenceOf(saidNo("connection to server on socket \"/run/pg/.s.PGSQL.5432\" failed: No such file or directory\n\tIs the server running locally and accepting connections on that socket?\n")),
+			"refused at dial, dial-refused", nil},
+		// stage gssenc
+		{"GSS refused", lib17, evidenceOf(saidNo(failedAt+"server doesn't support GSSAPI encryption, but it was required\n"), seen(5001, 41, "client gssencrequest; server answer N; client close", "LOG GSSENCRequest rejected")),
+			"refused at gssenc, gss-refused, trace connect gssreject", nil},
+		{"GSS refused, up to 16", lib16, evidenceOf(saidNo(failedAt+gssImpossible+"\n"), seen(5001, 41, "client gssencrequest; server answer N; client close", "LOG GSSENCRequest rejected")),
+			"refused at gssenc, gss-refused, trace connect gssreject", nil},
+		{"expired ticket, require", lib17, evidenceOf(saidNo(failedAt+"could not initiate GSSAPI security context: Unspecified GSS failure.  Minor code may provide more information: Ticket expired\n"),
+			seen(5001, 41, "client gssencrequest; server answer G; client close", "LOG GSSENCRequest accepted")),
+			"refused at gssenc, ticket-expired, trace connect gssaccept", nil},
+		{"wrong service name", lib13, evidenceOf(saidNo("could not initiate GSSAPI security context: Unspecified GSS failure.  Minor code may provide more information: Server nosuch/pg.example.test@EXAMPLE.TEST not found in Kerberos database\n"),
+			seen(5001, 41, "client gssencrequest; server answer G; client close")),
+			"refused at gssenc, spn-unknown, trace connect gssaccept", nil},
+		{"KDC gone", lib17, evidenceOf(saidNo(failedAt+"could not initiate GSSAPI security context: Unspecified GSS failure.  Minor code may provide more information: Cannot contact any KDC for realm 'EXAMPLE.TEST'\n"),
+			seen(5001, 41, "client gssencrequest; server answer G; client close", "LOG GSSENCRequest accepted")),
+			"refused at gssenc, kdc-unreachable, trace connect gssaccept", nil},
+		{"no keytab: the client has no message", lib17, evidenceOf(saidNo(failedAt+"\n"),
+			seen(5001, 41, "client gssencrequest; server answer G; client gss-token 1302 ap-req; server close; client close", "LOG GSSENCRequest accepted",
+				"LOG could not accept GSSAPI security context", "DETAIL Unspecified GSS failure.  Minor code may provide more information: Keytab FILE:/srv/pg/none.keytab is nonexistent or empty")),
+			"refused at gssenc, keytab-missing, trace connect gssaccept", nil},
+		{"no keytab: the client of 13 says nothing at all", lib13, evidenceOf(saidNo(""),
+			seen(5001, 41, "client gssencrequest; server answer G; client gss-token 1302 ap-req; server close; client close",
+				"LOG could not accept GSSAPI security context", "DETAIL Unspecified GSS failure.  Minor code may provide more information: Keytab FILE:/srv/pg/none.keytab is nonexistent or empty")),
+			"refused at gssenc, keytab-missing, trace connect gssaccept", nil},
+		{"stale keytab", lib17, evidenceOf(saidNo(failedAt+"\n"),
+			seen(5001, 41, "client gssencrequest; server answer G; client gss-token 1302 ap-req; server close; client close", "LOG GSSENCRequest accepted",
+				"LOG could not accept GSSAPI security context", "DETAIL Unspecified GSS failure.  Minor code may provide more information: Request ticket server postgres/pg.example.test@EXAMPLE.TEST kvno 3 not found in keytab; keytab is likely out of date")),
+			"refused at gssenc, keytab-mismatch, trace connect gssaccept", nil},
+		// stage tls
+		{"no TLS", lib17, evidenceOf(saidNo(failedAt+"server does not support SSL, but SSL was required\n"), seen(5001, 41, "client sslrequest; server answer N; client close", "LOG SSLRequest rejected")),
+			"refused at tls, tls-refused, trace connect sslreject", nil},
+		{"no TLS, pgx", testCell(17, "pgx"), evidenceOf(saidNo("failed to connect to `user=alice database=postgres`: 127.0.0.1:40001 (pg.example.test): tls error: server refused TLS connection"), seen(5001, 41, "client sslrequest; server answer N; client close", "LOG SSLRequest rejected")),
+			"refused at tls, tls-refused, trace connect sslreject", nil},
+		{"wrong root: libpq's message is unspecific, the server was told", lib17, evidenceOf(saidNo(failedAt+"SSL error: certificate verify failed\n"),
+			seen(5001, 41, overTLS+"; client close", "LOG SSLRequest accepted", "LOG could not accept SSL connection: tlsv1 alert unknown ca")),
+			"refused at tls, server-cert-untrusted, trace connect sslaccept", nil},
+		{"expired server certificate", lib17, evidenceOf(saidNo(failedAt+"SSL error: certificate verify failed\n"),
+			seen(5001, 41, overTLS+"; client close", "LOG SSLRequest accepted", "LOG could not accept SSL connection: ssl/tls alert certificate expired")),
+			"refused at tls, server-cert-expired, trace connect sslaccept", nil},
+		{"wrong root, pgx", testCell(17, "pgx"), evidenceOf(saidNo("failed to connect to `user=alice database=postgres`: 127.0.0.1:40001 (pg.example.test): failed to write startup message: tls: failed to verify certificate: x509: certificate signed by unknown authority"),
+			seen(5001, 41, overTLS+"; client close", "LOG SSLRequest accepted", "LOG could not accept SSL connection: tlsv1 alert unknown ca")),
+			"refused at tls, server-cert-untrusted, trace connect sslaccept", nil},
+		{"server certificate of another host", lib17, evidenceOf(saidNo(failedAt+"server certificate for \"other.example.test\" does not match host name \"pg.example.test\"\n"),
+			seen(5001, 41, overTLS+"; client close", "LOG SSLRequest accepted")),
+			"refused at tls, server-cert-name, trace connect sslaccept", nil},
+		{"no root certificate", lib17, evidenceOf(saidNo(failedAt+"root certificate file \"/srv/root-missing.crt\" does not exist\nEither provide the file, use the system's trusted roots with sslrootcert=system, or change sslmode to disable server certificate verification.\n"),
+			seen(5001, 41, "client sslrequest; server answer S; client close", "LOG SSLRequest accepted")),
+			"refused at tls, root-missing, trace connect sslaccept", nil},
+		{"no root certificate, and the server answers the cut handshake", lib17, evidenceOf(saidNo(failedAt+"root certificate file \"/srv/root-missing.crt\" does not exist\n"),
+			seen(5001, 41, "client sslrequest; server answer S; client close; server stuffed 7; client reset", "LOG SSLRequest accepted", "LOG could not accept SSL connection: unexpected eof while reading")),
+			"refused at tls, root-missing, trace connect sslaccept", nil},
+		{"direct TLS to an old server, pgx", testCell(15, "pgx"), evidenceOf(saidNo("failed to connect to `user=alice database=postgres`: 127.0.0.1:40001 (pg.example.test): failed to write startup message: write failed: EOF"), seen(5001, 41, "client direct-tls; client client-hello alpn=postgresql; server close; client close", "LOG invalid length of startup packet")),
+			"refused at tls, direct-tls-refused, trace connect directreject", nil},
+		{"direct TLS to a server without TLS", lib17, evidenceOf(saidNo(failedAt+"SSL error: unexpected eof while reading\n"), seen(5001, 41, "client direct-tls; client client-hello alpn=postgresql; server close; client close", "LOG direct SSL connection rejected")),
+			"refused at tls, direct-tls-refused, trace connect directreject", nil},
+		{"direct TLS to an old server", testCell(15, "libpq17"), evidenceOf(saidNo(failedAt+"SSL SYSCALL error: EOF detected\n"), seen(5001, 41, "client direct-tls; client client-hello alpn=postgresql; server close; client close", "LOG invalid length of startup packet")),
+			"refused at tls, direct-tls-refused, trace connect directreject", nil},
+		// stage hba
+		{"no record, TLS then plain", lib17, evidenceOf(saidNo(failedAt+"FATAL:  "+noEntry("SSL encryption")+"\n"+failedAt+"FATAL:  "+noEntry("no encryption")+"\n"),
+			seen(5001, 40, overTLS, "LOG SSLRequest accepted", "FATAL 28000 "+noEntry("SSL encryption")),
+			seen(5002, 41, refusing+"28000 "+noEntry("no encryption"), "FATAL 28000 "+noEntry("no encryption"))),
+			"refused at hba, no-hba-entry, channel plain, trace connect sslaccept authfail reconnect authfail", nil},
+		{"no record, 13", lib13, evidenceOf(saidNo("FATAL:  "+noEntry("SSL on")+"\nFATAL:  "+noEntry("SSL off")+"\n"),
+			seen(5001, 40, overTLS, "FATAL 28000 "+noEntry("SSL on")),
+			seen(5002, 41, refusing+"28000 "+noEntry("SSL off"), "FATAL 28000 "+noEntry("SSL off"))),
+			"refused at hba, no-hba-entry, channel plain, trace connect sslaccept authfail reconnect authfail", nil},
+		{"explicit reject, one such record", testCell(17, "libpq17", withUser("bob")), evidenceOf(saidNo(failedAt+"FATAL:  pg_hba.conf rejects connection for host \"10.9.0.3\", user \"bob\", database \"postgres\", no encryption\n"),
+			seen(5001, 41, "client startup user=bob database=postgres 3.0; server error-response 28000 pg_hba.conf rejects connection for host \"10.9.0.3\", user \"bob\", database \"postgres\", no encryption", "FATAL 28000 pg_hba.conf rejects connection for host \"10.9.0.3\", user \"bob\", database \"postgres\", no encryption")),
+			"refused at hba, hba-reject, channel plain, method reject, hba:3, trace connect authfail", nil},
+		{"explicit reject, two such records", testCell(17, "libpq17", withHBA("hostssl all all all reject\nhost all all all reject\n")), evidenceOf(saidNo(failedAt+"FATAL:  pg_hba.conf rejects connection for host \"10.9.0.3\", user \"alice\", database \"postgres\", GSS encryption\n"),
+			seen(5001, 41, overGSS, "LOG GSSENCRequest accepted", "FATAL 28000 pg_hba.conf rejects connection for host \"10.9.0.3\", user \"alice\", database \"postgres\", GSS encryption")),
+			"refused at hba, hba-reject, channel gss, method reject, trace connect gssaccept authfail", []matrix.Field{matrix.FieldRule}},
+		{"no record on a unix socket", testCell(17, "libpq17", overUnix), evidenceOf(saidNo("connection to server on socket \"/run/pg/.s.PGSQL.5432\" failed: FATAL:  no pg_hba.conf entry for host \"[local]\", user \"alice\", database \"postgres\", no encryption\n"),
+			seen(0, 41, "", "FATAL 28000 no pg_hba.conf entry for host \"[local]\", user \"alice\", database \"postgres\", no encryption")),
+			"refused at hba, no-hba-entry, channel plain, trace connect authfail", nil},
+		// stages auth and ident
+		{"bad options, and a connection", lib17, evidenceOf(saidNo("weak sslmode \"prefer\" may not be used with sslnegotiation=direct\n"), seen(5001, 41, "client close")),
+			"fault: and opened a connection", nil},
+		{"no TLS, and a startup packet in the clear", lib17, evidenceOf(saidNo(failedAt+"server does not support SSL, but SSL was required\n"),
+			seen(5001, 41, "client sslrequest; server answer N; client startup user=alice database=postgres 3.0; client close", "LOG SSLRequest rejected")),
+			"fault: the client says", nil},
+		{"no GSS context, and sealed packets", lib17, evidenceOf(saidNo(failedAt+"could not initiate GSSAPI security context: x: Ticket expired\n"), seen(5001, 41, overGSS, "LOG GSSENCRequest accepted")),
+			"fault: the client says", nil},
+		{"no password, and nothing asked", lib17, evidenceOf(saidNo(failedAt+"fe_sendauth: no password supplied\n"), seen(5001, 41, overTLS, "LOG SSLRequest accepted")),
+			"fault: received no authentication request", nil},
+		{"a session, and the client went on", lib17, evidenceOf(saidNo(failedAt+"FATAL:  "+noEntry("no encryption")+"\n", "ok"),
+			seen(5001, 40, overTLS, "LOG SSLRequest accepted", `LOG connection authenticated: user="alice" method=trust (/srv/pg/pg_hba.conf:2)`, authorizedLine(lib17, tlsSession)),
+			seen(5002, 41, refusing+"28000 "+noEntry("no encryption"), "FATAL 28000 "+noEntry("no encryption"))),
+			"fault: the client went on to another connection", nil},
+		{"pgx goes on after a session that it does not want", testCell(17, "pgx"), evidenceOf(saidNo("failed to connect to `user=alice database=postgres`:\n\t127.0.0.1:1 (pg.example.test): require_auth check failed: x\n\t127.0.0.1:1 (pg.example.test): server error: FATAL: "+noEntry("no encryption")+" (SQLSTATE 28000)", "ok"),
+			seen(5001, 40, overTLS, "LOG SSLRequest accepted", `LOG connection authenticated: user="alice" method=trust (/srv/pg/pg_hba.conf:2)`, authorizedLine(testCell(17, "pgx"), tlsSession)),
+			seen(5002, 41, refusing+"28000 "+noEntry("no encryption"), "FATAL 28000 "+noEntry("no encryption"))),
+			"refused at hba, no-hba-entry, channel plain, trace connect sslaccept authok reconnect authfail", nil},
+		{"ticket missing inside TLS: the client hangs up, the server logs a FATAL nobody is told", lib17, evidenceOf(saidNo(failedAt+"GSSAPI continuation error: Unspecified GSS failure.  Minor code may provide more information: No Kerberos credentials available (default cache: FILE:/tmp/a/none)\n", "gss"),
+			seen(5001, 41, overTLS+"; client close", "LOG SSLRequest accepted", `FATAL 28000 GSSAPI authentication failed for user "alice"`, matched17("1", "host all alice all gss"))),
+			"refused at auth, no-ticket, channel tls, method gss, hba:1, trace connect sslaccept authfail", nil},
+		{"stale keytab in authentication", lib17, evidenceOf(saidNo(failedAt+"FATAL:  GSSAPI authentication failed for user \"alice\"\n", "gss"),
+			seen(5001, 41, "client startup user=alice database=postgres 3.0; server auth-request gss; client password gss; server error-response 28000 GSSAPI authentication failed for user \"alice\"",
+				"LOG accepting GSS security context failed", "DETAIL Unspecified GSS failure.  Minor code may provide more information: Request ticket server postgres/pg.example.test@EXAMPLE.TEST kvno 3 not found in keytab; keytab is likely out of da",
+				`FATAL 28000 GSSAPI authentication failed for user "alice"`, matched17("1", "host all alice all gss"))),
+			"refused at auth, keytab-mismatch, channel plain, method gss, hba:1, trace connect authfail", nil},
+		{"stale keytab, of which the client is told by a token", lib17, evidenceOf(saidNo(failedAt+"GSSAPI continuation error: Unspecified GSS failure.  Minor code may provide more information: Key version is not available\n", "gss", "gss-continue"),
+			seen(5001, 41, overTLS, "LOG SSLRequest accepted",
+				"LOG accepting GSS security context failed", "DETAIL Unspecified GSS failure.  Minor code may provide more information: Request ticket server postgres/pg.example.test@EXAMPLE.TEST kvno 3 not found in keytab; keytab is likely out of date",
+				`FATAL 28000 GSSAPI authentication failed for user "alice"`, matched17("1", "host all alice all gss"))),
+			"refused at auth, keytab-mismatch, channel tls, method gss, hba:1, trace connect sslaccept authfail", nil},
+		{"no match in the map: authenticated, and refused", lib17, evidenceOf(saidNo(failedAt+"FATAL:  GSSAPI authentication failed for user \"alice\"\n"),
+			seen(5001, 41, overGSS, "LOG GSSENCRequest accepted", `LOG connection authenticated: identity="alice@EXAMPLE.TEST" method=gss (/srv/pg/pg_hba.conf:1)`,
+				`LOG provided user name (alice) and authenticated user name (alice@EXAMPLE.TEST) do not match`,
+				`FATAL 28000 GSSAPI authentication failed for user "alice"`, matched17("1", "hostgssenc all alice all gss"))),
+			"refused at ident, map-no-match, channel gss, method gss, identity alice@EXAMPLE.TEST, hba:1, trace connect gssaccept authfail", nil},
+		{"no match on 13", lib13, evidenceOf(saidNo("FATAL:  GSSAPI authentication failed for user \"alice\"\n"),
+			seen(5001, 41, overGSS, `LOG no match in usermap "m" for user "alice" authenticated as "alice@EXAMPLE.TEST"`,
+				`FATAL 28000 GSSAPI authentication failed for user "alice"`, `DETAIL Connection matched pg_hba.conf line 1: "hostgssenc all alice all gss map=m"`)),
+			"refused at ident, map-no-match, channel gss, method gss, identity alice@EXAMPLE.TEST, hba:1, trace connect gssaccept authfail", nil},
+		{"another realm than krb_realm: only what is missing tells", lib17, evidenceOf(saidNo(failedAt+"FATAL:  GSSAPI authentication failed for user \"alice\"\n"),
+			seen(5001, 41, overGSS, "LOG GSSENCRequest accepted", `LOG connection authenticated: identity="alice@EXAMPLE.TEST" method=gss (/srv/pg/pg_hba.conf:1)`,
+				`FATAL 28000 GSSAPI authentication failed for user "alice"`, matched17("1", "hostgssenc all alice all gss krb_realm=OTHER.TEST"))),
+			"refused at auth, realm-mismatch, channel gss, method gss, identity alice@EXAMPLE.TEST, hba:1, trace connect gssaccept authfail", nil},
+		{"wrong password", testCell(17, "libpq17", withHBA("local all all peer\nhost all alice 10.0.0.0 255.0.0.0 scram-sha-256\n")), evidenceOf(saidNo(failedAt+"FATAL:  password authentication failed for user \"alice\"\n", "sasl", "sasl-continue"),
+			seen(5001, 41, "client startup user=alice database=postgres 3.0; server auth-request sasl; client password sasl; server auth-request sasl-continue; client password sasl-continue; server error-response 28P01 password authentication failed for user \"alice\"",
+				`FATAL 28P01 password authentication failed for user "alice"`, matched17("2", "host all alice 10.0.0.0 255.0.0.0 scram-sha-256"))),
+			"refused at auth, password, channel plain, method scram-sha-256, hba:2, trace connect authfail", nil},
+		{"no SCRAM secret: two lines of DETAIL", testCell(13, "libpq13", withHBA("host all pw all scram-sha-256\n")), evidenceOf(saidNo("FATAL:  password authentication failed for user \"alice\"\n", "sasl", "sasl-continue"),
+			seen(5001, 41, overTLS, `FATAL 28P01 password authentication failed for user "alice"`, "DETAIL User \"alice\" does not have a valid SCRAM secret.\n\tConnection matched pg_hba.conf line 1: \"host all pw all scram-sha-256\"")),
+			"refused at auth, password, channel tls, method scram-sha-256, hba:1, trace connect sslaccept authfail", nil},
+		{"no password: the server says nothing", testCell(17, "libpq17", withHBA("host all all all password\n")), evidenceOf(saidNo(failedAt+"fe_sendauth: no password supplied\n", "password"),
+			seen(5001, 41, "client startup user=alice database=postgres 3.0; server auth-request password; client close")),
+			"refused at auth, no-password, channel plain, method password, hba:1, trace connect", nil},
+		{"no password on the second connection, behind GSS that failed inside TLS", testCell(17, "libpq17", withHBA("hostssl all all all gss\nhostnossl all all all md5\nlocal all all scram-sha-256\n")), evidenceOf(saidNo(failedAt+"FATAL:  GSSAPI authentication failed for user \"alice\"\n"+failedAt+"fe_sendauth: no password supplied\n", "gss", "gss-continue", "md5"),
+			seen(5001, 40, overTLS, "LOG SSLRequest accepted", `LOG connection authenticated: identity="alice@EXAMPLE.TEST" method=gss (/srv/pg/pg_hba.conf:1)`, "LOG provided user name (alice) and authenticated user name (alice@EXAMPLE.TEST) do not match",
+				`FATAL 28000 GSSAPI authentication failed for user "alice"`, matched17("1", "hostssl all all all gss")),
+			seen(5002, 41, overTLS, "LOG SSLRequest accepted")),
+			"refused at auth, no-password, channel tls, method md5, hba:2, trace connect sslaccept authfail reconnect sslaccept", nil},
+		{"no password, psql: what was asked nobody tells", testCell(17, "psql17", withHBA("host all all all md5\nlocal all all scram-sha-256\n")), evidenceOf(saidNo("psql: error: "+failedAt+"fe_sendauth: no password supplied"),
+			seen(5001, 41, overTLS, "LOG SSLRequest accepted")),
+			"refused at auth, no-password, channel tls, trace connect sslaccept", []matrix.Field{matrix.FieldMethod, matrix.FieldRule}},
+		{"no certificate", testCell(17, "libpq17", withHBA("hostssl all all all cert\n")), evidenceOf(saidNo(failedAt+"FATAL:  connection requires a valid client certificate\n"),
+			seen(5001, 41, overTLS, "LOG SSLRequest accepted", "FATAL 28000 connection requires a valid client certificate")),
+			"refused at auth, cert-missing, channel tls, method cert, hba:1, trace connect sslaccept authfail", nil},
+		{"require_auth: let in, and not wanted", lib17, evidenceOf(saidNo(failedAt+"authentication method requirement \"gss\" failed: server did not complete authentication\n", "ok"),
+			seen(5001, 41, overTLS, "LOG SSLRequest accepted", `LOG connection authenticated: user="alice" method=trust (/srv/pg/pg_hba.conf:2)`, authorizedLine(lib17, tlsSession))),
+			"refused at auth, method-rejected, channel tls, method trust, hba:2, trace connect sslaccept authok", nil},
+		{"require_auth and a role that does not exist: both arrive at once, the client stops at the first", lib17, evidenceOf(saidNo(failedAt+"authentication method requirement \"gss\" failed: server did not complete authentication\n", "ok"),
+			seen(5001, 41, overTLS, "LOG SSLRequest accepted", `LOG connection authenticated: user="alice" method=trust (/srv/pg/pg_hba.conf:2)`, authorizedLine(lib17, tlsSession), `FATAL 28000 role "alice" does not exist`)),
+			"refused at auth, method-rejected, channel tls, method trust, hba:2, trace connect sslaccept authok startfail", nil},
+		{"require_auth forbids gss: the client hangs up, the server logs a FATAL nobody is told", lib17, evidenceOf(saidNo(failedAt+"authentication method requirement \"none\" failed: server requested GSSAPI authentication\n", "gss"),
+			seen(5001, 41, overTLS+"; client close", "LOG SSLRequest accepted", `FATAL 28000 GSSAPI authentication failed for user "alice"`, matched17("1", "host all alice all gss"))),
+			"refused at auth, method-rejected, channel tls, method gss, hba:1, trace connect sslaccept authfail", nil},
+		{"certificate of another role", testCell(17, "libpq17", withHBA("hostssl all all all cert\n")), evidenceOf(saidNo(failedAt+"FATAL:  certificate authentication failed for user \"alice\"\n"),
+			seen(5001, 41, overTLS, "LOG SSLRequest accepted", `LOG connection authenticated: identity="CN=bob" method=cert (/srv/pg/pg_hba.conf:1)`, "LOG provided user name (alice) and authenticated user name (bob) do not match",
+				`FATAL 28000 certificate authentication failed for user "alice"`, matched17("1", "hostssl all all all cert"))),
+			"refused at ident, map-no-match, channel tls, method cert, identity CN=bob, hba:1, trace connect sslaccept authfail", nil},
+		{"certificate of another role beside trust", testCell(17, "libpq17", withHBA("hostssl all all all trust clientcert=verify-full\n")), evidenceOf(saidNo(failedAt+"FATAL:  \"trust\" authentication failed for user \"alice\"\n"),
+			seen(5001, 41, overTLS, "LOG SSLRequest accepted", "LOG provided user name (alice) and authenticated user name (bob) do not match", `LOG certificate validation (clientcert=verify-full) failed for user "alice": CN mismatch`,
+				`FATAL 28000 "trust" authentication failed for user "alice"`, matched17("1", "hostssl all all all trust clientcert=verify-full"))),
+			"refused at auth, cert-name-mismatch, channel tls, method trust, hba:1, trace connect sslaccept authfail", nil},
+		{"channel binding over GSS", lib18, evidenceOf(saidNo(failedAt+"channel binding required, but SSL not in use\n", "sasl"),
+			seen(5001, 41, overGSS, "LOG GSSENCRequest accepted")),
+			"fault: no record of pg_hba.conf has a method that fits", nil},
+		{"channel binding over GSS with a record that fits", testCell(18, "libpq18", withHBA("hostgssenc all all all scram-sha-256\n")), evidenceOf(saidNo(failedAt+"channel binding required, but SSL not in use\n", "sasl"),
+			seen(5001, 41, overGSS, "LOG GSSENCRequest accepted")),
+			"refused at auth, channel-binding, channel gss, method scram-sha-256, hba:1, trace connect gssaccept", nil},
+		{"peer", testCell(17, "libpq17", overUnix, withHBA("local all all peer\n")), evidenceOf(saidNo("connection to server on socket \"/run/pg/.s.PGSQL.5432\" failed: FATAL:  Peer authentication failed for user \"alice\"\n"),
+			seen(0, 41, "", `LOG connection authenticated: identity="root" method=peer (/srv/pg/pg_hba.conf:1)`, "LOG provided user name (alice) and authenticated user name (root) do not match",
+				`FATAL 28000 Peer authentication failed for user "alice"`, matched17("1", "local all all peer"))),
+			"refused at ident, map-no-match, channel plain, method peer, identity root, hba:1, trace connect authfail", nil},
+		// stage startup
+		{"no such role", lib17, evidenceOf(saidNo(failedAt+"FATAL:  role \"alice\" does not exist\n", "ok"),
+			seen(5001, 41, "client startup user=alice database=postgres 3.0; server auth-request ok; server error-response 28000 role \"alice\" does not exist",
+				`LOG connection authenticated: user="alice" method=trust (/srv/pg/pg_hba.conf:2)`, authorizedLine(lib17, ""), `FATAL 28000 role "alice" does not exist`)),
+			"refused at startup, role-missing, channel plain, method trust, hba:2, trace connect authok startfail", nil},
+		{"no such database", testCell(15, "libpq15"), evidenceOf(saidNo(failedAt+"FATAL:  database \"postgres\" does not exist\n", "ok"),
+			seen(5001, 41, overTLS, authorizedLine(testCell(15, "libpq15"), tlsSession), `FATAL 3D000 database "postgres" does not exist`)),
+			"refused at startup, database-missing, channel tls, method trust, hba:2, trace connect sslaccept authok startfail", nil},
+		{"starting up", lib17, evidenceOf(saidNo(failedAt+"FATAL:  the database system is starting up\n"),
+			seen(5001, 41, refusing+"57P03 the database system is starting up", `FATAL 57P03 the database system is starting up`)),
+			"refused at startup, server-starting, channel plain, trace connect authfail", nil},
+		{"too many clients, before any record is looked at", lib17, evidenceOf(saidNo(failedAt+"FATAL:  sorry, too many clients already\n"),
+			seen(5001, 41, refusing+"53300 sorry, too many clients already", `FATAL 53300 sorry, too many clients already`)),
+			"refused at startup, too-many-clients, channel plain, trace connect authfail", nil},
+		// psql and pgx say the same in other words
+		{"psql", testCell(17, "psql17"), evidenceOf(saidNo("psql: error: "+failedAt+"FATAL:  "+noEntry("no encryption")+"\n"),
+			seen(5001, 41, refusing+"28000 "+noEntry("no encryption"), "FATAL 28000 "+noEntry("no encryption"))),
+			"refused at hba, no-hba-entry, channel plain, trace connect authfail", nil},
+		{"pgx", testCell(17, "pgx"), evidenceOf(saidNo("failed to connect to `user=alice database=postgres`:\n\t127.0.0.1:40001 (pg.example.test): server error: FATAL: "+noEntry("SSL encryption")+" (SQLSTATE 28000)\n\t127.0.0.1:40001 (pg.example.test): server error: FATAL: "+noEntry("no encryption")+" (SQLSTATE 28000)"),
+			seen(5001, 40, overTLS, "LOG SSLRequest accepted", "FATAL 28000 "+noEntry("SSL encryption")),
+			seen(5002, 41, refusing+"28000 "+noEntry("no encryption"), "FATAL 28000 "+noEntry("no encryption"))),
+			"refused at hba, no-hba-entry, channel plain, trace connect sslaccept authfail reconnect authfail", nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) { check(t, tt.cell, tt.e, tt.want, tt.unseen...) })
+	}
+}

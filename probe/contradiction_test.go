@@ -1,0 +1,334 @@
+package probe
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+)
+
+func clone(t *testing.T, e matrix.Evidence) matrix.Evidence {
+	t.Helper()
+	data, err := json.Marshal(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var copied matrix.Evidence
+	if err := json.Unmarshal(data, &copied); err != nil {
+		t.Fatal(err)
+	}
+	return copied
+}
+
+// lie is one change to good evidence.
+type lie struct {
+	name string
+	tell func(*matrix.Evidence) // must find what it changes, or the lie is none
+}
+
+func last(e *matrix.Evidence) *matrix.ConnectionEvidence { return &e.Connections[len(e.Connections)-1] }
+
+// rewrite changes a text in the last connection's log.
+func rewrite(old, new string) func(*matrix.Evidence) {
+	return func(e *matrix.Evidence) {
+		for i := range last(e).Log {
+			l := &last(e).Log[i]
+			l.Text = strings.ReplaceAll(l.Text, old, new)
+		}
+	}
+}
+
+func dropLog(prefix string) func(*matrix.Evidence) {
+	return func(e *matrix.Evidence) {
+		last(e).Log = slices.DeleteFunc(last(e).Log, func(l matrix.LogLine) bool { return strings.HasPrefix(l.Text, prefix) })
+	}
+}
+
+func dropWire(kind string) func(*matrix.Evidence) {
+	return func(e *matrix.Evidence) {
+		last(e).Wire = slices.DeleteFunc(last(e).Wire, func(w matrix.WireEvent) bool { return w.Kind == kind })
+	}
+}
+
+func addWire(text string) func(*matrix.Evidence) {
+	return func(e *matrix.Evidence) {
+		last(e).Wire = append(last(e).Wire, seen(1, 1, text).Wire[1:]...)
+	}
+}
+
+// anyLies apply to every evidence with a connection over TCP.
+var anyLies = []lie{
+	{"the client crashed", func(e *matrix.Evidence) { e.Client.Crash = "signal 11 (segmentation fault)" }},
+	{"connected flag turned", func(e *matrix.Evidence) { e.Client.Connected = !e.Client.Connected }},
+	{"no log", func(e *matrix.Evidence) { last(e).Log = nil }},
+	{"no exit", func(e *matrix.Evidence) { last(e).Exit = "" }},
+	{"the backend crashed", func(e *matrix.Evidence) { last(e).Exit = "terminated by signal 11: Segmentation fault" }},
+	{"another exit code", func(e *matrix.Evidence) {
+		last(e).Exit = map[string]string{"exit code 0": "exit code 1", "exit code 1": "exit code 0"}[last(e).Exit]
+	}},
+	{"no wire record", func(e *matrix.Evidence) { last(e).Wire = nil }},
+	{"a wire record of another port", func(e *matrix.Evidence) { last(e).ServerPort++ }},
+	{"the log of another port", func(e *matrix.Evidence) {
+		port := fmt.Sprintf("port=%d", last(e).ServerPort)
+		rewrite(port, port+"1")(e)
+	}},
+	{"malformed bytes on the wire", addWire("client malformed 00ff")},
+	{"bytes stuffed behind an answer", func(e *matrix.Evidence) {
+		last(e).Wire = slices.Insert(last(e).Wire, 1, matrix.WireEvent{From: "server", Kind: "stuffed", Detail: "12"})
+	}},
+	{"bytes stuffed behind a request", addWire("client stuffed 12")},
+	{"an unknown line in the log", func(e *matrix.Evidence) {
+		last(e).Log = append(last(e).Log, matrix.LogLine{Severity: "LOG", SQLState: "00000", Text: "something nobody has seen before"})
+	}},
+	{"a PANIC in the log", func(e *matrix.Evidence) {
+		last(e).Log = append(last(e).Log, matrix.LogLine{Severity: "PANIC", SQLState: "XX000", Text: "could not write"})
+	}},
+	{"one connection more, of which the server knows nothing", func(e *matrix.Evidence) {
+		more := *last(e)
+		more.ServerPort, more.Log = 5999, nil
+		e.Connections = append(e.Connections, more)
+	}},
+	{"no connections", func(e *matrix.Evidence) { e.Connections = nil }},
+	{"an answer to no request", addWire("server answer S")},
+}
+
+var connectedLies = []lie{
+	{"no session", func(e *matrix.Evidence) { e.Client.Session = nil }},
+	{"another process", func(e *matrix.Evidence) { e.Client.Session.PID++ }},
+	{"the log of another process", func(e *matrix.Evidence) { last(e).PID++ }},
+	{"another session_user", func(e *matrix.Evidence) { e.Client.Session.SessionUser = "mallory" }},
+	{"pg_stat_ssl lies", func(e *matrix.Evidence) { e.Client.Session.SSL = !e.Client.Session.SSL }},
+	{"pg_stat_gssapi lies about encryption", func(e *matrix.Evidence) { e.Client.Session.GSSEncrypted = !e.Client.Session.GSSEncrypted }},
+	{"pg_stat_gssapi lies about authentication", func(e *matrix.Evidence) { e.Client.Session.GSSAuthenticated = !e.Client.Session.GSSAuthenticated }},
+	{"pg_stat_gssapi names a principal", func(e *matrix.Evidence) { e.Client.Session.Principal += "x" }},
+	{"system_user lies", func(e *matrix.Evidence) { e.Client.Session.SystemUser = "scram-sha-256:mallory" }},
+	{"the session of another attempt", rewrite("application_name=pgauthmatrix-", "application_name=other-")},
+	{"authorized another user", rewrite("authorized: user=", "authorized: user=x")},
+	{"authorized for another database", rewrite(" database=postgres application", " database=other application")},
+	{"not authorized", dropLog("connection authorized")},
+	{"a FATAL after all", func(e *matrix.Evidence) {
+		last(e).Log = append(last(e).Log, matrix.LogLine{Severity: "FATAL", SQLState: "57P01", Text: "terminating connection due to administrator command"})
+	}},
+	{"authorized twice", func(e *matrix.Evidence) {
+		for _, l := range last(e).Log {
+			if strings.HasPrefix(l.Text, "connection authorized") {
+				last(e).Log = append(last(e).Log, l)
+				return
+			}
+		}
+	}},
+}
+
+// tellingLies are about what psql does not tell.
+var tellingLies = []lie{
+	{"the client's SSL flag turned", func(e *matrix.Evidence) { e.Client.SSLInUse = !e.Client.SSLInUse }},
+	{"the client's GSS flag turned", func(e *matrix.Evidence) { e.Client.GSSInUse = !e.Client.GSSInUse }},
+	{"connected with a message", func(e *matrix.Evidence) { e.Client.Message = "FATAL:  no" }},
+	{"one AuthenticationOk too many", func(e *matrix.Evidence) { e.Client.AuthRequests = append(e.Client.AuthRequests, "ok") }},
+	{"no AuthenticationOk", func(e *matrix.Evidence) { e.Client.AuthRequests = nil }},
+}
+
+// TestLies changes one witness of good evidence at a time: each change must be a fault or another outcome.
+func TestLies(t *testing.T) {
+	lib17, lib15, lib13 := testCell(17, "libpq17"), testCell(15, "libpq15"), testCell(13, "libpq13")
+	tls := connectedClient(41, "ok")
+	tls.SSLInUse, tls.Session.SSL, tls.Session.SSLVersion = true, true, "TLSv1.3"
+	gss := connectedClient(41, "ok")
+	gss.GSSInUse, gss.Session.GSSEncrypted, gss.Session.GSSAuthenticated, gss.Session.Principal, gss.Session.SystemUser = true, true, true, "alice@EXAMPLE.TEST", "gss:alice@EXAMPLE.TEST"
+	gss13 := gss
+	session13 := *gss.Session
+	session13.SystemUser = ""
+	gss13.Session = &session13
+	trusted := `LOG connection authenticated: user="alice" method=trust (/srv/pg/pg_hba.conf:2)`
+	noEntry := `no pg_hba.conf entry for host "10.9.0.3", user "alice", database "postgres", `
+	refusedInGSS := seen(5001, 40, overGSS, "LOG GSSENCRequest accepted", "FATAL 28000 "+noEntry+"GSS encryption")
+	tests := []struct {
+		name string
+		cell *matrix.Cell
+		e    matrix.Evidence
+		lies [][]lie
+	}{
+		{"plain on 17", lib17, evidenceOf(connectedClient(41, "ok"), seen(5001, 41, inClear, trusted, authorizedLine(lib17, ""))), [][]lie{anyLies, connectedLies, tellingLies, {
+			{"no AuthenticationOk on the wire", dropWire("auth-request")},
+			{"no query on the wire", dropWire("query")},
+			{"no startup packet on the wire", dropWire("startup")},
+			{"another user on the wire", func(e *matrix.Evidence) { last(e).Wire[1].Detail = "user=mallory database=postgres 3.0" }},
+			{"an error on the wire", addWire("server error-response 28000 no")},
+			{"not authenticated", dropLog("connection authenticated")},
+			{"authenticated by another method", rewrite("method=trust", "method=scram-sha-256")},
+			{"TLS on the wire", func(e *matrix.Evidence) { last(e).Wire = seen(1, 1, overTLS).Wire }},
+		}}},
+		{"TLS after GSS on 17", lib17, evidenceOf(tls, refusedInGSS, seen(5002, 41, overTLS, "LOG SSLRequest accepted", trusted, authorizedLine(lib17, tlsSession))), [][]lie{anyLies, connectedLies, tellingLies, {
+			{"wire records swapped", func(e *matrix.Evidence) {
+				e.Connections[0].Wire, e.Connections[1].Wire = e.Connections[1].Wire, e.Connections[0].Wire
+			}},
+			{"logs swapped", func(e *matrix.Evidence) {
+				e.Connections[0].Log, e.Connections[1].Log = e.Connections[1].Log, e.Connections[0].Log
+			}},
+			{"order swapped", func(e *matrix.Evidence) { slices.Reverse(e.Connections) }},
+			{"first connection forgotten", func(e *matrix.Evidence) { e.Connections = e.Connections[1:] }},
+			{"last connection forgotten", func(e *matrix.Evidence) { e.Connections = e.Connections[:1] }},
+			{"cleartext inside TLS", addWire("client startup user=alice database=postgres 3.0")},
+			{"a query in the clear", addWire("client query")},
+			{"another TLS version in the log", rewrite("TLSv1.3", "TLSv1.2")},
+			{"another TLS version in the session", func(e *matrix.Evidence) { e.Client.Session.SSLVersion = "TLSv1.2" }},
+			{"the log does not show the negotiation", dropLog("SSLRequest")},
+			{"the log shows another negotiation", rewrite("SSLRequest accepted", "SSLRequest rejected")},
+			{"the log shows no encryption", rewrite(tlsSession, "")},
+		}}},
+		{"TLS after GSS on 15, which does not log the negotiation", lib15, evidenceOf(tls, seen(5001, 40, overGSS, "FATAL 28000 "+noEntry+"GSS encryption"), seen(5002, 41, overTLS, authorizedLine(lib15, tlsSession))), [][]lie{anyLies, connectedLies, tellingLies, {
+			{"wire records swapped", func(e *matrix.Evidence) {
+				e.Connections[0].Wire, e.Connections[1].Wire = e.Connections[1].Wire, e.Connections[0].Wire
+			}},
+			{"a negotiation in the log", func(e *matrix.Evidence) {
+				last(e).Log = append(last(e).Log, matrix.LogLine{Severity: "LOG", Text: "SSLRequest accepted"})
+			}},
+			{"an authentication request that trust does not make", func(e *matrix.Evidence) { e.Client.AuthRequests = []string{"sasl", "ok"} }},
+		}}},
+		{"gss on 17", lib17, evidenceOf(gss, seen(5001, 41, overGSS, "LOG GSSENCRequest accepted", `LOG connection authenticated: identity="alice@EXAMPLE.TEST" method=gss (/srv/pg/pg_hba.conf:1)`,
+			authorizedLine(lib17, " GSS (authenticated=yes, encrypted=yes, delegated_credentials=no, principal=alice@EXAMPLE.TEST)"))), [][]lie{anyLies, connectedLies, tellingLies, {
+			{"another identity", rewrite(`identity="alice@`, `identity="mallory@`)},
+			{"another principal", rewrite(`principal=alice@`, `principal=mallory@`)},
+			{"no sealed packet on the wire", dropWire("gss-data")},
+			{"plain on the wire", func(e *matrix.Evidence) { last(e).Wire = seen(1, 1, inClear).Wire }},
+		}}},
+		{"gss on 13", lib13, evidenceOf(gss13, seen(5001, 41, overGSS, authorizedLine(lib13, " GSS (authenticated=yes, encrypted=yes, principal=alice@EXAMPLE.TEST)"))), [][]lie{anyLies, connectedLies, tellingLies}},
+		{"refused in GSS and then plain", lib17, evidenceOf(saidNo(failedAt+"FATAL:  "+noEntry+"GSS encryption\n"+failedAt+"FATAL:  "+noEntry+"no encryption\n"), refusedInGSS,
+			seen(5002, 41, refusing+"28000 "+noEntry+"no encryption", "FATAL 28000 "+noEntry+"no encryption")), [][]lie{anyLies, {
+			{"the client was told something else", func(e *matrix.Evidence) { e.Client.Message = failedAt + "FATAL:  role \"alice\" does not exist\n" }},
+			{"the client says something else", func(e *matrix.Evidence) {
+				e.Client.Message = failedAt + "server does not support SSL, but SSL was required\n"
+			}},
+			{"the client says nothing", func(e *matrix.Evidence) { e.Client.Message = "" }},
+			{"the client says what nobody knows", func(e *matrix.Evidence) { e.Client.Message = failedAt + "the moon is full\n" }},
+			{"another error on the wire", func(e *matrix.Evidence) { last(e).Wire[2].Detail = "28P01 password authentication failed" }},
+			{"no error on the wire", dropWire("error-response")},
+			{"no FATAL in the log", func(e *matrix.Evidence) { last(e).Log = last(e).Log[:1]; last(e).Exit = "exit code 0" }},
+			{"another SQLSTATE", func(e *matrix.Evidence) { last(e).Log[1].SQLState = "28P01" }},
+			{"another user in the FATAL", rewrite(`user "alice"`, `user "mallory"`)},
+			{"another channel in the FATAL", rewrite("no encryption", "SSL encryption")},
+			{"AuthenticationOk on the wire", addWire("server auth-request ok")},
+			{"the client received AuthenticationOk", func(e *matrix.Evidence) { e.Client.AuthRequests = []string{"ok"} }},
+			{"authorized after all", func(e *matrix.Evidence) {
+				last(e).Log = append(last(e).Log, matrix.LogLine{Severity: "LOG", Text: strings.TrimPrefix(authorizedLine(testCell(17, "libpq17"), ""), "LOG ")})
+			}},
+			{"a second FATAL", func(e *matrix.Evidence) { last(e).Log = append(last(e).Log, last(e).Log[1]) }},
+			{"the last connection forgotten", func(e *matrix.Evidence) { e.Connections = e.Connections[:1] }},
+		}}},
+		{"ticket expired", lib17, evidenceOf(saidNo(failedAt+"could not initiate GSSAPI security context: Unspecified GSS failure.  Minor code may provide more information: Ticket expired\n"),
+			seen(5001, 41, "client gssencrequest; server answer G; client close", "LOG GSSENCRequest accepted")), [][]lie{anyLies, {
+			{"authorized after all", func(e *matrix.Evidence) {
+				last(e).Log = append(last(e).Log, matrix.LogLine{Severity: "LOG", Text: strings.TrimPrefix(authorizedLine(testCell(17, "libpq17"), ""), "LOG ")})
+			}},
+			{"the server refused GSS", func(e *matrix.Evidence) {
+				last(e).Wire[2].Detail = "N"
+				rewrite("accepted", "rejected")(e)
+			}},
+			{"the server could not accept the context", func(e *matrix.Evidence) {
+				last(e).Log = append(last(e).Log, matrix.LogLine{Severity: "LOG", Text: "could not accept GSSAPI security context"}, matrix.LogLine{Severity: "DETAIL", Text: "Unspecified GSS failure: Keytab FILE:/x is nonexistent or empty"})
+			}},
+			{"another minor message", func(e *matrix.Evidence) {
+				e.Client.Message = strings.ReplaceAll(e.Client.Message, "Ticket expired", "Something else")
+			}},
+		}}},
+		{"role missing on 15", lib15, evidenceOf(saidNo(failedAt+"FATAL:  role \"alice\" does not exist\n", "ok"),
+			seen(5001, 41, overTLS, authorizedLine(lib15, tlsSession), `FATAL 28000 role "alice" does not exist`)), [][]lie{anyLies, {
+			{"not authorized", dropLog("connection authorized")},
+			{"no AuthenticationOk", func(e *matrix.Evidence) { e.Client.AuthRequests = nil }},
+			{"the client was told something else", func(e *matrix.Evidence) {
+				e.Client.Message = failedAt + "FATAL:  database \"postgres\" does not exist\n"
+			}},
+		}}},
+	}
+	told := 0
+	for _, tt := range tests {
+		good := Classify(tt.cell, clone(t, tt.e))
+		if good.Fault != "" {
+			t.Errorf("%s: the evidence is not good to begin with: %s", tt.name, good.Fault)
+			continue
+		}
+		before, _ := json.Marshal(tt.e)
+		for _, lies := range tt.lies {
+			for _, l := range lies {
+				t.Run(tt.name+"/"+l.name, func(t *testing.T) {
+					e := clone(t, tt.e)
+					l.tell(&e)
+					if after, _ := json.Marshal(e); string(after) == string(before) {
+						t.Fatal("the lie changed nothing")
+					}
+					told++
+					if got := Classify(tt.cell, e); got.Fault == "" && got.Outcome.String() == good.Outcome.String() {
+						t.Errorf("believed: %s", got.Outcome)
+					}
+				})
+			}
+		}
+	}
+	if told < 200 {
+		t.Errorf("only %d lies told", told)
+	}
+}
+
+// TestCaptured replays what TestLive once saw of real servers, and tells lies about it.
+func TestCaptured(t *testing.T) {
+	told := 0
+	for _, server := range []int{13, 15, 17, 18} {
+		lines := readCaptured(t, server)
+		if len(lines) < 70 {
+			t.Errorf("%d: only %d attempts captured", server, len(lines))
+		}
+		for _, c := range lines {
+			good := Classify(c.Cell, c.Evidence)
+			if good.Fault != "" || good.Outcome.String() != c.Want || !slices.Equal(good.Unseen, c.Unseen) {
+				t.Errorf("%s: %s unseen %v (fault %q), want %s unseen %v", c.Cell.ID, good.Outcome, good.Unseen, good.Fault, c.Want, c.Unseen)
+				continue
+			}
+			var lies []lie
+			if len(c.Evidence.Connections) > 0 && c.Cell.Client.Transport == "tcp" {
+				lies = append(lies, anyLies...)
+			}
+			if good.Outcome.End == matrix.Connected {
+				lies = append(lies, connectedLies...)
+				if c.Cell.Client.Library.Kind() != "psql" {
+					lies = append(lies, tellingLies...)
+				}
+			}
+			before, _ := json.Marshal(c.Evidence)
+			for _, l := range lies {
+				e := clone(t, c.Evidence)
+				l.tell(&e)
+				if after, _ := json.Marshal(e); string(after) == string(before) {
+					t.Errorf("%s: the lie %q changed nothing", c.Cell.ID, l.name)
+					continue
+				}
+				told++
+				if got := Classify(c.Cell, e); got.Fault == "" && got.Outcome.String() == good.Outcome.String() {
+					t.Errorf("%s: %q was believed: %s", c.Cell.ID, l.name, got.Outcome)
+				}
+			}
+		}
+	}
+	t.Logf("%d lies told", told)
+	if told < 3000 {
+		t.Errorf("only %d lies told", told)
+	}
+}
+
+// TestAnotherCellsEvidence: evidence of one cell must not pass for another's that differs in user, server or transport.
+func TestAnotherCellsEvidence(t *testing.T) {
+	cell := testCell(17, "libpq17")
+	e := evidenceOf(connectedClient(41, "ok"), seen(5001, 41, inClear, `LOG connection authenticated: user="alice" method=trust (/srv/pg/pg_hba.conf:2)`, authorizedLine(cell, "")))
+	for name, change := range map[string]func(*matrix.Cell){
+		"id":        func(c *matrix.Cell) { c.ID += "x" },
+		"user":      withUser("bob"),
+		"database":  func(c *matrix.Cell) { c.Client.Database = "other" },
+		"transport": overUnix,
+	} {
+		if got := Classify(testCell(17, "libpq17", change), e); got.Fault == "" {
+			t.Errorf("%s: believed: %s", name, got.Outcome)
+		}
+	}
+}

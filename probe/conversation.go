@@ -1,0 +1,114 @@
+package probe
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+	"github.com/pgauthmatrix/pgauthmatrix/wire"
+)
+
+// conversation is what the relay saw of one connection, as far as it bears on the outcome.
+type conversation struct {
+	opened     bool
+	dialFailed string // the relay could not reach the server
+
+	steps      []matrix.Step // of the negotiation only
+	channel    matrix.Channel
+	tlsVersion string
+
+	startup  string   // the startup packet in the clear: "user=… database=… 3.0"
+	requests []string // authentication requests in the clear
+	errors   []string // ErrorResponses in the clear: "SQLSTATE text"
+	answered bool     // AuthenticationOk in the clear
+	query    bool     // a query in the clear
+
+	clientLeft bool // the client closed or reset before the server sent its ErrorResponse, if it sent one
+}
+
+// readWire follows the negotiation (PostgreSQL manual, "Message Flow", SSL and GSSAPI session encryption). Bytes that
+// are no protocol, bytes stuffed behind an answer and cleartext after an accepted encryption are errors.
+func readWire(events []matrix.WireEvent) (conversation, error) {
+	var c conversation
+	pending := wire.Kind("")
+	closed := false // by the client
+	settle := func(accept, reject, failed matrix.Step, answer string) {
+		step := failed
+		switch answer {
+		case "S", "G":
+			step = accept
+		case "N":
+			step = reject
+		}
+		c.steps = append(c.steps, step)
+		pending = ""
+	}
+	for _, e := range events {
+		kind := wire.Kind(e.Kind)
+		switch kind {
+		case wire.Open:
+			c.opened = true
+		case wire.DialFailed:
+			c.dialFailed = e.Detail
+		case wire.GSSENCRequest, wire.SSLRequest, wire.DirectTLS:
+			if pending != "" {
+				return c, fmt.Errorf("the wire shows %s before %s was answered", kind, pending)
+			}
+			pending = kind
+		case wire.Answer:
+			switch {
+			case pending == wire.GSSENCRequest && e.Detail != "S":
+				settle(matrix.StepGSSAccept, matrix.StepGSSReject, matrix.StepGSSError, e.Detail)
+			case pending == wire.SSLRequest && e.Detail != "G":
+				settle(matrix.StepSSLAccept, matrix.StepSSLReject, matrix.StepSSLError, e.Detail)
+			default:
+				return c, fmt.Errorf("the wire shows the answer %q to %q", e.Detail, pending)
+			}
+		case wire.ServerHello:
+			if pending == wire.DirectTLS {
+				settle(matrix.StepDirectAccept, "", "", "S")
+			}
+			c.tlsVersion, _, _ = strings.Cut(e.Detail, " ")
+			c.channel = matrix.TLS
+		case wire.GSSData:
+			c.channel = matrix.GSS
+		case wire.Startup:
+			if slices.Contains(c.steps, matrix.StepGSSAccept) || slices.Contains(c.steps, matrix.StepSSLAccept) || slices.Contains(c.steps, matrix.StepDirectAccept) {
+				return c, fmt.Errorf("the wire shows a startup packet in the clear after the server accepted encryption (%s)", e.Detail)
+			}
+			c.startup, c.channel = e.Detail, matrix.Plain
+		case wire.AuthRequest:
+			c.requests = append(c.requests, e.Detail)
+			c.answered = c.answered || e.Detail == "ok"
+		case wire.ErrorResponse:
+			c.errors = append(c.errors, e.Detail)
+		case wire.Query:
+			c.query = true
+		case wire.Close, wire.Reset:
+			closed = closed || e.From == "client"
+			c.clientLeft = c.clientLeft || e.From == "client" && len(c.errors) == 0
+		case wire.ClientHello, wire.TLSAlert, wire.TLSData, wire.GSSToken, wire.PasswordSent, wire.Ready:
+		case wire.Stuffed:
+			// A server whose handshake was cut off answers with an alert that nobody will read.
+			if e.From != "server" || !closed {
+				return c, fmt.Errorf("the wire shows %s bytes from %s that were not due yet", e.Detail, e.From)
+			}
+		default: // wire.Malformed, wire.CancelRequest and kinds yet unknown
+			return c, fmt.Errorf("the wire shows %s from %s (%s)", e.Kind, e.From, e.Detail)
+		}
+	}
+	switch pending {
+	case wire.GSSENCRequest:
+		c.steps = append(c.steps, matrix.StepGSSError)
+	case wire.SSLRequest:
+		c.steps = append(c.steps, matrix.StepSSLError)
+	case wire.DirectTLS:
+		c.steps = append(c.steps, matrix.StepDirectReject)
+	}
+	return c, nil
+}
+
+func (c *conversation) did(steps ...matrix.Step) bool {
+	return slices.ContainsFunc(c.steps, func(s matrix.Step) bool { return slices.Contains(steps, s) })
+}

@@ -1,0 +1,43 @@
+package probe
+
+import (
+	"strconv"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+	"github.com/pgauthmatrix/pgauthmatrix/probe/agent"
+)
+
+// libpqOptions are the connection parameters for libpq and for psql, which takes the same (PostgreSQL manual,
+// "Parameter Key Words").
+func libpqOptions(env world, cell *matrix.Cell, password string) []agent.Option {
+	c := cell.Client
+	o := commonOptions(env, cell, password)
+	o = option(o, "gssencmode", c.GSSEncMode)
+	return o
+}
+
+// commonOptions are the parameters that pgx has, too. Without sslcert libpq looks for a certificate in the home
+// directory, which is the attempt's own and empty.
+func commonOptions(env world, cell *matrix.Cell, password string) []agent.Option {
+	c := cell.Client
+	cert, key := env.CertFiles(c.Cert, c.User)
+	o := option(nil, "user", c.User)
+	o = option(o, "dbname", c.Database)
+	o = option(o, "application_name", applicationName(cell))
+	o = option(o, "connect_timeout", strconv.Itoa(connectTimeout))
+	o = option(o, "sslmode", c.SSLMode)
+	// Before 17 there is no such parameter, and what it calls "postgres" is all there is.
+	if c.SSLNegotiation != "postgres" || !c.Library.UsesLibpq() || c.Library.Version() >= 17 {
+		o = option(o, "sslnegotiation", c.SSLNegotiation)
+	}
+	o = option(o, "sslrootcert", env.RootFile(c.Root))
+	o = option(o, "sslcert", cert)
+	o = option(o, "sslkey", key)
+	o = option(o, "channel_binding", c.ChannelBinding)
+	o = option(o, "require_auth", c.RequireAuth)
+	o = option(o, "krbsrvname", c.KrbSrvName)
+	if password != "" {
+		o = append(o, agent.Option{Name: "password", Value: password, Secret: true})
+	}
+	return o
+}

@@ -1,0 +1,295 @@
+// Package probe makes the attempt that a cell describes and says what it amounted to. Attempt is live: it asks the
+// agents of an Env. Classify is pure: it turns what the witnesses said into an Outcome, and knows nothing of what was
+// predicted.
+package probe
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+	"github.com/pgauthmatrix/pgauthmatrix/probe/agent"
+)
+
+// world is what an attempt needs of an Env.
+type world interface {
+	World() *matrix.World
+	ServerAddr() string
+	SocketDir() string
+	CCache(principal, ticket string) string
+	ClientEnv() map[string]string
+	RootFile(name string) string
+	CertFiles(name, user string) (cert, key string)
+	Password(role, kind string) (string, error)
+}
+
+// maker makes attempts in a client container, collector reads the server's log: *agent.Conn is both.
+type (
+	maker interface {
+		Attempt(context.Context, agent.Attempt) (agent.AttemptResult, error)
+	}
+	collector interface {
+		Collect(context.Context, agent.Collect) (agent.CollectResult, error)
+	}
+)
+
+// seconds that an attempt may take: the library's own limit, and the agent's, after which it is a fault.
+const (
+	connectTimeout = 15
+	attemptTimeout = 25
+)
+
+// patience is how long the harness waits for the agents' answers to one attempt, should they be stuck themselves.
+const patience = (attemptTimeout + 20) * time.Second
+
+// attempt is made once. Nothing is ever tried again: a second try after the client has spoken could hide a refusal, and
+// before that the harness has a fault that somebody should see.
+func attempt(ctx context.Context, env world, client maker, server collector, alone *sync.Mutex, cell *matrix.Cell) matrix.Observation {
+	if why := matrix.NotApplicable(cell); why != "" {
+		return matrix.Observation{Fault: "not to be attempted: " + why}
+	}
+	if w := env.World(); w == nil {
+		return matrix.Observation{Fault: "the server runs under no proven world"}
+	} else if w.Key() != cell.World.Key() {
+		return matrix.Observation{Fault: fmt.Sprintf("the server runs under another world than the cell's:\n%s\n%s", w.Key(), cell.World.Key())}
+	}
+	request, secret, err := requestFor(env, cell)
+	if err != nil {
+		return matrix.Observation{Fault: err.Error()}
+	}
+	if cell.Client.Transport == "unix" {
+		alone.Lock()
+		defer alone.Unlock()
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("no answer within %s", patience))
+	defer cancel()
+	evidence, err := witness(ctx, client, server, cell, request)
+	leaked := redact(&evidence, secret)
+	fault := ""
+	switch {
+	case err != nil && secret != "":
+		fault = strings.ReplaceAll(err.Error(), secret, "********")
+	case err != nil:
+		fault = err.Error()
+	case leaked:
+		fault = "a password was in the evidence; it was removed"
+	default:
+		return Classify(cell, evidence)
+	}
+	return matrix.Observation{Fault: fault, Evidence: evidence}
+}
+
+// requestFor turns a cell into what the agent is asked. The secret is the password, "" if none is given.
+func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret string, err error) {
+	c := cell.Client
+	if secret, err = env.Password(c.User, c.Password); err != nil {
+		return request, "", err
+	}
+	request = agent.Attempt{
+		Token: cell.ID, Client: c.Library.Kind(), Env: env.ClientEnv(), Query: sessionQuery(cell.World.Server), Timeout: attemptTimeout,
+	}
+	if c.Ticket != "none" && c.Ticket != "" {
+		principal := c.Principal
+		if principal == "" {
+			principal = c.User
+		}
+		request.CCache = env.CCache(principal, c.Ticket)
+	}
+	var host []agent.Option
+	switch c.Transport {
+	case "tcp":
+		request.Server = env.ServerAddr()
+		host = []agent.Option{{Name: "host", Value: cell.World.Host}}
+	case "unix":
+		_, port, _ := strings.Cut(env.ServerAddr(), ":")
+		host = []agent.Option{{Name: "host", Value: env.SocketDir()}, {Name: "port", Value: port}}
+	default:
+		return request, "", fmt.Errorf("transport %q: want tcp or unix", c.Transport)
+	}
+	request.Options = host
+	switch c.Library.Kind() {
+	case "libpq", "psql":
+		request.Options = append(request.Options, libpqOptions(env, cell, secret)...)
+	case "pgx":
+		request.Options = append(request.Options, pgxOptions(env, cell, secret)...)
+	default:
+		return request, "", fmt.Errorf("library %q: want libpq, psql or pgx", c.Library)
+	}
+	return request, secret, nil
+}
+
+// option appends a parameter that is given; an empty one is not given at all, so that the library's default rules.
+func option(options []agent.Option, name, value string) []agent.Option {
+	if value == "" {
+		return options
+	}
+	return append(options, agent.Option{Name: name, Value: value})
+}
+
+// sessionQuery asks the server, over the session under test, what it makes of it: one row.
+func sessionQuery(server int) string {
+	systemUser := ""
+	if server >= 16 {
+		systemUser = ", system_user AS system_user"
+	}
+	return `SELECT me.pid::text AS pid, session_user::text AS session_user, s.ssl::text AS ssl, s.version AS ssl_version, s.client_dn AS client_dn, ` +
+		`g.gss_authenticated::text AS gss_authenticated, g.encrypted::text AS gss_encrypted, g.principal AS principal` + systemUser +
+		` FROM (SELECT pg_backend_pid() AS pid) AS me LEFT JOIN pg_stat_ssl AS s USING (pid) LEFT JOIN pg_stat_gssapi AS g USING (pid)`
+}
+
+// witness makes the attempt and collects what everybody saw of it.
+func witness(ctx context.Context, client maker, server collector, cell *matrix.Cell, request agent.Attempt) (matrix.Evidence, error) {
+	var e matrix.Evidence
+	unix := request.Server == ""
+	if unix {
+		// Local connections that an earlier, broken attempt left behind must not be taken for this one's.
+		if _, err := server.Collect(ctx, agent.Collect{Local: true}); err != nil {
+			return e, fmt.Errorf("clear the log of local connections: %w", err)
+		}
+	}
+	result, err := client.Attempt(ctx, request)
+	if err != nil {
+		return e, err
+	}
+	e.Client = matrix.ClientEvidence{
+		Conninfo: result.Conninfo, Connected: result.Connected, Message: result.Message, Crash: result.Crash,
+		SSLInUse: result.SSLInUse, GSSInUse: result.GSSInUse, AuthRequests: result.AuthRequests, Micros: result.Micros,
+	}
+	e.KRB5Trace = result.KRB5Trace
+	if result.Token != request.Token {
+		return e, fmt.Errorf("the agent answered for attempt %q, asked was %q", result.Token, request.Token)
+	}
+	if result.Unix != unix {
+		return e, fmt.Errorf("the agent made an attempt with unix=%t, asked was unix=%t", result.Unix, unix)
+	}
+	if result.Connected {
+		session, err := readSession(result.Row)
+		if err != nil {
+			return e, fmt.Errorf("%w (the client said %q)", err, result.Message)
+		}
+		e.Client.Session = session
+	}
+	for i, record := range result.Records {
+		n := matrix.ConnectionEvidence{ServerPort: record.ServerPort}
+		for _, event := range record.Events {
+			n.Wire = append(n.Wire, matrix.WireEvent{Micros: event.Micros, From: event.From, Kind: string(event.Kind), Detail: event.Detail})
+		}
+		e.Connections = append(e.Connections, n)
+		if record.Error != "" {
+			return e, fmt.Errorf("the relay failed on connection %d: %s", i+1, record.Error)
+		}
+	}
+	if result.Connects >= 0 && !unix && result.Connects != len(result.Records) {
+		return e, fmt.Errorf("witnesses contradict: the client opened %d connections, the relay saw %d", result.Connects, len(result.Records))
+	}
+	return e, collect(ctx, server, cell, &result, &e)
+}
+
+// collect adds the server's log to the connections of e.
+func collect(ctx context.Context, server collector, cell *matrix.Cell, result *agent.AttemptResult, e *matrix.Evidence) error {
+	pid := 0
+	if e.Client.Session != nil {
+		pid = e.Client.Session.PID
+	}
+	what := result.Collect(pid)
+	if result.Unix && result.Connects < 0 && opensSocket(cell.Client.Library.Kind(), result.Message) {
+		what.Count = 1 // psql does not tell, and over a unix socket there is one connection or none
+	}
+	if len(what.Peers) == 0 && !what.Local {
+		return nil
+	}
+	log, err := server.Collect(ctx, what)
+	if err != nil {
+		return fmt.Errorf("the server's log: %w", err)
+	}
+	if result.Unix {
+		for _, logged := range log.Connections {
+			e.Connections = append(e.Connections, withLog(matrix.ConnectionEvidence{}, logged))
+		}
+		return nil
+	}
+	for _, logged := range log.Connections {
+		found := false
+		for i := range e.Connections {
+			if n := &e.Connections[i]; n.ServerPort == logged.Port && n.PID == 0 {
+				*n, found = withLog(*n, logged), true
+				break
+			}
+		}
+		if !found {
+			return fmt.Errorf("witnesses contradict: the server's log has port %d, the relay does not", logged.Port)
+		}
+	}
+	return nil
+}
+
+// withLog adds a backend's part of the log.
+func withLog(n matrix.ConnectionEvidence, logged agent.LoggedConnection) matrix.ConnectionEvidence {
+	n.PID, n.Exit = logged.PID, logged.Exit
+	for _, line := range logged.Lines {
+		n.Log = append(n.Log, matrix.LogLine{Severity: line.Severity, SQLState: line.SQLState, Text: line.Text})
+	}
+	return n
+}
+
+// opensSocket is false of a message with which a client refuses before it opens a socket, or that says that there was
+// none to open.
+func opensSocket(kind, message string) bool {
+	said := sayings(kind, message)
+	if len(said) == 0 || said[len(said)-1].fatal {
+		return true
+	}
+	text := said[len(said)-1].text
+	if found, ok := lookUp(localCauses, text); ok && found.stage == matrix.StageOptions {
+		return false
+	}
+	return !dialFailed.MatchString(text)
+}
+
+// readSession reads the row of sessionQuery.
+func readSession(row map[string]string) (*matrix.Session, error) {
+	pid, err := strconv.Atoi(row["pid"])
+	if err != nil {
+		return nil, fmt.Errorf("the session did not answer the query: row %v", row)
+	}
+	s := &matrix.Session{PID: pid, SessionUser: row["session_user"], SSLVersion: row["ssl_version"], ClientDN: row["client_dn"], Principal: row["principal"], SystemUser: row["system_user"]}
+	for column, to := range map[string]*bool{"ssl": &s.SSL, "gss_authenticated": &s.GSSAuthenticated, "gss_encrypted": &s.GSSEncrypted} {
+		switch row[column] {
+		case "true":
+			*to = true
+		case "false":
+		default:
+			return nil, fmt.Errorf("the session's %s is %q, want true or false", column, row[column])
+		}
+	}
+	return s, nil
+}
+
+// redact takes a password out of the evidence, where the agent's redaction should have left none.
+func redact(e *matrix.Evidence, secret string) (leaked bool) {
+	if secret == "" {
+		return false
+	}
+	clean := func(s *string) {
+		if strings.Contains(*s, secret) {
+			*s, leaked = strings.ReplaceAll(*s, secret, "********"), true
+		}
+	}
+	clean(&e.Client.Conninfo)
+	clean(&e.Client.Message)
+	clean(&e.Client.Crash)
+	clean(&e.KRB5Trace)
+	for i := range e.Connections {
+		for j := range e.Connections[i].Wire {
+			clean(&e.Connections[i].Wire[j].Detail)
+		}
+		for j := range e.Connections[i].Log {
+			clean(&e.Connections[i].Log[j].Text)
+		}
+	}
+	return leaked
+}

@@ -1,0 +1,231 @@
+package probe
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+)
+
+// backend is what the log lines of one backend process say, sorted by what they are about. The texts are those of
+// src/backend/libpq/{auth,hba,be-secure-gssapi,be-secure-openssl}.c, utils/init/postinit.c and, for the negotiation,
+// postmaster.c (≤ 16) or tcop/backend_startup.c (≥ 17).
+type backend struct {
+	host string // of "connection received": an address or [local]
+	port int    // 0 on a unix socket
+
+	negotiated []matrix.Step // trace_connection_negotiation, 17+
+	badPacket  string        // the startup packet could not be read: "invalid length of startup packet", …
+	tlsFailed  string        // the reason after "could not accept SSL connection: "
+	gssFailed  string        // DETAIL of "could not accept GSSAPI security context" (encryption)
+	contextErr string        // DETAIL of "accepting GSS security context failed" (authentication)
+
+	authenticated *authenticated
+	matched       *matchedRecord
+	noMap         string // the identity that may not become the role, from check_usermap
+	certMismatch  bool   // clientcert=verify-full and another name in the certificate
+	peerFailed    string // why the operating system's user was not to be had
+	authorized    *authorized
+	fatal         *fatal
+}
+
+// authenticated is the line "connection authenticated", logged since 14 for methods that establish an identity and
+// since 17 for trust, too. It precedes the user name map: who is authenticated may still be refused.
+type authenticated struct {
+	identity string // empty for trust
+	method   matrix.Method
+	rule     string // BASENAME:LINE
+}
+
+// matchedRecord is the DETAIL "Connection matched …" of a failed authentication.
+type matchedRecord struct {
+	rule   string // BASENAME:LINE
+	record string // the record's text
+}
+
+// authorized is the line "connection authorized", logged by every version between AuthenticationOk and the checks on
+// role and database.
+type authorized struct {
+	user, database, application string
+	tls                         bool
+	tlsVersion                  string
+	gssAuthenticated            bool
+	gssEncrypted                bool
+	principal                   string
+}
+
+// fatal is the error that ended the backend.
+type fatal struct {
+	state, text, detail string
+}
+
+var (
+	logReceived   = regexp.MustCompile(`^connection received: host=(\S+)(?: port=(\d+))?$`)
+	logIdentity   = regexp.MustCompile(`^connection authenticated: identity="(.*)" method=(\S+) \((.+):(\d+)\)$`)
+	logTrusted    = regexp.MustCompile(`^connection authenticated: user="(.*)" method=(\S+) \((.+):(\d+)\)$`)
+	logMatched    = regexp.MustCompile(`(?m)^\t?Connection matched (?:file "(.*)"|(pg_hba\.conf)) line (\d+): "(.*)"$`)
+	logAuthorized = regexp.MustCompile(`^connection authorized: user=(.*) database=(.*?)(?: application_name=(\S*))?( SSL enabled \(protocol=([^,]+), .*?\))?( GSS \(authenticated=(yes|no), encrypted=(yes|no)(?:, delegated_credentials=(?:yes|no))?(?:, principal=(.*))?\))?$`)
+	logNoMap      = regexp.MustCompile(`^no match in usermap ".*" for user ".*" authenticated as "(.*)"$`)
+	logNoMatch    = regexp.MustCompile(`^provided user name \(.*\) and authenticated user name \((.*)\) do not match$`)
+	logCertName   = regexp.MustCompile(`^certificate (?:validation \(clientcert=verify-full\)|authentication) failed for user ".*": .*$`)
+	logNegotiated = regexp.MustCompile(`^(GSSENCRequest|SSLRequest|direct SSL connection) (accepted|rejected)$`)
+	logBadPacket  = regexp.MustCompile(`^(invalid length of startup packet|incomplete startup packet|received direct SSL connection request without ALPN protocol negotiation extension|received SSL connection request with unexpected ALPN protocol)$`)
+	logPeer       = regexp.MustCompile(`^(could not get peer credentials: .*|could not look up local user ID \d+: .*|local user with ID \d+ does not exist|could not connect to Ident server at address .*|invalidly formatted response from Ident server: .*)$`)
+	// What a backend may log besides and what says nothing about the outcome.
+	logIgnored = regexp.MustCompile(`^(disconnection: .*|connection ready: .*|could not (receive data from|send data to) client: .*|unexpected EOF on client connection.*|unexpected EOF within message length word)$`)
+)
+
+var loggedSteps = map[string]matrix.Step{
+	"GSSENCRequest accepted": matrix.StepGSSAccept, "GSSENCRequest rejected": matrix.StepGSSReject,
+	"SSLRequest accepted": matrix.StepSSLAccept, "SSLRequest rejected": matrix.StepSSLReject,
+	"direct SSL connection accepted": matrix.StepDirectAccept, "direct SSL connection rejected": matrix.StepDirectReject,
+}
+
+// readLog sorts the lines of one backend. An unknown line, or a second line of a kind that comes once, is an error that
+// quotes it: what is not understood must not be passed over.
+func readLog(lines []matrix.LogLine) (backend, error) {
+	var b backend
+	for i := 0; i < len(lines); i++ {
+		line := lines[i]
+		var detail string
+		for i+1 < len(lines) && isAppendix(lines[i+1].Severity) {
+			i++
+			if lines[i].Severity == "DETAIL" {
+				detail = lines[i].Text
+			}
+		}
+		var err error
+		switch line.Severity {
+		case "LOG", "WARNING", "NOTICE", "INFO":
+			err = b.readMessage(line.Text, detail)
+		case "FATAL", "PANIC", "ERROR":
+			err = b.readFatal(line, detail)
+		default:
+			err = fmt.Errorf("unrecognised line in the server's log: %s:  %s", line.Severity, line.Text)
+		}
+		if err != nil {
+			return b, err
+		}
+	}
+	return b, nil
+}
+
+func isAppendix(severity string) bool {
+	switch severity {
+	case "DETAIL", "HINT", "CONTEXT", "STATEMENT", "LOCATION", "QUERY", "BACKTRACE":
+		return true
+	}
+	return false
+}
+
+func (b *backend) readMessage(text, detail string) error {
+	once := func(seen bool) error {
+		if seen {
+			return fmt.Errorf("the server's log of one connection holds a second line like %q", text)
+		}
+		return nil
+	}
+	if m := logReceived.FindStringSubmatch(text); m != nil {
+		err := once(b.host != "")
+		b.host = m[1]
+		b.port, _ = strconv.Atoi(m[2])
+		return err
+	}
+	if m := logIdentity.FindStringSubmatch(text); m != nil {
+		err := once(b.authenticated != nil)
+		b.authenticated = &authenticated{identity: m[1], method: matrix.Method(m[2]), rule: path.Base(m[3]) + ":" + m[4]}
+		return err
+	}
+	if m := logTrusted.FindStringSubmatch(text); m != nil {
+		err := once(b.authenticated != nil)
+		b.authenticated = &authenticated{method: matrix.Method(m[2]), rule: path.Base(m[3]) + ":" + m[4]}
+		return err
+	}
+	if m := logAuthorized.FindStringSubmatch(text); m != nil {
+		err := once(b.authorized != nil)
+		b.authorized = &authorized{user: m[1], database: m[2], application: m[3], tls: m[4] != "", tlsVersion: m[5],
+			gssAuthenticated: m[7] == "yes", gssEncrypted: m[8] == "yes", principal: m[9]}
+		return err
+	}
+	if logNegotiated.MatchString(text) {
+		b.negotiated = append(b.negotiated, loggedSteps[text])
+		return nil
+	}
+	if reason, ok := strings.CutPrefix(text, "could not accept SSL connection: "); ok {
+		err := once(b.tlsFailed != "")
+		b.tlsFailed = reason
+		return err
+	}
+	switch text {
+	case "could not accept GSSAPI security context":
+		err := once(b.gssFailed != "")
+		b.gssFailed = detail
+		return err
+	case "accepting GSS security context failed", "retrieving GSS user name failed":
+		err := once(b.contextErr != "")
+		b.contextErr = detail
+		return err
+	}
+	if m := logNoMap.FindStringSubmatch(text); m != nil {
+		err := once(b.noMap != "")
+		b.noMap = m[1]
+		return err
+	}
+	if m := logNoMatch.FindStringSubmatch(text); m != nil {
+		err := once(b.noMap != "")
+		b.noMap = m[1]
+		return err
+	}
+	switch {
+	case logCertName.MatchString(text):
+		b.certMismatch = true
+	case logPeer.MatchString(text):
+		b.peerFailed = text
+	case logBadPacket.MatchString(text):
+		b.badPacket = text
+	case logIgnored.MatchString(text):
+	default:
+		return fmt.Errorf("unrecognised line in the server's log: LOG:  %s", text)
+	}
+	return nil
+}
+
+func (b *backend) readFatal(line matrix.LogLine, detail string) error {
+	if line.Severity != "FATAL" {
+		return fmt.Errorf("the server logged %s:  %s (SQLSTATE %s)", line.Severity, line.Text, line.SQLState)
+	}
+	if b.fatal != nil {
+		return fmt.Errorf("the server's log of one connection holds a second FATAL: %q after %q", line.Text, b.fatal.text)
+	}
+	b.fatal = &fatal{state: line.SQLState, text: line.Text, detail: detail}
+	if m := logMatched.FindStringSubmatch(detail); m != nil {
+		file := m[1] + m[2]
+		b.matched = &matchedRecord{rule: path.Base(file) + ":" + m[3], record: m[4]}
+	}
+	return nil
+}
+
+// reachedStartup is true if the backend read a startup packet: everything but the negotiation comes after it.
+func (b *backend) reachedStartup() bool {
+	return b.authenticated != nil || b.authorized != nil || b.fatal != nil || b.contextErr != "" || b.noMap != "" || b.peerFailed != ""
+}
+
+// encryption is the channel that the FATAL of a missing or rejecting record names, or "". Versions up to 13 say
+// "SSL on" and "SSL off", later ones "SSL encryption" and "no encryption".
+func (f *fatal) encryption() matrix.Channel {
+	if !strings.HasPrefix(f.text, "no pg_hba.conf entry for ") && !strings.HasPrefix(f.text, "pg_hba.conf rejects ") {
+		return ""
+	}
+	switch f.text[strings.LastIndex(f.text, ", ")+1:] {
+	case " GSS encryption":
+		return matrix.GSS
+	case " SSL encryption", " SSL on":
+		return matrix.TLS
+	case " no encryption", " SSL off":
+		return matrix.Plain
+	}
+	return ""
+}

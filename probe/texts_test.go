@@ -1,0 +1,193 @@
+package probe
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+)
+
+// textCase is one case of testdata/psql-*.txt, which capture-psql.sh wrote: what psql said and what the server logged.
+type textCase struct {
+	title   string
+	message string
+	logs    [][]matrix.LogLine // by process, in order
+}
+
+func readTextCases(t *testing.T, file string) []textCase {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []textCase
+	pids := map[string]int{}
+	for line := range strings.SplitSeq(strings.TrimRight(string(data), "\n"), "\n") {
+		if title, ok := strings.CutPrefix(line, "### "); ok {
+			cases = append(cases, textCase{title: title})
+			pids = map[string]int{}
+			continue
+		}
+		c := &cases[len(cases)-1]
+		if said, ok := strings.CutPrefix(line, "C: "); ok {
+			c.message += said + "\n"
+			continue
+		}
+		line = strings.TrimPrefix(line, "S: ")
+		if strings.HasPrefix(line, "\t") { // of the line before
+			log := c.logs[len(c.logs)-1]
+			log[len(log)-1].Text += "\n" + line
+			continue
+		}
+		fields := strings.SplitN(line, "|", 4)
+		severity, text, _ := strings.Cut(fields[3], ":  ")
+		if _, known := pids[fields[0]]; !known {
+			pids[fields[0]] = len(c.logs)
+			c.logs = append(c.logs, nil)
+		}
+		at := pids[fields[0]]
+		c.logs[at] = append(c.logs[at], matrix.LogLine{Severity: severity, SQLState: fields[2], Text: text})
+	}
+	return cases
+}
+
+// TestTextsOfRealServers: nothing that psql and the servers of four versions said is unknown to the tables, and what
+// psql was told is what the server logged last.
+func TestTextsOfRealServers(t *testing.T) {
+	files, err := filepath.Glob("testdata/psql-*.txt")
+	if err != nil || len(files) != 4 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for _, file := range files {
+		cases := readTextCases(t, file)
+		if len(cases) < 40 {
+			t.Errorf("%s: only %d cases", file, len(cases))
+		}
+		for _, c := range cases {
+			t.Run(filepath.Base(file)+"/"+c.title, func(t *testing.T) {
+				var last backend
+				for _, log := range c.logs {
+					b, err := readLog(log)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if b.host == "" {
+						t.Error("no connection received")
+					}
+					last = b
+				}
+				if c.message == "1\n" {
+					if last.authorized == nil || last.fatal != nil {
+						t.Errorf("psql connected, the log says %+v", last)
+					}
+					return
+				}
+				said := sayings("psql", c.message)
+				if len(said) == 0 {
+					t.Fatalf("nothing said in %q", c.message)
+				}
+				word := said[len(said)-1]
+				switch {
+				case word.fatal && (last.fatal == nil || last.fatal.text != word.text):
+					t.Errorf("psql was told %q, the log says %+v", word.text, last.fatal)
+				case word.fatal:
+					_, known := lookUp(fatalCauses, last.fatal.state+" "+last.fatal.text)
+					for _, f := range methodFailures {
+						known = known || strings.HasPrefix(last.fatal.text, f.prefix) && last.fatal.state == f.state
+					}
+					if !known {
+						t.Errorf("unknown: %s %s", last.fatal.state, last.fatal.text)
+					}
+				case word.text == "":
+					if last.gssFailed == "" {
+						t.Errorf("no message, and the log says %+v", last)
+					}
+				default:
+					_, known := lookUp(localCauses, word.text)
+					if !known && !strings.Contains(word.text, gssImpossible) && !gssInitiate.MatchString(word.text) && !gssContinue.MatchString(word.text) && !verifyFailed.MatchString(word.text) && !hungUp.MatchString(word.text) {
+						t.Errorf("unknown: %q", word.text)
+					}
+				}
+				for _, detail := range []string{last.gssFailed, last.contextErr} {
+					if _, known := lookUp(contextCauses, detail); detail != "" && !known {
+						t.Errorf("unknown: %q", detail)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestSayings(t *testing.T) {
+	tests := []struct {
+		kind, message string
+		want          []saying
+	}{
+		{"libpq", "", nil},
+		{"libpq", failedAt + "\n", []saying{{}}},
+		{"libpq", failedAt + "FATAL:  a\nDETAIL:  b\nHINT:  c\n" + failedAt + "\n", []saying{{fatal: true, text: "a"}, {}}},
+		{"libpq", "FATAL:  a\nFATAL:  b\n", []saying{{fatal: true, text: "a"}, {fatal: true, text: "b"}}},
+		{"libpq", failedAt + "server closed the connection unexpectedly\n\tThis probably means the server terminated abnormally\n\tbefore or while processing the request.\n", []saying{{text: "server closed the connection unexpectedly"}}},
+		{"psql", "/usr/lib/postgresql/17/bin/psql: error: " + failedAt + "FATAL:  a", []saying{{fatal: true, text: "a"}}},
+		{"psql", "psql: FATAL:  a", []saying{{fatal: true, text: "a"}}},
+		{"pgx", "failed to connect to `user=a database=b`: 127.0.0.1:1 (h): server error: FATAL: x (y) (SQLSTATE 28000)", []saying{{fatal: true, state: "28000", text: "x (y)"}}},
+		{"pgx", "failed to connect to `user=a database=b`:\n\t127.0.0.1:1 (h): tls error: EOF\n\t127.0.0.1:1 (h): failed SASL auth: FATAL: p (SQLSTATE 28P01)", []saying{{text: "tls error: EOF"}, {fatal: true, state: "28P01", text: "p"}}},
+		{"pgx", "cannot parse `a`: b (c)", []saying{{text: "cannot parse `a`: b (c)"}}},
+	}
+	for _, tt := range tests {
+		got := sayings(tt.kind, tt.message)
+		if len(got) != len(tt.want) {
+			t.Errorf("%q: %+v, want %+v", tt.message, got, tt.want)
+			continue
+		}
+		for i := range got {
+			if got[i] != tt.want[i] {
+				t.Errorf("%q: %+v, want %+v", tt.message, got, tt.want)
+			}
+		}
+	}
+}
+
+func TestRecordMethod(t *testing.T) {
+	for record, want := range map[string]matrix.Method{
+		"host all all all trust":                                   matrix.MethodTrust,
+		"local all all peer map=m":                                 matrix.MethodPeer,
+		"host all all 10.0.0.0/8 md5":                              matrix.MethodMD5,
+		"host all all 10.0.0.0 255.0.0.0 gss include_realm=0":      matrix.MethodGSS,
+		"hostssl  a,b  trust  samenet  scram-sha-256 # trust":      matrix.MethodScram,
+		"host all all ::1 ffff:ffff:ffff:ffff:: password":          matrix.MethodPassword,
+		`host all "trust" all reject`:                              "",
+		"host a, b all all trust":                                  "",
+		"include other.conf":                                       "",
+		"@include other":                                           "",
+		"host all all all ldap ldapserver=x":                       "",
+		"host all all all":                                         "",
+		"local all trust reject":                                   matrix.MethodReject,
+		"host all all .example.test cert":                          matrix.MethodCert,
+		"hostgssenc\tall\tall\tall\tgss\tinclude_realm=0\tmap=krb": matrix.MethodGSS,
+	} {
+		if got := recordMethod(record); got != want {
+			t.Errorf("%q: %q, want %q", record, got, want)
+		}
+	}
+}
+
+func TestOnlyRecord(t *testing.T) {
+	const hba = "# comment\n\nhost all a all trust\nhost all b all reject\nhost all c all reject\n"
+	for want, methods := range map[string][]matrix.Method{
+		"pg_hba.conf:3": {matrix.MethodTrust},
+		"":              {matrix.MethodReject},
+	} {
+		if got := onlyRecord(hba, methods); got != want {
+			t.Errorf("%v: %q, want %q", methods, got, want)
+		}
+	}
+	if got := onlyRecord(hba+"include more.conf\n", []matrix.Method{matrix.MethodTrust}); got != "" {
+		t.Errorf("with an include, whose records are unknown: %q", got)
+	}
+	if usesMethod(hba, matrix.MethodGSS) || !usesMethod(hba+"include more.conf\n", matrix.MethodGSS) {
+		t.Error("usesMethod")
+	}
+}

@@ -1,0 +1,225 @@
+package reports
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+	"github.com/pgauthmatrix/pgauthmatrix/verdict"
+)
+
+// Explain writes a cell for people: its world and client, what is predicted and why and, if there is a record, what was
+// observed, the verdict, and the evidence: the client's words, each connection as a sequence between client and
+// server, the server's log. cell may be nil if there is a record: then the prediction is the record's and the rules are not shown.
+func Explain(w io.Writer, cell *matrix.Cell, prediction matrix.Prediction, r *Record, o Options) error {
+	o = o.filled()
+	p := &page{Writer: bufio.NewWriter(w), paint: paint(o.Color), Options: o, run: &Run{}}
+	if cell == nil {
+		prediction = matrix.Prediction{Outcome: r.Predicted, Because: r.Because}
+		p.line(p.text(bold, printable(r.ID)))
+		p.axes(func(axis string) string { return r.Axes[axis] })
+	} else {
+		p.line(p.text(bold, cell.ID))
+		p.axes(cell.Value)
+		p.rules(cell, prediction)
+	}
+	p.line("")
+	switch why := notApplicable(cell, r); {
+	case why != "":
+		p.hanging("skipped", yellow, "not applicable: "+why)
+	default:
+		if prediction.Outcome.End != "" {
+			column := outcomeWidth(prediction.Outcome)
+			if !p.fitsBeside(prediction.Outcome, column) {
+				column = -1
+			}
+			p.outcome("predicted", prediction.Outcome, column, nil)
+			p.meaning(prediction.Outcome)
+		}
+		p.because(prediction.Because)
+		p.hidden(cell, prediction.Outcome)
+	}
+	if r != nil {
+		p.observed(r)
+	}
+	return p.Flush()
+}
+
+func notApplicable(cell *matrix.Cell, r *Record) string {
+	if cell != nil {
+		return matrix.NotApplicable(cell)
+	}
+	if r.Verdict.Status == verdict.NotApplicable {
+		return r.Verdict.Cause
+	}
+	return ""
+}
+
+// axes writes the values of the world's axes, then those of the client's; free texts follow elsewhere.
+func (p *page) axes(value func(string) string) {
+	for _, kind := range []matrix.AxisKind{matrix.WorldAxis, matrix.ClientAxis} {
+		var parts []string
+		for _, a := range matrix.Axes {
+			if v := value(a.Name); a.Kind == kind && v != "" {
+				parts = append(parts, a.Name+"="+v)
+			}
+		}
+		p.hanging(string(kind), dim, strings.Join(parts, "  "))
+	}
+}
+
+// rules writes pg_hba.conf with its line numbers and marks the record that is to decide.
+func (p *page) rules(cell *matrix.Cell, prediction matrix.Prediction) {
+	p.file("pg_hba.conf", cell.World.HBA, prediction.Outcome.Rule)
+	p.file("pg_ident.conf", cell.World.Ident, "")
+}
+
+func (p *page) file(name, text, mark string) {
+	if strings.TrimSpace(text) == "" {
+		return
+	}
+	label := name
+	for i, l := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
+		number, style := strconv.Itoa(i+1), dim
+		sign := "  "
+		if mark == name+":"+number {
+			sign, style = "▶ ", bold
+		}
+		p.line("  " + p.text(dim, pad(label, labelWidth+3)) + p.text(style, fmt.Sprintf("%s%2s  %s", sign, number, printable(l))))
+		label = ""
+	}
+}
+
+// meaning says the reason in words.
+func (p *page) meaning(o matrix.Outcome) {
+	i := slices.IndexFunc(matrix.Reasons, func(r matrix.ReasonInfo) bool { return r.Reason == o.Reason })
+	if i >= 0 {
+		p.hanging("", "", string(o.Reason)+": "+matrix.Reasons[i].Meaning)
+	}
+	if o.Descent() == matrix.Downgrade {
+		p.hanging("", yellow, "downgrade: encryption was tried, and the session is in plaintext")
+	}
+}
+
+// hidden names the fields that need not be observed.
+func (p *page) hidden(cell *matrix.Cell, predicted matrix.Outcome) {
+	if cell == nil || predicted.End == "" {
+		return
+	}
+	var names []string
+	for _, f := range verdict.Unseen(cell, predicted) {
+		names = append(names, string(f))
+	}
+	if len(names) > 0 {
+		p.hanging("unseen", dim, fmt.Sprintf("PostgreSQL %d shows no witness the %s of such an attempt", cell.World.Server, strings.Join(names, ", ")))
+	}
+}
+
+func (p *page) observed(r *Record) {
+	p.line("")
+	v := r.Verdict
+	p.hanging("verdict", statusStyle(v.Status), string(v.Status))
+	observation := r.Observation
+	if observation == nil {
+		if v.Status != verdict.NotApplicable && v.Cause != "" {
+			p.hanging("cause", "", v.Cause)
+		}
+		return
+	}
+	p.judged(r)
+	if observation.Fault != "" && v.Cause != observation.Fault {
+		p.hanging("fault", red, observation.Fault)
+	}
+	p.hanging("tried", dim, fmt.Sprintf("%s, %s", r.Start.Format("2006-01-02 15:04:05.000 MST"), millis(r.Micros)))
+	e := observation.Evidence
+	c := e.Client
+	p.line("")
+	p.rule("Client", millis(c.Micros))
+	p.hanging("conninfo", dim, c.Conninfo)
+	if c.Crash != "" {
+		p.hanging("died", red, c.Crash)
+	}
+	p.hanging("message", dim, c.Message)
+	if len(c.AuthRequests) > 0 {
+		p.hanging("was asked", dim, strings.Join(c.AuthRequests, " "))
+	}
+	if c.Session != nil {
+		p.hanging("session", dim, fmt.Sprintf("%s; backend %d", sessionText(c.Session), c.Session.PID))
+	}
+	for i, connection := range e.Connections {
+		p.line("")
+		p.connection(i+1, connection)
+	}
+	if e.KRB5Trace != "" {
+		p.line("")
+		p.rule("KRB5_TRACE", "")
+		p.block(e.KRB5Trace, dim)
+	}
+}
+
+func (p *page) block(text, style string) {
+	for l := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
+		for i, part := range wrap(l, p.Width-6) {
+			indent := "  "
+			if i > 0 {
+				indent = "      "
+			}
+			p.line(indent + p.text(style, part))
+		}
+	}
+}
+
+// connection draws the wire as a sequence between client and server, then the backend's log.
+func (p *page) connection(n int, c matrix.ConnectionEvidence) {
+	where := "unix socket, no relay"
+	if c.ServerPort != 0 {
+		where = fmt.Sprintf("port %d", c.ServerPort)
+	}
+	if c.PID != 0 {
+		where += fmt.Sprintf(", backend %d", c.PID)
+	}
+	p.rule(fmt.Sprintf("Connection %d", n), where)
+	if len(c.Wire) > 0 {
+		lane := min(p.Width-24, 72)
+		p.line(strings.Repeat(" ", 14) + p.text(bold, pad("client", lane-4)+"server"))
+		for _, e := range c.Wire {
+			p.event(e, lane)
+		}
+	}
+	for _, l := range c.Log {
+		style := ""
+		if l.Severity == "FATAL" || l.Severity == "ERROR" || l.Severity == "PANIC" {
+			style = red
+		}
+		text := l.Text
+		if l.SQLState != "" && l.SQLState != "00000" {
+			text = l.SQLState + " " + text
+		}
+		p.hanging(l.Severity, style, text)
+	}
+	if c.Exit != "" {
+		p.hanging("exit", dim, c.Exit)
+	}
+}
+
+// event draws one arrow: the words stand on it, from the left for the client and to the right for the server.
+func (p *page) event(e matrix.WireEvent, lane int) {
+	text := printable(strings.ReplaceAll(strings.TrimSpace(e.Kind+" "+e.Detail), "\n", " "))
+	at := p.text(dim, fmt.Sprintf("%13s ", millis(e.Micros)))
+	if room := lane - 8; width(text) > room {
+		text = string([]rune(text)[:room-1]) + "…"
+	}
+	dashes := strings.Repeat("─", lane-6-width(text))
+	switch e.From {
+	case "client":
+		p.line(at + "│─ " + text + " " + p.text(cyan, dashes+"▶") + "│")
+	case "server":
+		p.line(at + "│" + p.text(magenta, "◀"+dashes) + " " + text + " ─│")
+	default:
+		p.line(at + "│" + p.text(dim, pad("  "+text, lane-1)) + "│")
+	}
+}

@@ -1,0 +1,263 @@
+package reports
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/pgauthmatrix/pgauthmatrix/verdict"
+)
+
+// line is one line of run.jsonl: exactly one of its fields is set.
+type line struct {
+	Header  *Header  `json:"run,omitempty"`
+	Record  *Record  `json:"cell,omitempty"`
+	Trailer *Trailer `json:"end,omitempty"`
+}
+
+// Writer appends records; it is safe for concurrent use. Each line is one write, so that a run that is killed keeps what
+// it had.
+type Writer struct {
+	mu      sync.Mutex
+	w       io.Writer
+	cells   int
+	written map[string]bool
+	counts  verdict.Counts
+}
+
+// NewWriter writes the header.
+func NewWriter(w io.Writer, h Header) (*Writer, error) {
+	h.Format = FormatVersion
+	writer := &Writer{w: w, cells: h.Cells, written: make(map[string]bool, h.Cells), counts: verdict.Counts{}}
+	return writer, writer.line(line{Header: &h})
+}
+
+func (w *Writer) line(l line) error {
+	text, err := json.Marshal(l)
+	if err != nil {
+		return fmt.Errorf("a line of %s: %w", FileName, err)
+	}
+	if _, err := w.w.Write(append(text, '\n')); err != nil {
+		return fmt.Errorf("writing %s: %w", FileName, err)
+	}
+	return nil
+}
+
+// Write appends one record. A second record of a cell, and one without a valid status, are errors. The KRB5_TRACE of a
+// cell that agrees is not kept.
+func (w *Writer) Write(r *Record) error {
+	if !slices.Contains(verdict.Statuses, r.Verdict.Status) {
+		return fmt.Errorf("record of %s: invalid status %q", r.ID, r.Verdict.Status)
+	}
+	if r.Verdict.Status == verdict.Agree && r.Observation != nil && r.Observation.Evidence.KRB5Trace != "" {
+		slim, observation := *r, *r.Observation
+		observation.Evidence.KRB5Trace = ""
+		slim.Observation = &observation
+		r = &slim
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.written[r.ID] {
+		return fmt.Errorf("second record of %s", r.ID)
+	}
+	if err := w.line(line{Record: r}); err != nil {
+		return err
+	}
+	w.written[r.ID] = true
+	w.counts[r.Verdict.Status]++
+	return nil
+}
+
+// Close writes the trailer. It is an error if the counts do not add up to the header's cells; those of an interrupted
+// run have to add up together with Trailer.NotReached. It does not close the underlying writer.
+func (w *Writer) Close(t Trailer) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t.Counts = w.counts
+	if err := w.line(line{Trailer: &t}); err != nil {
+		return err
+	}
+	return t.check(w.cells)
+}
+
+func (t *Trailer) check(cells int) error {
+	if t.Interrupted != "" {
+		for _, n := range t.NotReached {
+			cells -= n
+		}
+	}
+	return t.Counts.Check(cells)
+}
+
+// Run is a saved run. Records can be read any number of times.
+type Run struct {
+	Header Header
+	Path   string // as opened; empty for a run that is no file
+	open   func() (io.ReadCloser, error)
+}
+
+// Open opens a run's file, or the run.jsonl in a directory. A format version that this package does not know is an
+// error.
+func Open(path string) (*Run, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		path = filepath.Join(path, FileName)
+	}
+	run, err := Read(func() (io.ReadCloser, error) { return os.Open(path) })
+	if err != nil {
+		var missing *os.PathError
+		if errors.As(err, &missing) {
+			return nil, err // names the path itself
+		}
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	run.Path = path
+	return run, nil
+}
+
+// Read is Open for a run that is no file: open is called for every pass.
+func Read(open func() (io.ReadCloser, error)) (*Run, error) {
+	source, err := open()
+	if err != nil {
+		return nil, err
+	}
+	defer source.Close()
+	text, err := bufio.NewReader(source).ReadBytes('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	// The version first: in another format the rest of the header may mean something else.
+	var version struct {
+		Header *struct {
+			Format int    `json:"format"`
+			Tool   string `json:"tool"`
+		} `json:"run"`
+	}
+	if err := json.Unmarshal(text, &version); err != nil || version.Header == nil {
+		return nil, fmt.Errorf("not a run of pgauthmatrix: the first line is not a header")
+	}
+	if version.Header.Format != FormatVersion {
+		return nil, fmt.Errorf("format %d, written by pgauthmatrix %s: this one reads format %d only", version.Header.Format, version.Header.Tool, FormatVersion)
+	}
+	var first line
+	if err := json.Unmarshal(text, &first); err != nil {
+		return nil, fmt.Errorf("the header: %w", err)
+	}
+	return &Run{Header: *first.Header, open: open}, nil
+}
+
+// Records streams the run's records in the order they were written; a record is the caller's to keep. After the last
+// one an *Incomplete error follows if the file has no trailer or its last line is cut off: what came before it is good.
+func (r *Run) Records() iter.Seq2[*Record, error] {
+	return func(yield func(*Record, error) bool) {
+		_, err := r.scan(func(record *Record) bool { return yield(record, nil) })
+		if err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+// Incomplete says that the run was killed before it could write its end.
+type Incomplete struct{ What string }
+
+func (e *Incomplete) Error() string { return e.What }
+
+// scan visits the records until visit returns false. The trailer is nil if it was not reached.
+func (r *Run) scan(visit func(*Record) bool) (*Trailer, error) {
+	source, err := r.open()
+	if err != nil {
+		return nil, err
+	}
+	defer source.Close()
+	lines := bufio.NewReaderSize(source, 1<<20)
+	var trailer *Trailer
+	for n := 1; ; n++ {
+		text, err := readLine(lines)
+		if errors.Is(err, io.EOF) {
+			switch {
+			case len(text) > 0:
+				return nil, &Incomplete{fmt.Sprintf("line %d is cut off: the run was killed while it wrote", n)}
+			case trailer == nil:
+				return nil, &Incomplete{"the run was killed: it has no end"}
+			}
+			return trailer, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if n == 1 {
+			continue // the header
+		}
+		if trailer != nil {
+			return nil, fmt.Errorf("line %d: more lines after the run's end", n)
+		}
+		var l line
+		if err := json.Unmarshal(text, &l); err != nil {
+			return nil, fmt.Errorf("line %d: %w", n, err)
+		}
+		switch {
+		case l.Record != nil:
+			if !visit(l.Record) {
+				return nil, nil
+			}
+		case l.Trailer != nil:
+			trailer = l.Trailer
+		default:
+			return nil, fmt.Errorf("line %d is neither a cell nor the end", n)
+		}
+	}
+}
+
+// readLine returns a line without its end, valid until the next call; with io.EOF what stands behind the last end.
+func readLine(r *bufio.Reader) ([]byte, error) {
+	text, err := r.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) { // a long KRB5_TRACE
+		long := bytes.Clone(text)
+		for errors.Is(err, bufio.ErrBufferFull) {
+			text, err = r.ReadSlice('\n')
+			long = append(long, text...)
+		}
+		text = long
+	}
+	return bytes.TrimSuffix(text, []byte("\n")), err
+}
+
+// Find returns the record of a cell. Only the lines that hold the ID are decoded.
+func (r *Run) Find(id string) (*Record, error) {
+	source, err := r.open()
+	if err != nil {
+		return nil, err
+	}
+	defer source.Close()
+	quoted, err := json.Marshal(id)
+	if err != nil {
+		return nil, err
+	}
+	quoted = append([]byte(`"id":`), quoted...)
+	for lines := bufio.NewReaderSize(source, 1<<20); ; {
+		text, err := readLine(lines)
+		if errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("no record of %s in run %s", id, r.Header.Run)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !bytes.Contains(text, quoted) {
+			continue
+		}
+		var l line
+		if err := json.Unmarshal(text, &l); err != nil {
+			return nil, err
+		}
+		if l.Record != nil && l.Record.ID == id {
+			return l.Record, nil
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package run
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+	"github.com/pgauthmatrix/pgauthmatrix/scenarios"
+)
+
+// Input is everything that people wrote: scenarios, control scenarios, approved outcomes and known disagreements.
+type Input struct {
+	Scenarios   []*matrix.Scenario
+	Controls    []*matrix.Scenario
+	Golden      matrix.Golden
+	Divergences []matrix.Divergence
+}
+
+// controlFamily is the folder of scenarios that bracket every Env instead of being run by themselves.
+const controlFamily = "controls/"
+
+// Load reads the built-in scenarios, or these files in their place, with the built-in controls. All mistakes are
+// reported at once.
+func Load(files ...string) (*Input, error) {
+	var all []error
+	input := &Input{Golden: matrix.Golden{}}
+	builtin, err := matrix.Load(scenarios.Files)
+	all = append(all, err)
+	for _, s := range builtin {
+		switch {
+		case strings.HasPrefix(s.Name, controlFamily):
+			input.Controls = append(input.Controls, s)
+		case len(files) == 0:
+			input.Scenarios = append(input.Scenarios, s)
+		}
+	}
+	for _, file := range files {
+		s, err := matrix.LoadFile(file)
+		all = append(all, err)
+		input.Scenarios = append(input.Scenarios, s)
+	}
+	if len(files) == 0 {
+		for _, s := range input.Scenarios {
+			golden, err := matrix.LoadGolden(scenarios.Files, s.Name+".golden")
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			all = append(all, err)
+			for id, outcome := range golden {
+				input.Golden[id] = outcome
+			}
+		}
+		input.Divergences, err = matrix.LoadDivergences(scenarios.Files, "divergences.yaml")
+		if !errors.Is(err, fs.ErrNotExist) {
+			all = append(all, err)
+		}
+	}
+	if err := errors.Join(all...); err != nil {
+		return nil, err
+	}
+	return input, nil
+}
+
+// Cell finds one cell by its ID.
+func (i *Input) Cell(id string) (*matrix.Cell, error) {
+	cells, _, err := matrix.Select(expand(append(i.Scenarios, i.Controls...)), matrix.Selection{Patterns: []string{id}})
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range cells {
+		if c.ID == id {
+			return &c, nil
+		}
+	}
+	return nil, fmt.Errorf("%s names %d cells, not one; `pgauthmatrix list '%s'` lists them", id, len(cells), id)
+}
+
+// Cells are the selected ones, whether or not their images can be had.
+func (i *Input) Cells(s matrix.Selection) ([]matrix.Cell, matrix.Coverage, error) {
+	return matrix.Select(expand(i.Scenarios), s)
+}

@@ -1,0 +1,82 @@
+package run
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+	"github.com/pgauthmatrix/pgauthmatrix/oracle"
+)
+
+// TestOracleAndHandAgree compares the two opinions that need no container: what the oracle predicts, and what the
+// scenarios' rows say by hand.
+func TestOracleAndHandAgree(t *testing.T) {
+	input, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cells := append(expand(input.Scenarios), expand(input.Controls)...)
+	if err := predictAll(cells); err != nil {
+		t.Error(err)
+	}
+	compared := 0
+	for i := range cells {
+		c := &cells[i]
+		if c.Expect == nil || matrix.NotApplicable(c) != "" {
+			continue
+		}
+		p, err := oracle.Predict(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range c.Expect.Then.Stated {
+			compared++
+			if want, got := c.Expect.Then.Get(f), p.Outcome.Get(f); got != want {
+				t.Errorf("%s: %s is %q by hand (%s), predicted %q", c.ID, f, want, c.Expect.Pos, got)
+			}
+		}
+	}
+	if compared < 10_000 {
+		t.Errorf("only %d fields compared", compared)
+	}
+}
+
+func TestLoadTakesFilesInPlaceOfTheBuiltInScenarios(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "mine", "who-gets-in.yaml")
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("question: q?\nworld:\n  hba: |\n    host all all all trust\nclient:\n  library: [libpq15, pgx]\n")
+	input, err := Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(input.Scenarios) != 1 || input.Scenarios[0].Name != "mine/who-gets-in" || len(input.Controls) == 0 || len(input.Divergences) != 0 {
+		t.Errorf("scenarios %d, controls %d, divergences %d", len(input.Scenarios), len(input.Controls), len(input.Divergences))
+	}
+	if c, err := input.Cell("mine/who-gets-in/pg18/pgx"); err != nil || c.Client.Library != matrix.PGX {
+		t.Errorf("%v %v", c, err)
+	}
+	if _, err := input.Cell("mine/who-gets-in"); err == nil || !strings.Contains(err.Error(), "names 2 cells, not one") {
+		t.Errorf("a pattern of two cells: %v", err)
+	}
+	write("question: q?\nwrld: {}\n")
+	if _, err := Load(file); err == nil || !strings.Contains(err.Error(), `who-gets-in.yaml:2:1: unknown key "wrld"`) {
+		t.Errorf("a mistake: %v", err)
+	}
+}
+
+func TestPredictAllNamesOneCellPerScenario(t *testing.T) {
+	bad := scenario(t, "a/one", "server: [15, 17]\nhba: |\n  host all all trust\n", "library: pgx\n", "")
+	err := predictAll(bad)
+	if err == nil || strings.Count(err.Error(), "\n") != 0 || !strings.Contains(err.Error(), "a/one/pg15/pgx: pg_hba.conf:1") {
+		t.Errorf("%v", err)
+	}
+}

@@ -1,0 +1,100 @@
+// Package suites runs the matrix as Ginkgo specs: an ordered container per Env, whose set-up provisions it and attempts
+// all its cells, and a spec per cell that asserts one verdict. It has no logic of its own.
+package suites
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/onsi/ginkgo/v2"
+	"github.com/onsi/ginkgo/v2/formatter"
+	"github.com/onsi/gomega"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+	"github.com/pgauthmatrix/pgauthmatrix/run"
+	"github.com/pgauthmatrix/pgauthmatrix/verdict"
+)
+
+var (
+	strength = flag.Int("strength", 2, "0: every cell; 2: pairwise; 3: every combination of three axes")
+	seed     = flag.Uint64("seed", 1, "which of the equally good selections")
+	cells    = flag.String("cells", "", "cell patterns, separated by spaces")
+	shard    = flag.String("shard", "", "INDEX/COUNT: one part of the cells")
+	runs     = flag.String("runs", "../runs", "folder below which the run makes its own")
+)
+
+func TestMatrix(t *testing.T) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	input, err := run.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sel := matrix.Selection{Patterns: strings.Fields(*cells), Strength: *strength, Seed: *seed}
+	if *shard != "" {
+		if sel.Shard, err = matrix.ParseShard(*shard); err != nil {
+			t.Fatal(err)
+		}
+	}
+	described := fmt.Sprintf("strength %d, seed %d %s %s", *strength, *seed, *cells, *shard)
+	r, err := run.Prepare(ctx, os.Stdout, run.Config{Scenarios: input.Scenarios, Controls: input.Controls, Golden: input.Golden,
+		Divergences: input.Divergences, Selection: sel, Described: strings.TrimSpace(described), Dir: *runs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	describe(r)
+	gomega.RegisterFailHandler(ginkgo.Fail)
+	suite, reporter := ginkgo.GinkgoConfiguration()
+	// Ginkgo's own lines, a dot and then a page per failure, would bury the matrix: they go to a file.
+	log, err := os.Create(r.Dir + "/ginkgo.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	formatter.ColorableStdOut = log
+	reporter.NoColor = true
+	r.Start(ctx)
+	passed := ginkgo.RunSpecs(t, "pgauthmatrix", suite, reporter)
+	summary, err := r.Finish(os.Stdout, run.Interruption(ctx))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if passed != summary.Green() {
+		t.Errorf("the specs say green=%v and the records say green=%v", passed, summary.Green())
+	}
+}
+
+func describe(r *run.Run) {
+	for _, e := range r.Plan.Envs {
+		ginkgo.Describe(e.Name, ginkgo.Ordered, ginkgo.ContinueOnFailure, func() {
+			ginkgo.BeforeAll(func(ctx ginkgo.SpecContext) {
+				gomega.Expect(r.Wait(ctx, e)).To(gomega.Succeed())
+			})
+			for _, c := range e.Cells() {
+				ginkgo.It(c.ID, func() { assert(r.Verdict(c.ID)) })
+			}
+		})
+	}
+	ginkgo.Describe("not applicable", func() {
+		for _, c := range r.Plan.Inapplicable {
+			ginkgo.It(c.ID, func() { assert(r.Verdict(c.ID)) })
+		}
+	})
+}
+
+// assert turns a verdict into a spec's end; a cell without a verdict fails.
+func assert(v verdict.Verdict) {
+	switch v.Status {
+	case verdict.Agree:
+	case verdict.Known, verdict.NotApplicable:
+		ginkgo.Skip(v.Cause)
+	default:
+		ginkgo.Fail(fmt.Sprintf("%s %s %v", v.Status, v.Cause, v.Differences))
+	}
+}

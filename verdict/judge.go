@@ -1,0 +1,169 @@
+package verdict
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+)
+
+// Judge compares one cell's observation with its prediction, with the cell's expect row and with the approved outcome.
+// o is nil when no attempt was made, which is right for a cell that is not applicable and Broken for any other; golden
+// is nil when nothing was approved yet. Every field is compared; see Unseen for the only leniency.
+func Judge(cell *matrix.Cell, p matrix.Prediction, o *matrix.Observation, golden *matrix.Outcome, divergences []matrix.Divergence) Verdict {
+	if why := matrix.NotApplicable(cell); why != "" {
+		if o != nil {
+			return broken("was attempted although not applicable: " + why)
+		}
+		return Verdict{Status: NotApplicable, Severity: IsNotApplicable, Cause: why}
+	}
+	if fault := faultOf(p, o); fault != "" {
+		return broken(fault)
+	}
+	v := Verdict{Status: Agree, Severity: IsAgree, Differences: fromPrediction(cell, p, o)}
+	settled := Settled(cell, p, o)
+	if cell.Expect != nil {
+		if contradicted := fromExpect(cell.Expect, settled); len(contradicted) > 0 {
+			v.Differences, v.Pos = append(v.Differences, contradicted...), cell.Expect.Pos
+		}
+	}
+	differs := len(v.Differences) > 0
+	if golden != nil {
+		v.Differences = append(v.Differences, fromGolden(cell, p, *golden, settled)...)
+	}
+	listed := slices.IndexFunc(divergences, func(d matrix.Divergence) bool { return d.Matches(cell.ID) })
+	switch {
+	case differs && listed >= 0:
+		d := divergences[listed]
+		v.Status, v.Severity, v.Cause, v.Pos, v.Link = Known, IsKnown, d.Cause, d.Pos, d.Link
+	case differs:
+		v.Status, v.Severity = Differ, severity(v.Differences)
+	case listed >= 0:
+		v.Status, v.Severity, v.Pos = Differ, OtherDiffer, divergences[listed].Pos
+		v.Cause = "listed in " + v.Pos + " but agrees; remove the entry"
+	case len(v.Differences) > 0:
+		v.Status, v.Severity = Drift, IsDrift
+	}
+	return v
+}
+
+func broken(cause string) Verdict {
+	return Verdict{Status: Broken, Severity: IsBroken, Cause: cause}
+}
+
+// faultOf says why nothing can be judged, or "".
+func faultOf(p matrix.Prediction, o *matrix.Observation) string {
+	switch {
+	case o == nil:
+		return "not attempted"
+	case o.Fault != "":
+		return o.Fault
+	}
+	if err := o.Outcome.Validate(); err != nil {
+		return "the observed outcome is invalid: " + err.Error()
+	}
+	for _, f := range o.Unseen {
+		if value := o.Outcome.Get(f); value != "" {
+			return fmt.Sprintf("the observation calls %s unseen and gives it as %q", f, value)
+		}
+	}
+	if err := p.Outcome.Validate(); err != nil {
+		return "the prediction is invalid: " + err.Error()
+	}
+	return ""
+}
+
+// compared are the fields of a whole outcome: Descent follows from them.
+var compared = slices.DeleteFunc(slices.Clone(matrix.Fields), func(f matrix.Field) bool { return f == matrix.FieldDescent })
+
+func fromPrediction(cell *matrix.Cell, p matrix.Prediction, o *matrix.Observation) []Difference {
+	unseen := Unseen(cell, p.Outcome)
+	var found []Difference
+	for _, f := range compared {
+		want, observed := p.Outcome.Get(f), o.Outcome.Get(f)
+		switch {
+		case observed == "" && slices.Contains(unseen, f):
+		case slices.Contains(o.Unseen, f): // not even if nothing is predicted: not knowing is not knowing that there is none
+			found = append(found, Difference{f, Prediction, want, Unknown})
+		case observed != want:
+			found = append(found, Difference{f, Prediction, want, observed})
+		}
+	}
+	return found
+}
+
+func fromExpect(e *matrix.Expect, settled matrix.Outcome) []Difference {
+	var found []Difference
+	for _, f := range matrix.Fields {
+		if !slices.Contains(e.Then.Stated, f) {
+			continue
+		}
+		if want, observed := e.Then.Get(f), settled.Get(f); observed != want {
+			found = append(found, Difference{f, Expect, want, observed})
+		}
+	}
+	return found
+}
+
+func fromGolden(cell *matrix.Cell, p matrix.Prediction, golden, settled matrix.Outcome) []Difference {
+	unseen := Unseen(cell, p.Outcome)
+	var found []Difference
+	for _, f := range compared {
+		want, observed := golden.Get(f), settled.Get(f)
+		if observed != want && (want != "" || !slices.Contains(unseen, f)) {
+			found = append(found, Difference{f, Golden, want, observed})
+		}
+	}
+	return found
+}
+
+// Settled is the observed outcome with the fields that nobody could see (see Unseen) filled from the prediction: what is
+// approved into a golden file when the verdict is Agree or Drift.
+func Settled(cell *matrix.Cell, p matrix.Prediction, o *matrix.Observation) matrix.Outcome {
+	settled := o.Outcome
+	for _, f := range Unseen(cell, p.Outcome) {
+		if settled.Get(f) != "" {
+			continue
+		}
+		switch f {
+		case matrix.FieldMethod:
+			settled.Method = p.Outcome.Method
+		case matrix.FieldIdentity:
+			settled.Identity = p.Outcome.Identity
+		case matrix.FieldRule:
+			settled.Rule = p.Outcome.Rule
+		}
+	}
+	return settled
+}
+
+// Stale returns the divergences that name none of these cells: those of a full run, without the ones that are not
+// applicable. Each fails the run.
+func Stale(divergences []matrix.Divergence, ids []string) []matrix.Divergence {
+	return slices.DeleteFunc(slices.Clone(divergences), func(d matrix.Divergence) bool {
+		return slices.ContainsFunc(ids, d.Matches)
+	})
+}
+
+// severity of a Differ.
+func severity(differences []Difference) Severity {
+	worst := OtherDiffer
+	for _, d := range differences {
+		switch {
+		case d.Against == Golden:
+		case d.Field == matrix.FieldEnd && d.Observed == string(matrix.Connected):
+			worst = min(worst, MustNotConnect)
+		case d.Field == matrix.FieldEnd:
+			worst = min(worst, MustConnect)
+		case d.Field == matrix.FieldChannel && weaker(matrix.Channel(d.Observed), matrix.Channel(d.Want)):
+			worst = min(worst, WeakerChannel)
+		}
+	}
+	return worst
+}
+
+// weaker says whether a channel protects less than another. TLS inside GSS or the other way round protects nothing less, but
+// matches records that it should not (CVE-2026-14681). Where nobody predicts a channel none can be weaker.
+func weaker(observed, want matrix.Channel) bool {
+	return observed == matrix.TLSAndGSS || observed == matrix.Plain && (want == matrix.TLS || want == matrix.GSS || want == matrix.TLSAndGSS)
+}

@@ -1,0 +1,119 @@
+// Package verdict judges one cell: what was observed against what was predicted, expected by hand and approved before.
+// Judge is pure and knows neither how a prediction nor how an observation is made.
+package verdict
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+)
+
+// Status is the judgement in one word. The empty status is invalid: a cell nobody judged must never read as green.
+type Status string
+
+const (
+	Agree         Status = "Agree"         // observed = predicted, and = golden and expect where there is one
+	Differ        Status = "Differ"        // observed ≠ predicted, or ≠ a hand-written expectation: a finding
+	Drift         Status = "Drift"         // observed = predicted ≠ golden: behaviour moved
+	Known         Status = "Known"         // would be Differ and is listed in divergences.yaml
+	NotApplicable Status = "NotApplicable" // this client cannot express the cell; decided before any probe
+	Broken        Status = "Broken"        // a fault, failed controls, or repeats that disagreed; never a refusal
+)
+
+// Statuses lists every status in the order reports name them.
+var Statuses = []Status{Agree, Differ, Drift, Broken, Known, NotApplicable}
+
+// Fails says whether one such cell fails the run. An invalid status does.
+func (s Status) Fails() bool { return s != Agree && s != Known && s != NotApplicable }
+
+// Verdict is the judgement on one cell.
+type Verdict struct {
+	Status      Status       `json:"status"`
+	Severity    Severity     `json:"severity"`
+	Differences []Difference `json:"differences,omitempty"` // against the prediction first, then expect, then golden; each in the order of matrix.Fields
+	Cause       string       `json:"cause,omitempty"`       // Broken: the fault. Known: the divergence's cause. NotApplicable: why. Differ: only if a listed cell agrees
+	Pos         string       `json:"pos,omitempty"`         // FILE:LINE:COLUMN of the divergence for Known, or of the expect row that was contradicted
+	Link        string       `json:"link,omitempty"`        // of the divergence, for Known
+}
+
+// Against names what an observation was compared with.
+type Against string
+
+const (
+	Prediction Against = "prediction"
+	Expect     Against = "expect"
+	Golden     Against = "golden"
+)
+
+// Difference is one field that is not what it should be.
+type Difference struct {
+	Field    matrix.Field `json:"field"`
+	Against  Against      `json:"against"`
+	Want     string       `json:"want"`     // what the prediction, the expect row or the golden line says; empty means absent
+	Observed string       `json:"observed"` // what was observed; Unknown if no witness could tell
+}
+
+// Unknown stands in Difference.Observed for a field that the probe lists as unseen although a server of that version
+// shows it: it is not the same as an absent one.
+const Unknown = "(no witness)"
+
+// Severity orders verdicts: the smaller, the worse.
+type Severity int
+
+const (
+	Invalid        Severity = iota // no status: nobody judged the cell
+	MustNotConnect                 // connected, and prediction or expect row say refused
+	WeakerChannel                  // connected over a weaker channel than said, or TLS and GSS at once
+	MustConnect                    // refused, and prediction or expect row say connected
+	OtherDiffer
+	IsBroken // before Drift: it may hide any of the above, while a drifted cell did what was predicted
+	IsDrift
+	IsKnown
+	IsNotApplicable
+	IsAgree
+)
+
+// Counts are the cells by status.
+type Counts map[Status]int
+
+// Count tallies verdicts. It is an error if one has no valid status or if they are not as many as there are cells.
+func Count(verdicts []Verdict, cells int) (Counts, error) {
+	c := Counts{}
+	for _, v := range verdicts {
+		c[v.Status]++
+	}
+	return c, c.Check(cells)
+}
+
+// Total is the number of cells counted.
+func (c Counts) Total() int {
+	total := 0
+	for _, n := range c {
+		total += n
+	}
+	return total
+}
+
+// Check is an error if a status is invalid or the counts do not add up to the number of cells.
+func (c Counts) Check(cells int) error {
+	for s, n := range c {
+		if n < 0 || n > 0 && !slices.Contains(Statuses, s) {
+			return fmt.Errorf("%d cells have the invalid status %q", n, s)
+		}
+	}
+	if total := c.Total(); total != cells {
+		return fmt.Errorf("%d verdicts for %d cells: every cell needs exactly one", total, cells)
+	}
+	return nil
+}
+
+// Green says that at least one cell was judged to agree and none fails.
+func (c Counts) Green() bool {
+	for s, n := range c {
+		if n > 0 && s.Fails() {
+			return false
+		}
+	}
+	return c[Agree] > 0
+}
