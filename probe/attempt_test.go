@@ -69,7 +69,7 @@ func goodAgents(cell *matrix.Cell) *fakeAgents {
 				return r, nil
 			}
 			record := wire.Record{ServerPort: 5001}
-			for _, e := range seen(5001, 41, inClear).Wire {
+			for _, e := range named(evidenceOf(matrix.ClientEvidence{}, seen(5001, 41, inClear)), cell).Connections[0].Wire {
 				record.Events = append(record.Events, wire.Event{From: e.From, Kind: wire.Kind(e.Kind), Detail: e.Detail})
 			}
 			r.Records = []wire.Record{record}

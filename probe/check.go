@@ -83,8 +83,13 @@ func (c *classifier) checkNames(n connection) error {
 	if f := n.fatal; f != nil && strings.Contains(f.text, `user "`) && !strings.Contains(f.text, `user "`+user+`"`) {
 		return fmt.Errorf("witnesses contradict: the cell asks for user %q, the server says FATAL:  %s", user, f.text)
 	}
-	if words := " " + n.startup + " "; n.startup != "" && (!strings.Contains(words, " user="+quoteWire(user)+" ") || !strings.Contains(words, " database="+quoteWire(database)+" ")) {
-		return fmt.Errorf("witnesses contradict: the startup packet on the wire asks for %s, the cell for user %q and database %q", n.startup, user, database)
+	if n.startup == "" {
+		return nil
+	}
+	for name, value := range map[string]string{"user": user, "database": database, "application_name": applicationName(c.cell)} {
+		if !strings.Contains(" "+n.startup+" ", " "+name+"="+quoteWire(value)+" ") {
+			return fmt.Errorf("witnesses contradict: the startup packet on the wire says %s, and %s of the cell is %q", n.startup, name, value)
+		}
 	}
 	return nil
 }

@@ -155,7 +155,7 @@ func TestLies(t *testing.T) {
 			{"no AuthenticationOk on the wire", dropWire("auth-request")},
 			{"no query on the wire", dropWire("query")},
 			{"no startup packet on the wire", dropWire("startup")},
-			{"another user on the wire", func(e *matrix.Evidence) { last(e).Wire[1].Detail = "user=mallory database=postgres 3.0" }},
+			{"another user on the wire", func(e *matrix.Evidence) { last(e).Wire[1].Detail = "user=mallory database=postgres application_name=x 3.0" }},
 			{"an error on the wire", addWire("server error-response 28000 no")},
 			{"not authenticated", dropLog("connection authenticated")},
 			{"authenticated by another method", rewrite("method=trust", "method=scram-sha-256")},
@@ -171,7 +171,7 @@ func TestLies(t *testing.T) {
 			{"order swapped", func(e *matrix.Evidence) { slices.Reverse(e.Connections) }},
 			{"first connection forgotten", func(e *matrix.Evidence) { e.Connections = e.Connections[1:] }},
 			{"last connection forgotten", func(e *matrix.Evidence) { e.Connections = e.Connections[:1] }},
-			{"cleartext inside TLS", addWire("client startup user=alice database=postgres 3.0")},
+			{"cleartext inside TLS", addWire("client startup user=alice database=postgres application_name=x 3.0")},
 			{"a query in the clear", addWire("client query")},
 			{"another TLS version in the log", rewrite("TLSv1.3", "TLSv1.2")},
 			{"another TLS version in the session", func(e *matrix.Evidence) { e.Client.Session.SSLVersion = "TLSv1.2" }},
@@ -245,6 +245,7 @@ func TestLies(t *testing.T) {
 	}
 	told := 0
 	for _, tt := range tests {
+		tt.e = named(tt.e, tt.cell)
 		good := Classify(tt.cell, clone(t, tt.e))
 		if good.Fault != "" {
 			t.Errorf("%s: the evidence is not good to begin with: %s", tt.name, good.Fault)

@@ -3,7 +3,6 @@ package prove
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/pgauthmatrix/pgauthmatrix/fixtures"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
@@ -11,6 +10,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/probe"
 	"github.com/pgauthmatrix/pgauthmatrix/probe/agent"
 	"github.com/pgauthmatrix/pgauthmatrix/run"
+	"github.com/pgauthmatrix/pgauthmatrix/verdict"
 )
 
 // The cells that faults are shown on: one scenario's cells by client options, with the libraries that differ most.
@@ -36,88 +36,107 @@ func cells(world string, options ...string) []string {
 // client is the library that process faults are planted on.
 const client = matrix.Library("libpq17")
 
+// What Broken cells and differences say when a fault was noticed by those who must notice it.
+const (
+	contradiction = "witnesses contradict: "
+	endRefused    = "^end connected, observed refused$"
+	endConnected  = "^end refused, observed connected$"
+)
+
 func faults() []fault {
 	on := func(scenario string) string { return scenario + "/pg17/ssl=on" }
+	const differ, broken = verdict.Differ, verdict.Broken
 	return []fault{
 		{"hostssl became hostnossl", cells(on("hostssl-alone"), plainOnly, tlsOnly), cells(on("host-alone"), plainOnly, tlsOnly),
-			hba("hostssl ", "hostnossl ")},
+			differ, "^end (connected, observed refused|refused, observed connected)$", hba("hostssl ", "hostnossl ")},
 		{"trust became reject", cells(on("host-alone"), plainOnly, tlsOnly, gssOnly), cells(on("hostssl-gss"), plainOnly),
-			hba("host  all  all  all  trust", "host  all  all  all  reject")},
+			differ, "^reason , observed hba-reject$", hba("host  all  all  all  trust", "host  all  all  all  reject")},
 		{"hostgssenc became host", cells(on("hostgssenc-gss"), ticketAny), cells(on("hostgssenc-gss"), gssOnly),
-			hba("hostgssenc ", "host ")},
+			differ, endConnected, hba("hostgssenc ", "host ")},
 		{"include_realm=0 became include_realm=1", cells(on("hostgssenc-gss"), gssOnly), cells(on("hostgssenc-gss"), plainOnly),
-			hba("include_realm=0", "include_realm=1")},
+			differ, "^reason , observed map-no-match$", hba("include_realm=0", "include_realm=1")},
 		{"TLS silently off", cells(on("host-alone"), tlsOnly), cells(on("host-alone"), plainOnly),
-			swap(func(w *matrix.World) { w.SSL = "off" })},
+			differ, "^stage session, observed tls$", swap(func(w *matrix.World) { w.SSL = "off" })},
 		{"stale keytab", cells(on("hostgssenc-gss"), gssOnly), cells(on("hostgssenc-gss"), plainOnly),
-			swap(func(w *matrix.World) { w.Keytab = "stale" })},
+			differ, "^reason , observed keytab-mismatch$", swap(func(w *matrix.World) { w.Keytab = "stale" })},
 		{"keytab of another SPN", cells(on("hostgssenc-gss"), gssOnly), cells(on("hostgssenc-gss"), plainOnly),
-			swap(func(w *matrix.World) { w.Keytab = "other" })},
+			differ, "^reason , observed keytab-mismatch$", swap(func(w *matrix.World) { w.Keytab = "other" })},
 		{"server certificate of another CA",
 			cells("server-certificate/pg17/ssl=on,servercert=good", "ticket=none,gssencmode=disable,sslmode=verify-full,root=right"),
 			cells("server-certificate/pg17/ssl=on,servercert=good", "ticket=none,gssencmode=disable,sslmode=disable,root=right"),
-			swap(func(w *matrix.World) { w.ServerCert = "other-ca" })},
-		{"KDC stopped in mid-run", cells(on("hostgssenc-gss"), gssOnly, plainOnly, preferAll), nil,
-			&run.Sabotage{Attempted: once(func(ctx context.Context, env *fixtures.Env) error { return env.StopKDC(ctx) })}},
+			differ, "^reason , observed server-cert-untrusted$", swap(func(w *matrix.World) { w.ServerCert = "other-ca" })},
 		{"client image without GSSAPI", cells(on("host-alone"), plainOnly, gssOnly), nil,
-			&run.Sabotage{Plan: func(p *fixtures.Plan) { p.ClientImage = pgimages.ClientWithoutGSS }}},
+			broken, "control cell .*An unsupported mechanism was requested", &run.Sabotage{Plan: func(p *fixtures.Plan) { p.ClientImage = pgimages.ClientWithoutGSS }}},
+		{"KDC stopped in mid-run", cells(on("hostgssenc-gss"), gssOnly, plainOnly, preferAll), nil,
+			broken, "the KDC is not healthy", once(func(ctx context.Context, env *fixtures.Env) error { return env.StopKDC(ctx) })},
+		{"tickets gone in mid-run, where no cell needs one", cells(on("host-alone"), plainOnly), nil,
+			broken, "is not valid any more", once(func(ctx context.Context, env *fixtures.Env) error {
+				return program(ctx, env.Client(client), "rm", env.CCache("pgam_control", "valid"))
+			})},
+		{"krb5.conf emptied in mid-run, where no cell needs it", cells(on("host-alone"), plainOnly), nil,
+			broken, "control cell .*libpq17", once(func(ctx context.Context, env *fixtures.Env) error {
+				return program(ctx, env.Client(client), "truncate", "-s", "0", pgimages.KRB5Conf)
+			})},
 		{"server killed in mid-run", cells(on("host-alone"), plainOnly, tlsOnly, gssOnly), nil,
-			&run.Sabotage{Attempted: once(func(ctx context.Context, env *fixtures.Env) error {
+			broken, "the server is not healthy|server", once(func(ctx context.Context, env *fixtures.Env) error {
 				return program(ctx, env.Server(), "pkill", "-9", "postgres")
-			})}},
+			})},
 		{"client's agent killed in mid-run", cells(on("host-alone"), plainOnly, tlsOnly, gssOnly), nil,
-			&run.Sabotage{Attempted: once(func(ctx context.Context, env *fixtures.Env) error {
+			broken, "the client container of libpq 17 is not healthy|agent", once(func(ctx context.Context, env *fixtures.Env) error {
 				_ = program(ctx, env.Client(client), "pkill", "-9", "pgauthmatrix")
 				return nil // the agent dies before it can answer
-			})}},
-		{"session row says no encryption", cells(on("host-alone"), tlsOnly, gssOnly), nil, witness(func(e *matrix.Evidence) {
+			})},
+		{"session row says no encryption", cells(on("host-alone"), tlsOnly, gssOnly), nil, broken, contradiction, witness(func(e *matrix.Evidence) {
 			e.Client.Session.SSL, e.Client.Session.GSSEncrypted = false, false
 		})},
-		{"client says connected, server refused", cells(on("hostssl-alone"), plainOnly), nil, witness(func(e *matrix.Evidence) {
+		{"client says connected, server refused", cells(on("hostssl-alone"), plainOnly), nil, broken, contradiction, witness(func(e *matrix.Evidence) {
 			e.Client.Connected, e.Client.Message = true, ""
+			e.Client.AuthRequests = []string{"ok"}
+			e.Client.Session = &matrix.Session{PID: e.Connections[0].PID, SessionUser: "alice"}
 		})},
-		{"client says refused, server connected", cells(on("host-alone"), plainOnly), nil, witness(func(e *matrix.Evidence) {
+		{"client says refused, server connected", cells(on("host-alone"), plainOnly), nil, broken, contradiction, witness(func(e *matrix.Evidence) {
 			e.Client.Connected, e.Client.Session = false, nil
 			e.Client.Message = `FATAL:  no pg_hba.conf entry for host "172.18.0.3", user "alice", database "postgres", no encryption`
 		})},
-		{"server's log lost", cells(on("host-alone"), plainOnly, tlsOnly), nil, witness(func(e *matrix.Evidence) {
+		{"server's log lost", cells(on("host-alone"), plainOnly, tlsOnly), nil, broken, "the server's log is missing", witness(func(e *matrix.Evidence) {
 			for i := range e.Connections {
 				e.Connections[i].Log = nil
 			}
 		})},
-		{"relay's record lost", cells(on("host-alone"), plainOnly, tlsOnly), nil, witness(func(e *matrix.Evidence) {
+		{"relay's record lost", cells(on("host-alone"), plainOnly, tlsOnly), nil, broken, "the wire record does not begin", witness(func(e *matrix.Evidence) {
 			for i := range e.Connections {
 				e.Connections[i].Wire = nil
 			}
 		})},
-		{"relay records of two attempts swapped", cells(on("host-alone"), plainOnly, tlsOnly), nil, exchange(func(a, b *matrix.Evidence) {
+		{"relay records of two attempts swapped", cells(on("host-alone"), plainOnly, tlsOnly), nil, broken, contradiction, exchange(func(a, b *matrix.Evidence) {
 			for i := range min(len(a.Connections), len(b.Connections)) {
 				a.Connections[i].Wire, b.Connections[i].Wire = b.Connections[i].Wire, a.Connections[i].Wire
 			}
 		})},
-		{"log lines of two attempts swapped", cells(on("host-alone"), plainOnly, tlsOnly), nil, exchange(func(a, b *matrix.Evidence) {
+		{"log lines of two attempts swapped", cells(on("host-alone"), plainOnly, tlsOnly), nil, broken, contradiction, exchange(func(a, b *matrix.Evidence) {
 			for i := range min(len(a.Connections), len(b.Connections)) {
 				a.Connections[i].Log, b.Connections[i].Log = b.Connections[i].Log, a.Connections[i].Log
 			}
 		})},
-		{"agent answers for another attempt", cells(on("host-alone"), plainOnly, tlsOnly), nil, exchange(func(a, b *matrix.Evidence) {
+		{"agent answers for another attempt", cells(on("host-alone"), plainOnly, tlsOnly), nil, broken, contradiction, exchange(func(a, b *matrix.Evidence) {
+			*a, *b = *b, *a
+		})},
+		{"agent answers for another attempt, both refused", cells(on("hostssl-alone"), plainOnly), nil, broken, contradiction, exchange(func(a, b *matrix.Evidence) {
 			*a, *b = *b, *a
 		})},
 	}
 }
 
 // once plants a fault after the first attempt of the first world.
-func once(plant func(context.Context, *fixtures.Env) error) func(context.Context, *fixtures.Env, int) {
+func once(plant func(context.Context, *fixtures.Env) error) *run.Sabotage {
 	planted := false
-	return func(ctx context.Context, env *fixtures.Env, n int) {
+	return &run.Sabotage{Attempted: func(ctx context.Context, env *fixtures.Env, n int) error {
 		if n != 0 || planted {
-			return
+			return nil
 		}
 		planted = true
-		if err := plant(ctx, env); err != nil {
-			panic(fmt.Sprintf("the fault could not be planted: %v", err))
-		}
-	}
+		return plant(ctx, env)
+	}}
 }
 
 func program(ctx context.Context, conn *agent.Conn, argv ...string) error {
@@ -130,33 +149,34 @@ func program(ctx context.Context, conn *agent.Conn, argv ...string) error {
 
 // witness changes what one witness said, and classifies again: the classification sees the lie, the judge its result.
 func witness(lie func(*matrix.Evidence)) *run.Sabotage {
-	return &run.Sabotage{Evidence: func(cells []*matrix.Cell, observations []matrix.Observation) {
+	return &run.Sabotage{Evidence: func(cells []*matrix.Cell, observations []matrix.Observation) error {
 		for i := range observations {
 			lie(&observations[i].Evidence)
-			classify(cells[i], &observations[i])
 		}
+		return classify(cells, observations)
 	}}
 }
 
-// exchange swaps something between attempts of different outcome.
+// exchange swaps something between every attempt and one of another client or another channel.
 func exchange(swap func(a, b *matrix.Evidence)) *run.Sabotage {
-	return &run.Sabotage{Evidence: func(cells []*matrix.Cell, observations []matrix.Observation) {
-		swapped := make([]bool, len(cells))
-		for i := range observations {
-			for j := i + 1; j < len(observations) && !swapped[i]; j++ {
-				if !swapped[j] && observations[i].Outcome.Channel != observations[j].Outcome.Channel {
-					swap(&observations[i].Evidence, &observations[j].Evidence)
-					swapped[i], swapped[j] = true, true
-				}
-			}
+	return &run.Sabotage{Evidence: func(cells []*matrix.Cell, observations []matrix.Observation) error {
+		if len(cells)%2 != 0 {
+			return fmt.Errorf("an attempt has no other to be swapped with: %d attempts", len(cells))
 		}
-		if slices.Contains(swapped, false) {
-			panic("the fault could not be planted: an attempt has no other to be swapped with")
+		for i := range len(cells) / 2 {
+			swap(&observations[i].Evidence, &observations[len(cells)-1-i].Evidence)
 		}
-		for i := range observations {
-			classify(cells[i], &observations[i])
-		}
+		return classify(cells, observations)
 	}}
 }
 
-func classify(c *matrix.Cell, o *matrix.Observation) { *o = probe.Classify(c, o.Evidence) }
+// classify classifies what was planted. A fault that was there before would stand for the planted one.
+func classify(cells []*matrix.Cell, observations []matrix.Observation) error {
+	for i, o := range observations {
+		if o.Fault != "" {
+			return fmt.Errorf("%s was Broken before the fault was planted: %s", cells[i].ID, o.Fault)
+		}
+		observations[i] = probe.Classify(cells[i], o.Evidence)
+	}
+	return nil
+}

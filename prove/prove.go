@@ -6,7 +6,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -17,12 +20,14 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
 )
 
-// fault is one thing that is planted, and where it must show. The cells are named by hand: no oracle says where a
-// fault shows.
+// fault is one thing that is planted, where it must show, and as what. Both are named by hand: no oracle says where a
+// fault shows, and a cell that is Broken for another reason than the planted one proves nothing.
 type fault struct {
 	name  string
-	shows []string // every cell of these patterns must come out as Differ or Broken
+	shows []string // every cell of these patterns must come out as said
 	not   []string // every cell of these patterns, tried in the same run, must still agree
+	as    verdict.Status
+	why   string // regular expression: a cause if Broken, a difference (FIELD WANTED, observed OBSERVED) if Differ
 	plant *run.Sabotage
 }
 
@@ -54,8 +59,9 @@ func Prove(ctx context.Context, out io.Writer) (bool, error) {
 	fmt.Fprintf(out, "%d cells agree before any fault is planted.\n", len(healthy))
 	t := table.NewWriter()
 	t.SetOutputMirror(out)
-	t.AppendHeader(table.Row{"planted fault", "must show", "Differ", "Broken", "missed", "untouched", "blamed", ""})
+	t.AppendHeader(table.Row{"planted fault", "must show", "as", "shown", "missed", "untouched", "blamed", ""})
 	caught := 0
+	var wrong []string
 	for _, f := range faults {
 		verdicts, err := try(ctx, input, dir, append(f.shows, f.not...), f.plant)
 		if err != nil {
@@ -67,41 +73,60 @@ func Prove(ctx context.Context, out io.Writer) (bool, error) {
 			word = "caught"
 			caught++
 		}
-		t.AppendRow(table.Row{f.name, r.must, r.differ, r.broken, r.missed, r.untouched, r.blamed, word})
+		t.AppendRow(table.Row{f.name, r.must, f.as, r.must - len(r.missed), len(r.missed), r.untouched, len(r.blamed), word})
+		for _, line := range append(r.missed, r.blamed...) {
+			wrong = append(wrong, f.name+": "+line)
+		}
 	}
 	t.Render()
+	for _, line := range wrong {
+		fmt.Fprintln(out, line)
+	}
 	fmt.Fprintf(out, "%d of %d planted faults caught\n", caught, len(faults))
 	return caught == len(faults), nil
 }
 
-// result counts what became of the cells of one fault.
-type result struct{ must, differ, broken, missed, untouched, blamed int }
+// result is what became of the cells of one fault.
+type result struct {
+	must, untouched int
+	missed, blamed  []string // a line a cell
+}
 
 // caught asks for a proof: at least one cell where the fault had to show, none of them missed, none blamed elsewhere.
-func (r result) caught() bool { return r.must > 0 && r.missed == 0 && r.blamed == 0 }
+func (r result) caught() bool { return r.must > 0 && len(r.missed) == 0 && len(r.blamed) == 0 }
 
 func (f fault) judge(verdicts map[string]verdict.Verdict) result {
 	var r result
-	for id, v := range verdicts {
-		if !matches(f.shows, id) {
-			if v.Status == verdict.Agree {
-				r.untouched++
-			} else {
-				r.blamed++
+	why := regexp.MustCompile(f.why)
+	for _, id := range slices.Sorted(maps.Keys(verdicts)) {
+		v := verdicts[id]
+		said := said(v)
+		line := fmt.Sprintf("%s is %s (%s)", id, v.Status, strings.Join(said, "; "))
+		switch {
+		case matches(f.shows, id):
+			r.must++
+			if v.Status != f.as || !slices.ContainsFunc(said, why.MatchString) {
+				r.missed = append(r.missed, fmt.Sprintf("%s, must be %s (%s)", line, f.as, f.why))
 			}
-			continue
-		}
-		r.must++
-		switch v.Status {
-		case verdict.Differ:
-			r.differ++
-		case verdict.Broken:
-			r.broken++
+		case v.Status == verdict.Agree:
+			r.untouched++
 		default:
-			r.missed++
+			r.blamed = append(r.blamed, line)
 		}
 	}
 	return r
+}
+
+// said is what a verdict gives as its reasons.
+func said(v verdict.Verdict) []string {
+	if v.Status == verdict.Broken {
+		return []string{v.Cause}
+	}
+	var lines []string
+	for _, d := range v.Differences {
+		lines = append(lines, fmt.Sprintf("%s %s, observed %s", d.Field, d.Want, d.Observed))
+	}
+	return lines
 }
 
 func matches(patterns []string, id string) bool {
@@ -126,6 +151,9 @@ func try(ctx context.Context, input *run.Input, dir string, patterns []string, p
 	saved, err := reports.Open(folder)
 	if err != nil {
 		return nil, err
+	}
+	if saved.Header.Lost > 0 {
+		return nil, fmt.Errorf("%d cells cannot be tried here: their images are not to be had", saved.Header.Lost)
 	}
 	verdicts := map[string]verdict.Verdict{}
 	for record, err := range saved.Records() {

@@ -9,27 +9,34 @@ import (
 )
 
 func TestJudgeWantsEveryFaultSeenAndNobodyBlamed(t *testing.T) {
-	f := fault{shows: []string{"a/one"}, not: []string{"a/two"}}
+	differs := verdict.Verdict{Status: verdict.Differ, Differences: []verdict.Difference{
+		{Field: matrix.FieldStage, Want: "session", Observed: "tls"}, {Field: matrix.FieldEnd, Want: "connected", Observed: "refused"}}}
+	breaks := verdict.Verdict{Status: verdict.Broken, Cause: "witnesses contradict: one says this"}
+	agrees := verdict.Verdict{Status: verdict.Agree}
+	type verdicts = map[string]verdict.Verdict
 	for _, tt := range []struct {
 		name     string
-		verdicts map[string]verdict.Status
+		as       verdict.Status
+		why      string
+		verdicts verdicts
 		caught   bool
 	}{
-		{"differs", map[string]verdict.Status{"a/one/x": verdict.Differ, "a/two/x": verdict.Agree}, true},
-		{"broken", map[string]verdict.Status{"a/one/x": verdict.Broken}, true},
-		{"agrees", map[string]verdict.Status{"a/one/x": verdict.Agree}, false},
-		{"one of two agrees", map[string]verdict.Status{"a/one/x": verdict.Differ, "a/one/y": verdict.Agree}, false},
-		{"known", map[string]verdict.Status{"a/one/x": verdict.Known}, false},
-		{"no verdict", map[string]verdict.Status{"a/one/x": ""}, false},
-		{"another is blamed", map[string]verdict.Status{"a/one/x": verdict.Differ, "a/two/x": verdict.Differ}, false},
-		{"nothing was tried", map[string]verdict.Status{"a/two/x": verdict.Agree}, false},
+		{"differs", verdict.Differ, endRefused, verdicts{"a/one/x": differs, "a/two/x": agrees}, true},
+		{"differs otherwise", verdict.Differ, endConnected, verdicts{"a/one/x": differs}, false},
+		{"is broken", verdict.Broken, contradiction, verdicts{"a/one/x": breaks}, true},
+		{"is broken by another cause", verdict.Broken, "the KDC is not healthy", verdicts{"a/one/x": breaks}, false},
+		{"is broken and must differ", verdict.Differ, "", verdicts{"a/one/x": breaks}, false},
+		{"differs and must be broken", verdict.Broken, "", verdicts{"a/one/x": differs}, false},
+		{"agrees", verdict.Differ, "", verdicts{"a/one/x": agrees}, false},
+		{"one of two agrees", verdict.Differ, endRefused, verdicts{"a/one/x": differs, "a/one/y": agrees}, false},
+		{"is known", verdict.Differ, "", verdicts{"a/one/x": {Status: verdict.Known, Differences: differs.Differences}}, false},
+		{"no verdict", verdict.Differ, "", verdicts{"a/one/x": {}}, false},
+		{"another is blamed", verdict.Differ, endRefused, verdicts{"a/one/x": differs, "a/two/x": differs}, false},
+		{"nothing was tried", verdict.Differ, "", verdicts{"a/two/x": agrees}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			verdicts := map[string]verdict.Verdict{}
-			for id, s := range tt.verdicts {
-				verdicts[id] = verdict.Verdict{Status: s}
-			}
-			if r := f.judge(verdicts); r.caught() != tt.caught {
+			f := fault{shows: []string{"a/one"}, not: []string{"a/two"}, as: tt.as, why: tt.why}
+			if r := f.judge(tt.verdicts); r.caught() != tt.caught {
 				t.Errorf("caught %v: %+v", r.caught(), r)
 			}
 		})
@@ -44,6 +51,9 @@ func TestFaultsNameCells(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range faults() {
+		if f.why == "" || f.as != verdict.Differ && f.as != verdict.Broken {
+			t.Errorf("%s: must show as %q by %q", f.name, f.as, f.why)
+		}
 		for _, pattern := range append(f.shows, f.not...) {
 			cells, _, err := input.Cells(matrix.Selection{Patterns: []string{pattern}})
 			if err != nil || len(cells) != 1 {

@@ -47,13 +47,13 @@ type Display interface {
 	Close()
 }
 
-// Sabotage plants faults behind the harness's back. Each hook may be nil.
+// Sabotage plants faults behind the harness's back. Each hook may be nil; one that cannot plant its fault fails the run.
 type Sabotage struct {
-	Plan        func(*fixtures.Plan)                                          // before anything is provisioned
-	World       func(matrix.World) matrix.World                               // what is installed in place of what the cells and the oracle say
-	Provisioned func(context.Context, *fixtures.Env) error                    // before the first control cell
-	Attempted   func(context.Context, *fixtures.Env, int)                     // after the n-th attempt of a world, counted from 0
-	Evidence    func(cells []*matrix.Cell, observations []matrix.Observation) // before the judge sees them
+	Plan        func(*fixtures.Plan)                                                // before anything is provisioned
+	World       func(matrix.World) matrix.World                                     // what is installed in place of what the cells and the oracle say
+	Provisioned func(context.Context, *fixtures.Env) error                          // before the first control cell
+	Attempted   func(context.Context, *fixtures.Env, int) error                     // after the n-th attempt of a world, counted from 0
+	Evidence    func(cells []*matrix.Cell, observations []matrix.Observation) error // before the judge sees them
 }
 
 // How much goes on at a time. Two Envs overlap so that one attempts while the other is provisioned or reloads; more
@@ -83,7 +83,7 @@ type Run struct {
 	clock     clock
 	mu        sync.Mutex
 	verdicts  map[string]verdict.Verdict
-	fatal     error // a failure of the run itself: its file cannot be written
+	fatal     error // a failure of the run itself: its file cannot be written, a fault cannot be planted
 	envsSoFar int
 	lost      int // cells that were named and whose images have no source here
 }
@@ -352,7 +352,10 @@ func (r *Run) execute(ctx context.Context, e *EnvPlan) {
 			batch.fault(fmt.Sprintf("env %s after these cells: %v", e.Name, failed))
 		}
 		if r.config.Sabotage != nil && r.config.Sabotage.Evidence != nil {
-			r.config.Sabotage.Evidence(batch.cells, batch.observations)
+			if err := r.config.Sabotage.Evidence(batch.cells, batch.observations); err != nil {
+				r.fail(err)
+				return
+			}
 		}
 		for j, c := range batch.cells {
 			r.record(c, &batch.observations[j], batch.starts[j], batch.took[j])
@@ -446,7 +449,9 @@ func (r *Run) world(ctx context.Context, env *fixtures.Env, e *EnvPlan, w *World
 	r.attempt(ctx, env, attempted, &result, func(n int) {
 		r.display.Tried()
 		if s := r.config.Sabotage; s != nil && s.Attempted != nil {
-			s.Attempted(ctx, env, n)
+			if err := s.Attempted(ctx, env, n); err != nil {
+				r.fail(err)
+			}
 		}
 	})
 	ended()
@@ -573,18 +578,23 @@ func (r *Run) record(c *matrix.Cell, o *matrix.Observation, start time.Time, too
 	}
 	v := verdict.Judge(c, p, o, golden, r.config.Divergences)
 	if err := r.writer.Write(reports.NewRecord(c, p, o, v, start, took)); err != nil {
-		r.mu.Lock()
-		r.fatal = errors.Join(r.fatal, err)
-		r.mu.Unlock()
-		if r.cancel != nil {
-			r.cancel()
-		}
+		r.fail(err)
 		return
 	}
 	r.mu.Lock()
 	r.verdicts[c.ID] = v
 	r.mu.Unlock()
 	r.display.Cell(v.Status)
+}
+
+// fail ends the run with an error of its own.
+func (r *Run) fail(err error) {
+	r.mu.Lock()
+	r.fatal = errors.Join(r.fatal, err)
+	r.mu.Unlock()
+	if r.cancel != nil {
+		r.cancel()
+	}
 }
 
 type silent struct{}

@@ -263,7 +263,7 @@ func (p *parser) startup(b []byte) {
 			break
 		}
 		switch string(name) {
-		case "user", "database", "replication":
+		case "user", "database", "replication", "application_name":
 			words = append(words, string(name)+"="+word(value))
 		}
 	}

@@ -141,7 +141,7 @@ var parserCases = []struct {
 		c(message('Q', str("select 1\x00"))),
 		s(message('T', u16(0)), ready, errorResponse("C42P01", "Mnot seen")),
 	}, false, []string{
-		`client startup user=alice database="db one" 3.0`, "server auth-request sasl", "client password sasl",
+		`client startup user=alice database="db one" application_name=x 3.0`, "server auth-request sasl", "client password sasl",
 		"server auth-request sasl-continue", "client password sasl-continue", "server auth-request sasl-final",
 		"server auth-request ok", "server ready", "client query"}},
 	{"every request refused, then plain", []said{
