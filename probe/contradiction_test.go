@@ -155,7 +155,9 @@ func TestLies(t *testing.T) {
 			{"no AuthenticationOk on the wire", dropWire("auth-request")},
 			{"no query on the wire", dropWire("query")},
 			{"no startup packet on the wire", dropWire("startup")},
-			{"another user on the wire", func(e *matrix.Evidence) { last(e).Wire[1].Detail = "user=mallory database=postgres application_name=x 3.0" }},
+			{"another user on the wire", func(e *matrix.Evidence) {
+				last(e).Wire[1].Detail = "user=mallory database=postgres application_name=x 3.0"
+			}},
 			{"an error on the wire", addWire("server error-response 28000 no")},
 			{"not authenticated", dropLog("connection authenticated")},
 			{"authenticated by another method", rewrite("method=trust", "method=scram-sha-256")},

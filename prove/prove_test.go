@@ -1,6 +1,7 @@
 package prove
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
@@ -50,22 +51,45 @@ func TestFaultsNameCells(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var patterns []string
+	for _, f := range faults() {
+		patterns = append(append(patterns, f.shows...), f.not...)
+	}
+	cells, _, err := input.Cells(matrix.Selection{Patterns: patterns})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, f := range faults() {
 		if f.why == "" || f.as != verdict.Differ && f.as != verdict.Broken {
 			t.Errorf("%s: must show as %q by %q", f.name, f.as, f.why)
 		}
 		for _, pattern := range append(f.shows, f.not...) {
-			cells, _, err := input.Cells(matrix.Selection{Patterns: []string{pattern}})
-			if err != nil || len(cells) != 1 {
-				t.Errorf("%s: %s: %d cells, %v", f.name, pattern, len(cells), err)
+			var named []matrix.Cell
+			for _, c := range cells {
+				if matrix.MatchID(pattern, c.ID) {
+					named = append(named, c)
+				}
+			}
+			if len(named) != 1 {
+				t.Errorf("%s: %s: %d cells", f.name, pattern, len(named))
 				continue
 			}
-			if f.plant.World == nil || !matches(f.shows, cells[0].ID) {
+			c := named[0]
+			if f.plant.World == nil || !matches(f.shows, c.ID) {
 				continue
 			}
-			if w := f.plant.World(*cells[0].World); w.Key() == cells[0].World.Key() {
-				t.Errorf("%s changes nothing in the world of %s", f.name, cells[0].ID)
+			if w := f.plant.World(*c.World); w.Key() == c.World.Key() {
+				t.Errorf("%s changes nothing in the world of %s", f.name, c.ID)
 			}
 		}
+	}
+}
+
+// TestProve is make prove.
+func TestProve(t *testing.T) {
+	var out strings.Builder
+	ok, err := Prove(t.Context(), &out)
+	if err != nil || !ok {
+		t.Errorf("%v\n%s", err, out.String())
 	}
 }
