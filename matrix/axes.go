@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // AxisKind says what changing an axis costs.
@@ -19,6 +20,7 @@ type Axis struct {
 	Name    string
 	Kind    AxisKind
 	Values  []string // the closed list that `all` stands for; nil for free text
+	More    []string // further words of the list, which only who names them gets
 	Default string   // what a cell gets when the scenario does not name the axis; "" = the option is not given
 	Doc     string   // one line, for docs/scenarios.md and the JSON Schema
 	get     func(*World, *Client) string
@@ -57,8 +59,8 @@ var Axes = []Axis{
 		Doc: "pg_ident.conf byte for byte, or several texts by name",
 		get: func(w *World, _ *Client) string { return w.IdentName },
 		set: func(w *World, _ *Client, v string) { w.IdentName = v }},
-	{Name: "library", Kind: ClientAxis, Values: libraryNames(), Default: "libpq18",
-		Doc: "client library: libpq of a major version, the psql program of a major version, or pgx",
+	{Name: "library", Kind: ClientAxis, Values: libraryNames(), More: []string{string(Raw)}, Default: "libpq18",
+		Doc: "client library: libpq of a major version, the psql program of a major version, pgx, or the raw client, which speaks the protocol itself",
 		get: func(_ *World, c *Client) string { return string(c.Library) },
 		set: func(_ *World, c *Client, v string) { c.Library = Library(v) }},
 	{Name: "transport", Kind: ClientAxis, Values: []string{"tcp", "unix"}, Default: "tcp",
@@ -117,7 +119,56 @@ var Axes = []Axis{
 		Doc: "the password the client gives",
 		get: func(_ *World, c *Client) string { return c.Password },
 		set: func(_ *World, c *Client, v string) { c.Password = v }},
+	{Name: "attack", Kind: ClientAxis, Values: append([]string{NoAttack}, attackNames(Attacks)...), More: attackNames(Sequences), Default: NoAttack,
+		Doc: "what somebody does who stands between client and server, or what the raw client sends: see the table of attacks",
+		get: func(_ *World, c *Client) string { return c.Attack },
+		set: func(_ *World, c *Client, v string) { c.Attack = v }},
 }
+
+// NoAttack is the attack of cells where nobody stands between client and server.
+const NoAttack = "none"
+
+// Attack is one value of the axis attack.
+type Attack struct {
+	Name    string
+	Meaning string // one line, for people
+}
+
+// Attacks are what can be done between a real client and the server; Sequences are what the raw client sends, which
+// no client library does. Both lists are closed.
+var (
+	Attacks = []Attack{
+		{"listen", "he only reads"},
+		{"strip", "he answers N to SSLRequest and GSSENCRequest, which the server never sees, and closes on direct TLS"},
+		{"strip-gss", "he answers N to GSSENCRequest alone"},
+		{"impersonate", "he answers S, ends TLS with a certificate of his own CA, N to GSSENCRequest, and speaks to the server himself: over TLS if it has it"},
+		{"inject", "he sends a statement of his own to the server, where he can read the session, and keeps its answer"},
+		{"stuff-client", "he puts a statement behind the client's SSLRequest or GSSENCRequest, in the same segment (CVE-2021-23214)"},
+		{"stuff-server", "he puts a message behind the server's answer S or G, in the same segment (CVE-2021-23222)"},
+		{"error", "he answers SSLRequest and GSSENCRequest with an error message of his own words (CVE-2024-10977)"},
+		{"error-unterminated", "the same, by an old error message without its end (CVE-2022-41862)"},
+	}
+	Sequences = []Attack{
+		{"gssenc-in-tls", "GSSENCRequest inside TLS that was begun directly, or by SSLRequest before 17 (CVE-2026-14681)"},
+		{"alternate", "SSLRequest and GSSENCRequest in turn on one connection, as long as the answer is N (CVE-2026-6479)"},
+		{"second-startup", "a second startup message in place of the answer to an authentication request"},
+		{"ssl-with-query", "a statement behind SSLRequest in the same segment, then TLS (CVE-2021-23214)"},
+		{"gssenc-with-query", "a statement behind GSSENCRequest in the same segment (CVE-2021-23214)"},
+		{"direct-no-alpn", "direct TLS without ALPN"},
+		{"direct-wrong-alpn", "direct TLS with another protocol's ALPN"},
+	}
+)
+
+func attackNames(list []Attack) []string {
+	names := make([]string, len(list))
+	for i, a := range list {
+		names[i] = a.Name
+	}
+	return names
+}
+
+// Words are all values of an axis that has a closed list.
+func (a Axis) Words() []string { return slices.Concat(a.Values, a.More) }
 
 func libraryNames() []string {
 	names := make([]string, len(Libraries))
@@ -154,6 +205,10 @@ func NotApplicable(c *Cell) string {
 		return fmt.Sprintf("libpq %d has no sslnegotiation (since 17)", lib.Version())
 	case c.Client.RequireAuth != "" && lib.UsesLibpq() && lib.Version() < 16:
 		return fmt.Sprintf("libpq %d has no require_auth (since 16)", lib.Version())
+	case slices.Contains(attackNames(Sequences), c.Client.Attack) != (lib == Raw):
+		return "only the raw client sends " + strings.Join(attackNames(Sequences), ", ") + ", and nothing else"
+	case c.Client.Attacked() && c.Client.Transport == "unix":
+		return "nobody can stand between the ends of a unix-domain socket"
 	case lib == PGX && (c.Client.GSSEncMode == "prefer" || c.Client.GSSEncMode == "require"):
 		return "pgx has no gssencmode and cannot encrypt with GSSAPI"
 	}

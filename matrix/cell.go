@@ -99,12 +99,15 @@ func (w *World) Key() string {
 }
 
 // Library names a client: its kind and, for libpq and psql, the major version of the libpq it uses.
-// The text form is libpq17, psql17, pgx.
+// The text form is libpq17, psql17, pgx, raw.
 type Library string
 
-const PGX Library = "pgx"
+const (
+	PGX Library = "pgx"
+	Raw Library = "raw" // no library: it sends what no library sends
+)
 
-// Kind is libpq, psql or pgx. Version is the libpq major version, 0 for clients that do not use libpq.
+// Kind is libpq, psql, pgx or raw. Version is the libpq major version, 0 for clients that do not use libpq.
 func (l Library) Kind() string { return strings.TrimRight(string(l), "0123456789") }
 
 func (l Library) Version() int {
@@ -132,7 +135,11 @@ type Client struct {
 	RequireAuth    string // "" | a libpq require_auth list
 	KrbSrvName     string // "" | service name instead of postgres
 	Password       string // none | right | wrong
+	Attack         string // none | one of Attacks | one of Sequences
 }
+
+// Attacked says whether somebody stands between the ends, or the client itself is the attacker.
+func (c *Client) Attacked() bool { return c.Attack != "" && c.Attack != NoAttack }
 
 // Prediction is what the oracle says of a cell before it is tried.
 type Prediction struct {

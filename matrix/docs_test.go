@@ -36,7 +36,7 @@ func axisTable(kind AxisKind) string {
 		if a.Kind != kind {
 			continue
 		}
-		values, byDefault := code(a.Values), code([]string{a.Default})
+		values, byDefault := code(a.Words()), code([]string{a.Default})
 		switch {
 		case a.Name == "hba" || a.Name == "ident":
 			values = "a text, or texts by name"
@@ -93,6 +93,14 @@ func meanings[T ~string](t *testing.T, what, typeName string, words []T) string 
 	return table
 }
 
+func attackTable(attacks []Attack) string {
+	table := row("attack", "what is done") + row("---", "---")
+	for _, a := range attacks {
+		table += row("`"+a.Name+"`", a.Meaning)
+	}
+	return table
+}
+
 // tables are the parts of docs/scenarios.md that are made from the code.
 func tables(t *testing.T) map[string]string {
 	keys := row("key", "under", "what") + row("---", "---", "---")
@@ -122,12 +130,16 @@ func tables(t *testing.T) map[string]string {
 		row("`hba:LINE`", "the line of the scenario's hba text that decided, counted from 1") +
 		row("`rule FILE:LINE`", "the same in another file") +
 		row("`trace STEP STEP …`", "the negotiation: words of the table below") +
+		row("`obtains WHAT`", "what the attacker has of it: a word of the table below; where there is one") +
 		row("`descent DESCENT`", "whether the first thing that was tried won")
 	return map[string]string{
 		"keys":        keys,
 		"world axes":  axisTable(WorldAxis),
 		"client axes": axisTable(ClientAxis),
 		"parts":       parts,
+		"attacks":     attackTable(Attacks),
+		"sequences":   attackTable(Sequences),
+		"obtained":    meanings(t, "obtains", "Obtained", Obtaineds),
 		"descents":    meanings(t, "descent", "Descent", []Descent{First, Fallback, Downgrade}),
 		"stages":      meanings(t, "stage", "Stage", Stages),
 		"reasons":     reasons,

@@ -281,9 +281,9 @@ func (l *loading) axisValue(axis Axis, v *value) bool {
 
 // check says what is wrong with the text of a value, and what would be right; nothing if it is a value of the axis.
 func (a Axis) check(text string) (wrong, right string) {
-	possible := a.Values
+	possible := a.Words()
 	if a.Optional() {
-		possible = append(slices.Clone(possible), NotGiven)
+		possible = append(possible, NotGiven)
 	}
 	switch {
 	case slices.Contains(possible, text):

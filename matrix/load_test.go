@@ -310,7 +310,7 @@ var mistakes = []struct{ name, source, want string }{
 		`a/b.yaml:5:11: unknown server version "17.2"; want a major version: 13, 14, 15, 16, 17 or 18`},
 	{"library unknown",
 		client + "  library: [libpq12, pgxx]\n",
-		"a/b.yaml:6:13: impossible value \"libpq12\" of library; want libpq13, libpq14, libpq15, libpq16, libpq17, libpq18, psql13, psql15, psql17, psql18 or pgx\n" +
+		"a/b.yaml:6:13: impossible value \"libpq12\" of library; want libpq13, libpq14, libpq15, libpq16, libpq17, libpq18, psql13, psql15, psql17, psql18, pgx or raw\n" +
 			`a/b.yaml:6:22: impossible value "pgxx" of library; did you mean "pgx"?`},
 	{"duplicate value",
 		client + "  sslmode: [prefer, require, prefer]\n",
@@ -505,7 +505,7 @@ var mistakes = []struct{ name, source, want string }{
 		"a/b.yaml:9:34: role is stated twice; state it once"},
 	{"then: a word that starts nothing",
 		rows + "  - then: connected tls, as alice\n",
-		`a/b.yaml:9:26: "as" does not start a part of an outcome; want channel, method, identity, role, rule, trace or descent, hba:LINE or a reason`},
+		`a/b.yaml:9:26: "as" does not start a part of an outcome; want channel, method, identity, role, rule, trace, obtains or descent, hba:LINE or a reason`},
 	{"then: hba line",
 		rows + "  - then: connected, hba:one\n",
 		`a/b.yaml:9:22: no line number in "hba:one"; want hba:LINE, a line of the scenario's hba text, counted from 1`},

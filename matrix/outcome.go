@@ -82,6 +82,8 @@ const (
 	NoPrivilege       Reason = "no-connect-privilege"
 	TooManyClients    Reason = "too-many-clients"
 	ServerStarting    Reason = "server-starting"
+	ProtocolViolation Reason = "protocol-violation"
+	AnswerError       Reason = "answer-error"
 )
 
 // ReasonInfo is one row of Reasons.
@@ -136,6 +138,8 @@ var Reasons = []ReasonInfo{
 	{NoPrivilege, []Stage{StageStartup}, "the role has no CONNECT privilege on the database"},
 	{TooManyClients, []Stage{StageStartup}, "connection limit reached"},
 	{ServerStarting, []Stage{StageStartup}, "the server is starting up, shutting down or in recovery"},
+	{ProtocolViolation, []Stage{StageGSSEnc, StageTLS, StageHBA, StageAuth, StageStartup}, "one end noticed bytes that have no place there, or a message that is not its turn"},
+	{AnswerError, []Stage{StageGSSEnc, StageTLS}, "the answer to GSSENCRequest or SSLRequest was an error message, which nobody has vouched for"},
 }
 
 // Channel is how the connection that decided the outcome was protected. Empty when the attempt ended before any
@@ -195,6 +199,21 @@ const (
 // Steps lists every step.
 var Steps = []Step{StepConnect, StepReconnect, StepGSSAccept, StepGSSReject, StepGSSError, StepSSLAccept, StepSSLReject, StepSSLError, StepDirectAccept, StepDirectReject, StepAuthOK, StepAuthFail, StepStartFail}
 
+// Obtained is what somebody between client and server has of an attempt, the worst of it. Empty where nobody stands
+// there (attack=none).
+type Obtained string
+
+const (
+	Nothing    Obtained = "nothing"   // he read no startup packet, password or query, and neither end took a byte of his for the other's
+	Plaintext  Obtained = "plaintext" // he read at least the startup packet: who connects to what, and whatever else went that way
+	Downgraded Obtained = "downgrade" // he reads a whole session that is in the clear because he answered for the server
+	InSession  Obtained = "session"   // he reads a whole session that the client encrypted for him
+	Injected   Obtained = "injected"  // an end took bytes of his for the other's: a statement was executed, a text was shown
+)
+
+// Obtaineds lists what can be obtained, the least first.
+var Obtaineds = []Obtained{Nothing, Plaintext, Downgraded, InSession, Injected}
+
 // Descent says whether a connected attempt got the first thing it tried. It is derived from Channel and Trace.
 type Descent string
 
@@ -207,15 +226,16 @@ const (
 // Outcome is what an attempt amounts to: the same type for predicted, observed and approved. Every field is always
 // compared. Source of the vocabulary: shared design, section 5.
 type Outcome struct {
-	End      End     `json:"end"`
-	Stage    Stage   `json:"stage"`
-	Reason   Reason  `json:"reason,omitempty"`
-	Channel  Channel `json:"channel,omitempty"`
-	Method   Method  `json:"method,omitempty"`
-	Identity string  `json:"identity,omitempty"` // principal, certificate DN, OS user or role name that the server authenticated; empty for trust
-	Role     string  `json:"role,omitempty"`     // session_user of a connected attempt; empty when refused
-	Rule     string  `json:"rule,omitempty"`     // FILE:LINE of the pg_hba.conf record that decided, FILE a base name
-	Trace    []Step  `json:"trace,omitempty"`
+	End      End      `json:"end"`
+	Stage    Stage    `json:"stage"`
+	Reason   Reason   `json:"reason,omitempty"`
+	Channel  Channel  `json:"channel,omitempty"`
+	Method   Method   `json:"method,omitempty"`
+	Identity string   `json:"identity,omitempty"` // principal, certificate DN, OS user or role name that the server authenticated; empty for trust
+	Role     string   `json:"role,omitempty"`     // session_user of a connected attempt; empty when refused
+	Rule     string   `json:"rule,omitempty"`     // FILE:LINE of the pg_hba.conf record that decided, FILE a base name
+	Trace    []Step   `json:"trace,omitempty"`    // as the client experienced it
+	Obtains  Obtained `json:"obtains,omitempty"`  // what the attacker has of it
 }
 
 // Descent derives how far the attempt came down from what it tried first; empty unless connected.
@@ -279,6 +299,9 @@ func (o Outcome) Validate() error {
 			return fmt.Errorf("unknown step %q in trace", s)
 		}
 	}
+	if o.Obtains != "" && !slices.Contains(Obtaineds, o.Obtains) {
+		return fmt.Errorf("nobody can obtain %q", o.Obtains)
+	}
 	return nil
 }
 
@@ -295,12 +318,13 @@ const (
 	FieldRole     Field = "role"
 	FieldRule     Field = "rule"
 	FieldTrace    Field = "trace"
+	FieldObtains  Field = "obtains"
 	FieldDescent  Field = "descent"
 )
 
 // Fields lists the fields in the order they are written. Descent is last and derived: it can be expected, and follows
 // from the others when whole outcomes are compared.
-var Fields = []Field{FieldEnd, FieldStage, FieldReason, FieldChannel, FieldMethod, FieldIdentity, FieldRole, FieldRule, FieldTrace, FieldDescent}
+var Fields = []Field{FieldEnd, FieldStage, FieldReason, FieldChannel, FieldMethod, FieldIdentity, FieldRole, FieldRule, FieldTrace, FieldObtains, FieldDescent}
 
 // Get returns a field's text; empty means absent.
 func (o Outcome) Get(f Field) string {
@@ -323,6 +347,8 @@ func (o Outcome) Get(f Field) string {
 		return o.Rule
 	case FieldTrace:
 		return joinSteps(o.Trace)
+	case FieldObtains:
+		return string(o.Obtains)
 	case FieldDescent:
 		return string(o.Descent())
 	}
@@ -368,6 +394,9 @@ func (o Outcome) String() string {
 	}
 	if len(o.Trace) > 0 {
 		parts = append(parts, "trace "+joinSteps(o.Trace))
+	}
+	if o.Obtains != "" {
+		parts = append(parts, "obtains "+string(o.Obtains))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -544,6 +573,11 @@ func (p *outcomeParser) parsePart(words []string, part string) (err *OutcomeErro
 			o.Trace = append(o.Trace, step)
 		}
 		return p.state(FieldTrace)
+	case "obtains":
+		if o.Obtains, err = oneOf("thing to obtain", value, Obtaineds); err != nil {
+			return err
+		}
+		return p.state(FieldObtains)
 	case "descent":
 		if p.descent, err = oneOf("descent", value, []Descent{First, Fallback, Downgrade}); err != nil {
 			return err
@@ -566,7 +600,7 @@ func (p *outcomeParser) parsePart(words []string, part string) (err *OutcomeErro
 }
 
 // partWords start the parts of an outcome that have a value.
-var partWords = []string{"channel", "method", "identity", "role", "rule", "trace", "descent"}
+var partWords = []string{"channel", "method", "identity", "role", "rule", "trace", "obtains", "descent"}
 
 func reasonNames() []string {
 	names := make([]string, len(Reasons))

@@ -68,6 +68,9 @@ func TestOutcomeRoundTrip(t *testing.T) {
 		if random.IntN(2) == 0 {
 			o.Identity = pick(names)
 		}
+		if random.IntN(2) == 0 {
+			o.Obtains = Obtaineds[random.IntN(len(Obtaineds))]
+		}
 		for range random.IntN(4) {
 			o.Trace = append(o.Trace, Steps[random.IntN(len(Steps))])
 		}
@@ -111,7 +114,7 @@ func TestParseOutcomeStates(t *testing.T) {
 	for _, f := range Fields {
 		got[f] = p.Get(f)
 	}
-	want := map[Field]string{FieldEnd: "connected", FieldStage: "session", FieldReason: "", FieldChannel: "tls", FieldMethod: "", FieldIdentity: "", FieldRole: "bob", FieldRule: "", FieldTrace: "", FieldDescent: "fallback"}
+	want := map[Field]string{FieldEnd: "connected", FieldStage: "session", FieldReason: "", FieldChannel: "tls", FieldMethod: "", FieldIdentity: "", FieldRole: "bob", FieldRule: "", FieldTrace: "", FieldObtains: "", FieldDescent: "fallback"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

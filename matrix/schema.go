@@ -42,7 +42,7 @@ func Schema() []byte {
 	}
 	axis := func(a Axis, all bool) object {
 		var values []any
-		for _, v := range a.Values {
+		for _, v := range a.Words() {
 			values = append(values, v)
 			if a.Name == "server" {
 				values = append(values, json.Number(v)) // YAML reads 17 as a number; Load reads the text
@@ -166,7 +166,7 @@ func outcomePattern() string {
 	value := `("([^"\\]|\\.)*"|[^",\s][^",]*)`
 	parts := []string{
 		oneWord(reasonNames()), "hba:[1-9][0-9]*", "channel +" + channel, "method +" + method,
-		"(identity|role|rule) +" + value, "trace( +" + step + ")*", "descent +" + oneWord([]string{string(First), string(Fallback), string(Downgrade)}),
+		"(identity|role|rule) +" + value, "trace( +" + step + ")*", "obtains +" + oneWord(stringsOf(Obtaineds)), "descent +" + oneWord([]string{string(First), string(Fallback), string(Downgrade)}),
 	}
 	stages := oneWord(stringsOf(slices.DeleteFunc(slices.Clone(Stages), func(s Stage) bool { return s == StageSession })))
 	return "^ *(connected( +" + channel + ")?|refused( +at +" + stages + ")?)( *, *(" + strings.Join(parts, "|") + "))* *$"

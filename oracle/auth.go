@@ -37,7 +37,8 @@ type exchange struct {
 // authenticate sends a startup packet on the present connection, which is protected by ch.
 func (a *attempt) authenticate(ch matrix.Channel, by client) (ending, error) {
 	x := exchange{attempt: a, client: by, ch: ch}
-	record, otherwise, err := a.match(ch)
+	a.read = a.read || ch == matrix.Plain || a.impersonated(ch)
+	record, otherwise, err := a.match(a.serverChannel(ch))
 	if err != nil {
 		return ending{}, err
 	}
@@ -51,7 +52,7 @@ func (a *attempt) authenticate(ch matrix.Channel, by client) (ending, error) {
 	}
 	x.record = record
 	a.why(record.rule(), fmt.Sprintf("the first record that matches %s: %s", a.describe(ch), record.Text))
-	if record.clientCert != "" && !a.hasCert() {
+	if record.clientCert != "" && (!a.hasCert() || a.impersonated(ch)) {
 		a.why(record.rule(), "the record asks for a client certificate ("+record.clientCert+") and the client shows none")
 		return x.fails(matrix.StageAuth, matrix.CertMissing, "28000"), nil
 	}
@@ -226,6 +227,10 @@ func (x *exchange) passwordMethod() (*ending, error) {
 		x.why("auth-scram.c, scram_init", "the stored md5 password cannot be used for scram-sha-256")
 	case given != "right":
 		x.why("crypt.c", "the password is wrong")
+	case ask == askScram && x.impersonated(x.ch) && x.serverChannel(x.ch) == matrix.TLS && channelBindings.of(x.c.ChannelBinding) != "disable":
+		x.why("auth-scram.c, read_client_final_message", "the client binds the exchange to the attacker's certificate, the server to its own: they differ")
+		end := x.fails(matrix.StageAuth, matrix.ChannelBinding, "28000")
+		return &end, nil
 	default:
 		x.identity, x.exchanged = x.c.User, true
 		x.bound = ask == askScram && x.ch == matrix.TLS && channelBindings.of(x.c.ChannelBinding) != "disable"

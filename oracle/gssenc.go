@@ -11,10 +11,19 @@ import (
 // encryptGSS asks for GSS encryption on the present connection, over TCP. A server built with GSSAPI answers G to
 // every such request, whether it has a keytab or not; what is wrong shows in the handshake.
 func (a *attempt) encryptGSS() ending {
+	if e := a.attackOnGSS(); e != nil {
+		return *e
+	}
 	a.step(matrix.StepGSSAccept)
 	a.why(a.serverSource("ProcessStartupPacket"), "over TCP the server answers G to every GSSENCRequest, with or without a keytab")
 	if reason, _ := a.gssContext(); reason != "" {
 		return refused(broken, matrix.StageGSSEnc, reason)
+	}
+	switch a.c.Attack {
+	case "stuff-client":
+		return a.requestStuffed(matrix.StageGSSEnc, matrix.GSS)
+	case "stuff-server":
+		return a.answerStuffed(matrix.StageGSSEnc)
 	}
 	return ending{}
 }

@@ -27,6 +27,8 @@ func Predict(c *matrix.Cell) (matrix.Prediction, error) {
 	}
 	var last ending
 	switch {
+	case a.lib == matrix.Raw:
+		last, err = a.raw()
 	case a.lib == matrix.PGX:
 		last, err = a.pgx()
 	case a.lib.Version() >= 17:
@@ -37,7 +39,7 @@ func Predict(c *matrix.Cell) (matrix.Prediction, error) {
 	if err != nil {
 		return matrix.Prediction{}, err
 	}
-	last.outcome.Trace = a.trace
+	last.outcome.Trace, last.outcome.Obtains = a.trace, a.obtains(last.outcome)
 	return matrix.Prediction{Outcome: last.outcome, Because: a.because}, nil
 }
 
@@ -63,6 +65,8 @@ type attempt struct {
 	rules   *rules
 	trace   []matrix.Step
 	because []matrix.Because
+	acted   bool // the attacker has done more than listen
+	read    bool // he has read a startup packet
 }
 
 // ending is how one connection ended, or the attempt before it opened one.
@@ -120,7 +124,7 @@ func (a *attempt) check(c *matrix.Cell) error {
 	if !slices.Contains(matrix.ServerVersions, a.w.Server) {
 		return unknown("not among the versions it models", "PostgreSQL %d", a.w.Server)
 	}
-	if !slices.Contains(matrix.Libraries, a.lib) && (!a.lib.UsesLibpq() || a.lib.Version() < 13 || a.lib.Version() > 18) {
+	if !slices.Contains(matrix.Libraries, a.lib) && a.lib != matrix.Raw && (!a.lib.UsesLibpq() || a.lib.Version() < 13 || a.lib.Version() > 18) {
 		return unknown("not among the libraries it models", "client library %q", a.lib)
 	}
 	for _, known := range []struct {
@@ -135,6 +139,7 @@ func (a *attempt) check(c *matrix.Cell) error {
 		{"cert", cmp.Or(a.c.Cert, "none"), []string{"none", "good"}},
 		{"root", cmp.Or(a.c.Root, "right"), []string{"right", "other", "missing"}},
 		{"password", cmp.Or(a.c.Password, "none"), []string{"none", "right", "wrong"}},
+		{"attack", cmp.Or(a.c.Attack, matrix.NoAttack), attacks},
 	} {
 		if !slices.Contains(known.values, known.value) {
 			return unknown("it knows "+strings.Join(known.values, ", "), "%s=%s", known.name, known.value)

@@ -16,6 +16,9 @@ type verification struct {
 
 // encryptTLS starts TLS on the present connection, after SSLRequest or directly.
 func (a *attempt) encryptTLS(direct bool, v verification) ending {
+	if e := a.attackOnTLS(direct, v); e != nil {
+		return *e
+	}
 	on := a.w.SSL == "on" && !a.unix()
 	switch {
 	case direct && v.noRoot:
@@ -39,12 +42,18 @@ func (a *attempt) encryptTLS(direct bool, v verification) ending {
 		a.why(a.serverSource("ProcessStartupPacket"), "ssl=off: the server answers N to SSLRequest")
 		return refused(declined, matrix.StageTLS, matrix.TLSRefused)
 	}
+	if a.c.Attack == "stuff-server" && !direct {
+		return a.answerStuffed(matrix.StageTLS)
+	}
 	a.because = append(a.because, v.because)
 	if v.noRoot {
 		return refused(broken, matrix.StageTLS, matrix.RootMissing)
 	}
 	if reason := a.serverCertificate(v); reason != "" {
 		return refused(broken, matrix.StageTLS, reason)
+	}
+	if a.c.Attack == "stuff-client" && !direct {
+		return a.requestStuffed(matrix.StageTLS, matrix.TLS)
 	}
 	return ending{}
 }

@@ -36,6 +36,11 @@ func Markdown(w io.Writer, run *Run, o Options) error {
 		thousands(t.Counts.Total()), thousands(t.ends[matrix.Connected]), thousands(t.ends[matrix.Refused]), thousands(t.descents[matrix.Downgrade]))
 	p.markdownNotes(t)
 	p.markdownFailures(t, listed)
+	for _, s := range t.scenarios {
+		if len(s.attacks.rows) > 0 {
+			fmt.Fprintf(p, "What an attacker in the middle obtains, %s:\n\n%s\n\n", cell(s.name), s.attacks.table().RenderMarkdown())
+		}
+	}
 	return p.Flush()
 }
 

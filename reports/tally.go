@@ -59,9 +59,10 @@ type column struct {
 type scenarioTally struct {
 	name string
 	block
-	rows  []*rowTally
-	byKey map[string]*rowTally
-	axes  map[string][]string // values seen of each world axis but the server
+	rows    []*rowTally
+	byKey   map[string]*rowTally
+	axes    map[string][]string // values seen of each world axis but the server
+	attacks obtained
 }
 
 // rowTally is one world, whatever the server's version.
@@ -210,6 +211,9 @@ func (t *tally) add(r *Record, scenarios map[string]*scenarioTally, columns map[
 		scenarios[r.Scenario] = s
 	}
 	s.add(r)
+	if o := outcomeOf(r); o != nil && o.Obtains != "" && r.Axes["library"] != string(matrix.Raw) {
+		s.attacks.add(r, o)
+	}
 	var key strings.Builder
 	for _, a := range rowAxes {
 		value := r.Axes[a]
@@ -315,7 +319,7 @@ func compareRows(a, b *rowTally) int {
 		if a.axes[name] != b.axes[name] {
 			axis, _ := matrix.AxisByName(name)
 			if axis.Values != nil {
-				return slices.Index(axis.Values, a.axes[name]) - slices.Index(axis.Values, b.axes[name])
+				return slices.Index(axis.Words(), a.axes[name]) - slices.Index(axis.Words(), b.axes[name])
 			}
 			return strings.Compare(a.axes[name], b.axes[name])
 		}

@@ -96,6 +96,7 @@ func Terminal(w io.Writer, run *Run, o Options) error {
 		p.matrix(t)
 	}
 	p.failures(t)
+	p.obtained(t)
 	p.totals(t)
 	return p.Flush()
 }
@@ -407,6 +408,20 @@ func (p *page) legend(t *tally) {
 		p.line("  " + p.text(dim, l))
 	}
 	p.line("")
+}
+
+// obtained draws what an attacker had of the attempts of each scenario about that.
+func (p *page) obtained(t *tally) {
+	for _, s := range t.scenarios {
+		if len(s.attacks.rows) == 0 {
+			continue
+		}
+		p.rule("What an attacker in the middle obtains", s.name)
+		for l := range strings.SplitSeq(s.attacks.table().Render(), "\n") {
+			p.line("  " + l)
+		}
+		p.line("")
+	}
 }
 
 func (p *page) totals(t *tally) {

@@ -74,6 +74,9 @@ func mutants(o matrix.Outcome) map[matrix.Field][]matrix.Outcome {
 	for _, v := range []string{"", "pg_hba.conf:2", "pg_hba.conf:33", "other.conf:3", "3"} {
 		add(matrix.FieldRule, func(m *matrix.Outcome) { m.Rule = v })
 	}
+	for _, v := range append([]matrix.Obtained{""}, matrix.Obtaineds...) {
+		add(matrix.FieldObtains, func(m *matrix.Outcome) { m.Obtains = v })
+	}
 	for i := range o.Trace {
 		add(matrix.FieldTrace, func(m *matrix.Outcome) { m.Trace = slices.Delete(m.Trace, i, i+1) })
 		add(matrix.FieldTrace, func(m *matrix.Outcome) { m.Trace[0], m.Trace[i] = m.Trace[i], m.Trace[0] })
