@@ -198,11 +198,12 @@ type Session struct {
 
 // ConnectionEvidence is one transport connection of the attempt, seen from the wire and from the server's log.
 type ConnectionEvidence struct {
-	ServerPort int         `json:"port,omitempty"` // the client-side port towards the server, by which the log is found; 0 on a unix socket
-	Wire       []WireEvent `json:"wire,omitempty"` // what the relay saw; empty on a unix socket, which has no relay
-	Log        []LogLine   `json:"log,omitempty"`  // the backend's log lines, complete up to its exit
-	PID        int         `json:"pid,omitempty"`  // the backend's process, from the log
-	Exit       string      `json:"exit,omitempty"` // how the postmaster logged the backend's end: "exit code 0", "terminated by signal 11: …"
+	ServerPort int         `json:"port,omitempty"`     // the client-side port towards the server, by which the log is found; 0 on a unix socket
+	Wire       []WireEvent `json:"wire,omitempty"`     // what the relay saw at the client's side; empty on a unix socket, which has no relay
+	Upstream   []WireEvent `json:"upstream,omitempty"` // what it saw at the server's side, where an attack made that another conversation
+	Log        []LogLine   `json:"log,omitempty"`      // the backend's log lines, complete up to its exit
+	PID        int         `json:"pid,omitempty"`      // the backend's process, from the log
+	Exit       string      `json:"exit,omitempty"`     // how the postmaster logged the backend's end: "exit code 0", "terminated by signal 11: …"
 }
 
 // WireEvent is one thing the relay saw, as package wire records it.

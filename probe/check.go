@@ -44,6 +44,9 @@ func (c *classifier) checkConnection(n connection) error {
 	if c.unix() {
 		return nil
 	}
+	if err := c.checkAttack(n); err != nil {
+		return err
+	}
 	if err := c.checkNegotiation(n); err != nil {
 		return err
 	}
@@ -102,7 +105,7 @@ func (c *classifier) checkNegotiation(n connection) error {
 		}
 	} else {
 		// A request that was not answered is logged where the server made up its mind before the connection broke.
-		seen := slices.DeleteFunc(slices.Clone(n.steps), func(s matrix.Step) bool {
+		seen := slices.DeleteFunc(slices.Clone(n.far.steps), func(s matrix.Step) bool {
 			return s == matrix.StepGSSError || s == matrix.StepSSLError
 		})
 		logged := slices.Clone(n.negotiated)
@@ -116,10 +119,10 @@ func (c *classifier) checkNegotiation(n connection) error {
 			return fmt.Errorf("witnesses contradict: the wire shows the negotiation %v, the server logged %v", seen, logged)
 		}
 	}
-	if n.gssFailed != "" && !n.did(matrix.StepGSSAccept) {
+	if n.gssFailed != "" && !n.far.did(matrix.StepGSSAccept) {
 		return fmt.Errorf("witnesses contradict: the server could not accept a GSSAPI security context, and the wire shows no gssaccept")
 	}
-	if n.tlsFailed != "" && !n.did(matrix.StepSSLAccept, matrix.StepDirectAccept, matrix.StepDirectReject) {
+	if n.tlsFailed != "" && !n.far.did(matrix.StepSSLAccept, matrix.StepDirectAccept, matrix.StepDirectReject) {
 		return fmt.Errorf("witnesses contradict: the server could not accept a TLS handshake, and the wire shows none")
 	}
 	return nil
@@ -129,15 +132,15 @@ func (c *classifier) checkNegotiation(n connection) error {
 // packet went in the clear the authentication, too.
 func checkAuthentication(n connection) error {
 	if !n.reachedStartup() {
-		if n.answered || len(n.errors) > 0 && n.startup != "" {
-			return fmt.Errorf("witnesses contradict: the wire shows the server's answer to a startup packet, and the server's log does not (%v)", n.errors)
+		if n.far.answered || len(n.far.errors) > 0 && n.far.startup != "" {
+			return fmt.Errorf("witnesses contradict: the wire shows the server's answer to a startup packet, and the server's log does not (%v)", n.far.errors)
 		}
 		return nil
 	}
 	if n.gssFailed != "" || n.tlsFailed != "" {
 		return fmt.Errorf("witnesses contradict: the server's log shows a failed handshake and a startup packet after it")
 	}
-	channel := n.conversation.channel
+	channel := n.far.channel
 	if channel == "" {
 		return fmt.Errorf("witnesses contradict: the server's log shows a startup packet, the wire shows none and no encryption")
 	}
@@ -145,8 +148,8 @@ func checkAuthentication(n connection) error {
 		if logged := channelOf(a.tls, a.gssEncrypted); logged != channel && !(logged == matrix.TLSAndGSS && channel != matrix.Plain) {
 			return fmt.Errorf("witnesses contradict: the wire shows a %s channel, the server logged %s", channel, logged)
 		}
-		if a.tls && n.tlsVersion != "" && a.tlsVersion != n.tlsVersion {
-			return fmt.Errorf("witnesses contradict: the wire shows %s, the server logged %s", n.tlsVersion, a.tlsVersion)
+		if a.tls && n.far.tlsVersion != "" && a.tlsVersion != n.far.tlsVersion {
+			return fmt.Errorf("witnesses contradict: the wire shows %s, the server logged %s", n.far.tlsVersion, a.tlsVersion)
 		}
 	}
 	if f := n.fatal; f != nil {
@@ -154,22 +157,22 @@ func checkAuthentication(n connection) error {
 			return fmt.Errorf("witnesses contradict: the wire shows a %s channel, the server says FATAL:  %s", channel, f.text)
 		}
 	}
-	if channel != matrix.Plain {
-		if n.answered || len(n.errors) > 0 || n.query {
+	if channel != matrix.Plain && !n.impersonated {
+		if n.far.answered || len(n.far.errors) > 0 || n.far.query {
 			return fmt.Errorf("witnesses contradict: a %s channel, and cleartext on the wire", channel)
 		}
 		return nil
 	}
-	if n.answered != (n.authorized != nil) {
-		return fmt.Errorf("witnesses contradict: AuthenticationOk on the wire: %t, authorized in the server's log: %t", n.answered, n.authorized != nil)
+	if n.far.answered != (n.authorized != nil) {
+		return fmt.Errorf("witnesses contradict: AuthenticationOk on the wire: %t, authorized in the server's log: %t", n.far.answered, n.authorized != nil)
 	}
 	switch {
-	case n.fatal == nil && len(n.errors) > 0:
-		return fmt.Errorf("witnesses contradict: the wire shows the error %q, the server logged none", n.errors[0])
-	case n.fatal != nil && len(n.errors) == 0 && !n.clientLeft:
+	case n.fatal == nil && len(n.far.errors) > 0:
+		return fmt.Errorf("witnesses contradict: the wire shows the error %q, the server logged none", n.far.errors[0])
+	case n.fatal != nil && len(n.far.errors) == 0 && !n.far.clientLeft:
 		return fmt.Errorf("witnesses contradict: the server logged FATAL:  %s, the wire shows no error", n.fatal.text)
-	case n.fatal != nil && len(n.errors) > 0 && !strings.HasPrefix(n.errors[0], n.fatal.state+" "+n.fatal.text):
-		return fmt.Errorf("witnesses contradict: the server logged FATAL:  %s, the wire shows the error %q", n.fatal.text, n.errors[0])
+	case n.fatal != nil && len(n.far.errors) > 0 && !strings.HasPrefix(n.far.errors[0], n.fatal.state+" "+n.fatal.text):
+		return fmt.Errorf("witnesses contradict: the server logged FATAL:  %s, the wire shows the error %q", n.fatal.text, n.far.errors[0])
 	}
 	return nil
 }

@@ -36,8 +36,9 @@ func applicationName(cell *matrix.Cell) string {
 
 // connection is one transport connection with what its two witnesses say.
 type connection struct {
-	evidence matrix.ConnectionEvidence
-	conversation
+	evidence     matrix.ConnectionEvidence
+	conversation              // at the client's side
+	far          conversation // at the server's side: the same where nobody stands between
 	backend
 }
 
@@ -76,10 +77,15 @@ func (c *classifier) classify() error {
 	if err := c.checkRequests(); err != nil {
 		return err
 	}
+	settle := c.refused
 	if client.Connected {
-		return c.connected(*client.Session)
+		settle = func() error { return c.connected(*client.Session) }
 	}
-	return c.refused()
+	if err := settle(); err != nil {
+		return err
+	}
+	c.outcome.Obtains = c.obtained()
+	return nil
 }
 
 func (c *classifier) unix() bool { return c.cell.Client.Transport == "unix" }
@@ -87,8 +93,13 @@ func (c *classifier) unix() bool { return c.cell.Client.Transport == "unix" }
 func (c *classifier) readConnection(e matrix.ConnectionEvidence) (connection, error) {
 	n := connection{evidence: e}
 	var err error
-	if n.conversation, err = readWire(e.Wire); err != nil {
+	if n.conversation, err = readWire(e.Wire, c.cell.Client.Attack, false); err != nil {
 		return n, err
+	}
+	if n.far = n.conversation; len(e.Upstream) > 0 {
+		if n.far, err = readWire(e.Upstream, c.cell.Client.Attack, n.impersonated); err != nil {
+			return n, fmt.Errorf("between relay and server: %w", err)
+		}
 	}
 	n.backend, err = readLog(e.Log)
 	return n, err
@@ -156,6 +167,9 @@ func (c *classifier) connected(s matrix.Session) error {
 	channel := channelOf(s.SSL, s.GSSEncrypted)
 	if logged := channelOf(n.authorized.tls, n.authorized.gssEncrypted); logged != channel {
 		return fmt.Errorf("witnesses contradict: pg_stat_ssl and pg_stat_gssapi say %s, the server's log says %s", channel, logged)
+	}
+	if !c.unix() && c.channelOf(n) != n.far.channel {
+		channel = c.channelOf(n) // an attacker's channel towards the server is his own affair
 	}
 	if c.kind != "psql" {
 		if told := channelOf(client.SSLInUse, client.GSSInUse); told != channel {

@@ -24,12 +24,14 @@ type conversation struct {
 	answered bool     // AuthenticationOk in the clear
 	query    bool     // a query in the clear
 
+	attack          // as the relay tells it
 	clientLeft bool // the client closed or reset before the server sent its ErrorResponse, if it sent one
 }
 
 // readWire follows the negotiation (PostgreSQL manual, "Message Flow", SSL and GSSAPI session encryption). Bytes that
-// are no protocol, bytes stuffed behind an answer and cleartext after an accepted encryption are errors.
-func readWire(events []matrix.WireEvent) (conversation, error) {
+// are no protocol, bytes behind an answer that nobody was asked to put there, and cleartext after an accepted encryption,
+// unless an attacker ends it, are errors.
+func readWire(events []matrix.WireEvent, attacked string, readable bool) (conversation, error) {
 	var c conversation
 	pending := wire.Kind("")
 	closed := false // by the client
@@ -46,6 +48,12 @@ func readWire(events []matrix.WireEvent) (conversation, error) {
 	}
 	for _, e := range events {
 		kind := wire.Kind(e.Kind)
+		if e.From == "attacker" {
+			if err := c.attack.read(e, attacked); err != nil {
+				return c, err
+			}
+			continue
+		}
 		switch kind {
 		case wire.Open:
 			c.opened = true
@@ -74,10 +82,13 @@ func readWire(events []matrix.WireEvent) (conversation, error) {
 		case wire.GSSData:
 			c.channel = matrix.GSS
 		case wire.Startup:
-			if slices.Contains(c.steps, matrix.StepGSSAccept) || slices.Contains(c.steps, matrix.StepSSLAccept) || slices.Contains(c.steps, matrix.StepDirectAccept) {
+			encrypted := c.did(matrix.StepGSSAccept, matrix.StepSSLAccept, matrix.StepDirectAccept)
+			if encrypted && !c.impersonated && !readable {
 				return c, fmt.Errorf("the wire shows a startup packet in the clear after the server accepted encryption (%s)", e.Detail)
 			}
-			c.startup, c.channel = e.Detail, matrix.Plain
+			if c.startup = e.Detail; !encrypted {
+				c.channel = matrix.Plain
+			}
 		case wire.AuthRequest:
 			c.requests = append(c.requests, e.Detail)
 			c.answered = c.answered || e.Detail == "ok"
@@ -91,7 +102,8 @@ func readWire(events []matrix.WireEvent) (conversation, error) {
 		case wire.ClientHello, wire.TLSAlert, wire.TLSData, wire.GSSToken, wire.PasswordSent, wire.Ready:
 		case wire.Stuffed:
 			// A server whose handshake was cut off answers with an alert that nobody will read.
-			if e.From != "server" || !closed {
+			// So are those that the attack puts there.
+			if (e.From != "server" || !closed) && attacked != "stuff-client" && attacked != "stuff-server" {
 				return c, fmt.Errorf("the wire shows %s bytes from %s that were not due yet", e.Detail, e.From)
 			}
 		default: // wire.Malformed, wire.CancelRequest and kinds yet unknown

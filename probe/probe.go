@@ -13,6 +13,7 @@ import (
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/probe/agent"
+	"github.com/pgauthmatrix/pgauthmatrix/wire"
 )
 
 // world is what an attempt needs of an Env.
@@ -99,6 +100,7 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret str
 		}
 		request.CCache = env.CCache(principal, c.Ticket)
 	}
+	request.Tamper = tamper(c.Attack)
 	var host []agent.Option
 	switch c.Transport {
 	case "tcp":
@@ -175,9 +177,7 @@ func witness(ctx context.Context, client maker, server collector, cell *matrix.C
 	}
 	for i, record := range result.Records {
 		n := matrix.ConnectionEvidence{ServerPort: record.ServerPort}
-		for _, event := range record.Events {
-			n.Wire = append(n.Wire, matrix.WireEvent{Micros: event.Micros, From: event.From, Kind: string(event.Kind), Detail: event.Detail})
-		}
+		n.Wire, n.Upstream = wireEvents(record.Events), wireEvents(record.Upstream)
 		e.Connections = append(e.Connections, n)
 		if record.Error != "" {
 			return e, fmt.Errorf("the relay failed on connection %d: %s", i+1, record.Error)
@@ -187,6 +187,13 @@ func witness(ctx context.Context, client maker, server collector, cell *matrix.C
 		return e, fmt.Errorf("witnesses contradict: the client opened %d connections, the relay saw %d", result.Connects, len(result.Records))
 	}
 	return e, collect(ctx, server, cell, &result, &e)
+}
+
+func wireEvents(events []wire.Event) (seen []matrix.WireEvent) {
+	for _, e := range events {
+		seen = append(seen, matrix.WireEvent{Micros: e.Micros, From: e.From, Kind: string(e.Kind), Detail: e.Detail})
+	}
+	return seen
 }
 
 // collect adds the server's log to the connections of e.
@@ -284,8 +291,10 @@ func redact(e *matrix.Evidence, secret string) (leaked bool) {
 	clean(&e.Client.Crash)
 	clean(&e.KRB5Trace)
 	for i := range e.Connections {
-		for j := range e.Connections[i].Wire {
-			clean(&e.Connections[i].Wire[j].Detail)
+		for _, events := range [][]matrix.WireEvent{e.Connections[i].Wire, e.Connections[i].Upstream} {
+			for j := range events {
+				clean(&events[j].Detail)
+			}
 		}
 		for j := range e.Connections[i].Log {
 			clean(&e.Connections[i].Log[j].Text)

@@ -29,6 +29,7 @@ type backend struct {
 	certMismatch  bool   // clientcert=verify-full and another name in the certificate
 	peerFailed    string // why the operating system's user was not to be had
 	authorized    *authorized
+	executed      bool // the attacker's statement was
 	fatal         *fatal
 }
 
@@ -180,6 +181,8 @@ func (b *backend) readMessage(text, detail string) error {
 		return err
 	}
 	switch {
+	case text == attackersWords:
+		b.executed = true
 	case logCertName.MatchString(text):
 		b.certMismatch = true
 	case logPeer.MatchString(text):
@@ -210,6 +213,9 @@ func (b *backend) readFatal(line matrix.LogLine, detail string) error {
 
 // reachedStartup is true if the backend read a startup packet: everything but the negotiation comes after it.
 func (b *backend) reachedStartup() bool {
+	if b.fatal != nil && strings.HasPrefix(b.fatal.text, receivedEarly) {
+		return false
+	}
 	return b.authenticated != nil || b.authorized != nil || b.fatal != nil || b.contextErr != "" || b.noMap != "" || b.peerFailed != ""
 }
 

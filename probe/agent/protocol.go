@@ -41,8 +41,17 @@ type Attempt struct {
 	Env     map[string]string `json:"env,omitempty"`     // the whole environment of the attempt besides what the agent sets: PATH, HOME, LC_ALL, KRB5CCNAME, KRB5_TRACE, and PGSYSCONFDIR, PGSERVICEFILE, PGPASSFILE naming nothing
 	CCache  string            `json:"ccache,omitempty"`  // credential cache file, copied into the attempt's private directory; empty: KRB5CCNAME names a file that does not exist
 	UID     int               `json:"uid,omitempty"`     // operating-system user of the attempt (peer)
+	Tamper  *Tamper           `json:"tamper,omitempty"`  // what the relay does besides recording
 	Query   string            `json:"query"`             // asked once when connected; one row, its columns go to Row
 	Timeout int               `json:"timeout,omitempty"` // seconds until the attempt is a fault; default 20
+}
+
+// Tamper is an attack of the relay: see wire.Tamper, whose attacks it names. The certificate that impersonates the host
+// is made in the agent, by a CA that nobody knows.
+type Tamper struct {
+	Attack string `json:"attack"`
+	SQL    string `json:"sql,omitempty"`
+	Text   string `json:"text,omitempty"`
 }
 
 // Option is one connection parameter. Secret values are replaced in everything that leaves the agent.

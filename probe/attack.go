@@ -1,0 +1,101 @@
+package probe
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+	"github.com/pgauthmatrix/pgauthmatrix/probe/agent"
+	"github.com/pgauthmatrix/pgauthmatrix/wire"
+)
+
+// attackersWords are what an attacker says: in an error message to the client, and by his statement in the server's log,
+// which thereby is a witness that it was executed.
+const (
+	attackersWords = "pgauthmatrix: the attacker was here"
+	attackersSQL   = "DO $$BEGIN RAISE LOG '" + attackersWords + "'; END$$"
+)
+
+// receivedEarly begins the FATAL of a server that finds bytes in its buffer that came before the handshake.
+const receivedEarly = "received unencrypted data after "
+
+// tamper is what the relay is asked to do. Whoever only listens asks for nothing: it records anyway.
+func tamper(attack string) *agent.Tamper {
+	switch attack {
+	case "", matrix.NoAttack, "listen":
+		return nil
+	}
+	return &agent.Tamper{Attack: attack, SQL: attackersSQL, Text: attackersWords}
+}
+
+// attack is what the relay says that it did on one connection.
+type attack struct {
+	acted        bool // anything but finding no occasion
+	idle         bool
+	impersonated bool // the client's TLS ends at the attacker: what is in it is readable
+	injected     bool // the server answered his statement
+}
+
+// deeds are what each attack may do.
+var deeds = map[string][]wire.Kind{
+	"strip": {wire.Answered, wire.Cut}, "strip-gss": {wire.Answered}, "impersonate": {wire.Answered, wire.Impersonated, wire.Refused}, "inject": {wire.Injected},
+	"stuff-client": {wire.Inserted}, "stuff-server": {wire.Inserted}, "error": {wire.Answered}, "error-unterminated": {wire.Answered},
+}
+
+func (a *attack) read(e matrix.WireEvent, attacked string) error {
+	kind := wire.Kind(e.Kind)
+	switch {
+	case kind == wire.Idle:
+		a.idle = true
+		return nil
+	case !slices.Contains(deeds[attacked], kind):
+		return fmt.Errorf("the attacker did what he was not asked for: %s %s", e.Kind, e.Detail)
+	case kind == wire.Impersonated:
+		a.impersonated = true
+	case kind == wire.Injected && !strings.Contains(e.Detail, " -> ok "):
+		return fmt.Errorf("the attacker's statement failed: %s", e.Detail)
+	case kind == wire.Injected:
+		a.injected = true
+	}
+	a.acted = true
+	return nil
+}
+
+// checkAttack wants every connection to say what was done to it, or that there was no occasion, if and only if the cell
+// has an attack; and the server's log to bear out what it says of the server.
+func (c *classifier) checkAttack(n connection) error {
+	asked := tamper(c.cell.Client.Attack) != nil
+	said := n.acted || n.idle
+	switch {
+	case n.dialFailed != "":
+		return nil
+	case asked && !said:
+		return fmt.Errorf("the relay does not say what became of the attack %s", c.cell.Client.Attack)
+	case !asked && (said || len(n.evidence.Upstream) > 0):
+		return fmt.Errorf("the relay attacked a connection of a cell with attack=%s", c.cell.Client.Attack)
+	case n.injected != n.executed:
+		return fmt.Errorf("witnesses contradict: the attacker's statement was answered: %t, the server's log shows it executed: %t", n.injected, n.executed)
+	}
+	return nil
+}
+
+// obtained is what the attacker has of the attempt, the worst of it.
+func (c *classifier) obtained() matrix.Obtained {
+	if !c.cell.Client.Attacked() {
+		return ""
+	}
+	has := func(of func(connection) bool) bool { return slices.ContainsFunc(c.connections, of) }
+	session := c.outcome.End == matrix.Connected
+	switch last := c.last(); {
+	case has(func(n connection) bool { return n.executed }), strings.Contains(c.evidence.Client.Message, attackersWords):
+		return matrix.Injected
+	case session && last.impersonated:
+		return matrix.InSession
+	case session && c.outcome.Channel == matrix.Plain && has(func(n connection) bool { return n.acted }):
+		return matrix.Downgraded
+	case has(func(n connection) bool { return n.startup != "" }):
+		return matrix.Plaintext
+	}
+	return matrix.Nothing
+}
