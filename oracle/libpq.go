@@ -259,7 +259,10 @@ func (a *attempt) libpqTo16() (ending, error) {
 		}
 		failed := last.how == broken || last.how == errorBeforeOK
 		switch {
-		case last.how == declined && !s.insistsOnTLS():
+		case last.how == declined && ch == matrix.GSS && s.gssencmode == "prefer":
+			a.why("fe-connect.c, PQconnectPoll", "N leaves the connection usable: GSS encryption is given up, on the same connection")
+			tryGSS = false
+		case last.how == declined && ch == matrix.TLS && !s.insistsOnTLS():
 			a.why("fe-connect.c, PQconnectPoll", "N leaves the connection usable: no encryption is next, on the same connection")
 			tryTLS = false
 		case failed && ch == matrix.GSS && s.gssencmode == "prefer":

@@ -74,7 +74,11 @@ func (s *server) attemptIn(ctx context.Context, p *prepared, started time.Time) 
 	var relay *wire.Relay
 	var dials dialLog
 	if p.Server != "" {
-		relay, err = wire.Listen(ctx, wire.Options{Dial: dials.dialer(p.Server), Start: started})
+		tamper, err := s.tamper(p)
+		if err != nil {
+			return nil, err
+		}
+		relay, err = wire.Listen(ctx, wire.Options{Dial: dials.dialer(p.Server), Start: started, Tamper: tamper})
 		if err != nil {
 			return nil, err
 		}

@@ -57,10 +57,11 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 
 // server is the agent's state.
 type server struct {
-	private *privateDirs
-	libpq   libpqServer
-	pgx     pgxWorkers
-	admin   admin
+	private      *privateDirs
+	libpq        libpqServer
+	pgx          pgxWorkers
+	admin        admin
+	impersonator impersonator
 
 	mu      sync.Mutex
 	log     *follower // set by Follow
