@@ -1,20 +1,22 @@
 // Package wire is a relay that sits between a PostgreSQL client and server and records the negotiation: which
 // encryption was asked for and how it was answered, what crossed in the clear, and the port it used towards the
-// server, by which the server's log is found. It changes nothing that the ends can see. It imports nothing of the
+// server, by which the server's log is found. Unless it is told to tamper it changes nothing that the ends can see.
+// Raw is a client that plays byte sequences which no client library sends. The package imports nothing of the
 // project's own and can be used outside it.
 package wire
 
 // Record is what one client connection through the relay amounted to.
 type Record struct {
-	ServerPort int     `json:"port"`            // local port of the relay's connection to the server; 0 if it could not be opened
-	Events     []Event `json:"events"`          // in the order they were seen
-	Error      string  `json:"error,omitempty"` // the relay's own failure: the record is then not to be trusted
+	ServerPort int     `json:"port"`               // local port of the relay's connection to the server; 0 if it could not be opened
+	Events     []Event `json:"events"`             // between client and relay, in the order they were seen
+	Upstream   []Event `json:"upstream,omitempty"` // between relay and server, where a relay that tampers made that another conversation; there "client" is the relay
+	Error      string  `json:"error,omitempty"`    // the relay's own failure: the record is then not to be trusted
 }
 
 // Event is one thing seen.
 type Event struct {
 	Micros int64  `json:"us"`   // microseconds since the relay was opened (Options.Start)
-	From   string `json:"from"` // client | server | relay
+	From   string `json:"from"` // client | server | relay | attacker (the relay as it tampers)
 	Kind   Kind   `json:"kind"`
 	Detail string `json:"detail,omitempty"` // depends on Kind; never a secret
 }
@@ -46,4 +48,17 @@ const (
 	Malformed     Kind = "malformed"      // either: bytes that are no PostgreSQL protocol; nothing more is recorded from there. Detail: the first bytes in hex, or what is wrong
 	Close         Kind = "close"          // either: orderly end of its sending direction
 	Reset         Kind = "reset"          // either: connection reset, also by a peer that had closed and is sent something more (ordinary at the end of a TLS session)
+
+	// What a relay that tampers did; From is attacker.
+	Answered     Kind = "answered"     // gave an answer in the server's place. Detail: "N to sslrequest"
+	Impersonated Kind = "impersonated" // ended a TLS handshake with the client under his own certificate; what follows is what that TLS holds. Detail: "TLSv1.3 alpn=postgresql"
+	Refused      Kind = "refused"      // the client would not have his certificate, or the server his TLS. Detail: whose word it is, and the word
+	Inserted     Kind = "inserted"     // put bytes behind a request or an answer, in the same segment. Detail: "71 bytes to the server"
+	Injected     Kind = "injected"     // asked the server a query of his own in the client's session. Detail: "SQL -> ok TAG", "SQL -> error SQLSTATE text", "SQL -> no answer"
+	Flipped      Kind = "flipped"      // changed a bit of a sealed record. Detail: "bit 0 of byte 61 from the client"
+	Replayed     Kind = "replayed"     // sent the client's first words twice. Detail: "43 bytes: startup"
+	Delayed      Kind = "delayed"      // Detail: "1s at answer S"
+	Held         Kind = "held"         // passed on nothing from there. Detail: "at answer S"
+	Cut          Kind = "cut"          // ended both connections. Detail: "close at startup", "reset at startup"
+	Idle         Kind = "idle"         // was told to tamper and found no occasion. Detail: why
 )
