@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -226,13 +227,8 @@ func (c *rawConn) play(what Sequence) error {
 	case CancelWrongKey:
 		return c.exchange(binary.BigEndian.AppendUint32(nil, 16), binary.BigEndian.AppendUint32(nil, cancelRequestCode), []byte{0, 0, 0, 1, 0, 0, 0, 0})
 	case LongStartup:
-		long := startupPacket(3<<16, "user", c.User, "application_name", "")
-		long = append(long[:len(long)-2], make([]byte, maxStartup+1-len(long)+2)...)
-		for i := len(long) - 1; i >= 0 && long[i] == 0; i-- {
-			long[i] = 'x'
-		}
-		long[len(long)-1], long[len(long)-2] = 0, 0
-		binary.BigEndian.PutUint32(long, uint32(len(long)))
+		size := len(startupPacket(3<<16, "user", c.User, "application_name", ""))
+		long := startupPacket(3<<16, "user", c.User, "application_name", strings.Repeat("x", maxStartup+1-size))
 		return c.exchange(long)
 	case Protocol2: // struct StartupPacket of 2.0: database 64, user 32, options 64, unused 64, tty 64
 		body := make([]byte, 288)

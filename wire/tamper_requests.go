@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 )
 
 // requests plays the attacks on what comes before the conversation: the client's requests for encryption and their
@@ -190,7 +192,7 @@ func (t *tampering) impersonate() {
 	c, s := &t.legs[client], &t.legs[server]
 	protocols := []string{"postgresql"}
 	secure := tls.Server(buffered{c.tap, c.in}, &tls.Config{Certificates: []tls.Certificate{*t.Certificate}, NextProtos: protocols})
-	if err := secure.HandshakeContext(t.ctx); err != nil {
+	if err := secure.Handshake(); err != nil {
 		t.refused(client, err)
 		return
 	}
@@ -219,7 +221,7 @@ func (t *tampering) impersonate() {
 		return
 	}
 	upstream := tls.Client(buffered{s.tap, s.in}, &tls.Config{InsecureSkipVerify: true, NextProtos: protocols}) //nolint:gosec // an attacker does not care
-	if err := upstream.HandshakeContext(t.ctx); err != nil {
+	if err := upstream.Handshake(); err != nil {
 		t.refused(server, err)
 		return
 	}
@@ -229,6 +231,9 @@ func (t *tampering) impersonate() {
 
 // refused notes that an end would not have TLS with the attacker, and ends it.
 func (t *tampering) refused(by side, err error) {
+	if errors.Is(err, net.ErrClosed) {
+		return // the link was cut: nobody's word
+	}
 	t.note(Refused, fmt.Sprintf("%s: %s", by, text([]byte(err.Error()))))
 	t.stop()
 }
