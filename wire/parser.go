@@ -12,8 +12,8 @@ import (
 
 // Bounds. A unit that claims to be longer is malformed; bodies that are not looked into are not kept at all.
 const (
-	maxStartup = 10000 // MAX_STARTUP_PACKET_LENGTH, src/include/libpq/pqcomm.h
-	maxError   = 30000 // MAX_ERRLEN, src/interfaces/libpq/fe-connect.c: longer means the form before protocol 3.0
+	maxStartup = 4 + 10000 // MAX_STARTUP_PACKET_LENGTH, src/include/libpq/pqcomm.h, does not count the length itself
+	maxError   = 30000     // MAX_ERRLEN, src/interfaces/libpq/fe-connect.c: longer means the form before protocol 3.0
 	keptError  = 8 << 10
 	keptText   = 1 << 10
 	maxMessage = 1 << 30 // MaxAllocSize

@@ -20,7 +20,7 @@ import (
 // Raw is a client that plays one sequence of bytes against a server. It knows no authentication: a server that asks for
 // any has been reached, and that is where the sequence ends.
 type Raw struct {
-	Address  string        // ADDRESS:PORT of the server
+	Address  string        // ADDRESS:PORT of the server, or the path of its unix socket
 	User     string        // of startup packets
 	Database string        // empty: the user's
 	SQL      string        // of the sequences that stuff a query
@@ -38,7 +38,7 @@ const (
 	GSSENCInTLS       Sequence = "gssenc-in-tls"        // SSLRequest, TLS, and in it GSSENCRequest (CVE-2026-14681)
 	GSSENCInDirectTLS Sequence = "gssenc-in-direct-tls" // the same in TLS without SSLRequest
 	TLSInGSS          Sequence = "tls-in-gss"           // GSS encryption, and in it SSLRequest
-	Alternate         Sequence = "alternate"            // SSLRequest and GSSENCRequest in turn, as long as the answer is N (CVE-2026-6479)
+	Alternate         Sequence = "alternate"            // SSLRequest and GSSENCRequest in turn, as long as the answer is N (CVE-2026-6479); servers with GSS answer G over TCP, N on a unix socket
 	SecondStartup     Sequence = "second-startup"       // a second startup packet, of user postgres, where the answer to an authentication request is due
 	SSLWithQuery      Sequence = "ssl-with-query"       // SSLRequest and a Query in one segment; then TLS, and a startup packet in it (CVE-2021-23214)
 	SSLWithStartup    Sequence = "ssl-with-startup"     // the same with a startup packet before that Query, and none in TLS
@@ -47,7 +47,7 @@ const (
 	DirectNoALPN      Sequence = "direct-no-alpn"       // TLS without SSLRequest and without ALPN, then a startup packet
 	DirectWrongALPN   Sequence = "direct-wrong-alpn"    // the same with ALPN http/1.1
 	CancelWrongKey    Sequence = "cancel-wrong-key"     // CancelRequest for process 1 with key 0
-	LongStartup       Sequence = "long-startup"         // a startup packet of 10,001 bytes
+	LongStartup       Sequence = "long-startup"         // a startup packet of 10,005 bytes, one more than a server takes
 	Protocol2         Sequence = "protocol-2.0"         // a startup packet of protocol 2.0
 	Protocol39        Sequence = "protocol-3.9"         // a startup packet of protocol 3.9, which the server is to negotiate down
 )
@@ -102,7 +102,11 @@ func (r Raw) Play(ctx context.Context, what Sequence) (Played, error) {
 	}
 	start := time.Now()
 	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", r.Address)
+	network := "tcp"
+	if strings.HasPrefix(r.Address, "/") {
+		network = "unix"
+	}
+	conn, err := d.DialContext(ctx, network, r.Address)
 	if err != nil {
 		return Played{}, fmt.Errorf("wire: sequence %s: reach the server: %w", what, err)
 	}

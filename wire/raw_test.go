@@ -172,10 +172,10 @@ func TestRaw(t *testing.T) {
 		{"wrong ALPN", DirectWrongALPN, withTLS(true, nil), "closed;;remote error: tls: no application protocol;0;;[]", "server tls-alert fatal 120 no_application_protocol"},
 		{"cancel", CancelWrongKey, func(conn *net.TCPConn) { mustRead(t, conn, unhex("00000010 04d2162e 00000001 00000000")) },
 			"closed;;;0;;[]", "client cancelrequest"},
-		{"long startup", LongStartup, func(conn *net.TCPConn) { mustRead(t, conn, unhex("00002711 00030000")) }, "reset;;;0;;[]", ""},
+		{"long startup", LongStartup, func(conn *net.TCPConn) { mustRead(t, conn, unhex("00002715 00030000")) }, "reset;;;0;;[]", ""},
 		{"long startup, read", LongStartup, func(conn *net.TCPConn) {
-			b := make([]byte, 10001)
-			if _, err := io.ReadFull(conn, b); err != nil || string(b[9990:]) != "xxxxxxxxx\x00\x00" || !strings.HasPrefix(string(b[8:]), "user\x00alice\x00application_name\x00x") {
+			b := make([]byte, 10005)
+			if _, err := io.ReadFull(conn, b); err != nil || string(b[9994:]) != "xxxxxxxxx\x00\x00" || !strings.HasPrefix(string(b[8:]), "user\x00alice\x00application_name\x00x") {
 				t.Errorf("%q, %v", b, err)
 			}
 			mustWrite(t, conn, violation)
