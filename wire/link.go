@@ -21,7 +21,9 @@ type link struct {
 	cause  string     // Record.Error
 	over   bool       // both connections are closed, or about to be
 	port   int
-	parser parser
+	parser parser // of the leg between client and relay, which is the only one unless the relay tampers
+
+	tampering *tampering // nil: the relay changes nothing
 }
 
 // end is one of the two connections of a link.
@@ -51,10 +53,13 @@ func (s side) String() string {
 
 var buffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
-func newLink(conn *net.TCPConn, start time.Time) *link {
+func newLink(conn *net.TCPConn, start time.Time, tamper *Tamper) *link {
 	l := &link{start: start}
 	l.ends[client].conn = conn
 	l.parser.init()
+	if tamper != nil {
+		l.tampering = newTampering(l, *tamper)
+	}
 	return l
 }
 
@@ -84,6 +89,10 @@ func (l *link) run(ctx context.Context, dial func(context.Context) (net.Conn, er
 	l.parser.event(l.micros(), "relay", Open, conn.RemoteAddr().String())
 	l.mu.Unlock()
 
+	if l.tampering != nil {
+		l.tampering.begin(ctx)
+		defer l.tampering.conclude()
+	}
 	down := make(chan struct{})
 	go func() { l.pump(server); close(down) }()
 	l.pump(client)
@@ -94,17 +103,24 @@ func (l *link) run(ctx context.Context, dial func(context.Context) (net.Conn, er
 // parsed before it is written, so that an answer is never seen before what it answers.
 func (l *link) pump(from side) {
 	src, dst := &l.ends[from], &l.ends[from.other()]
+	in, out := io.Reader(src.conn), io.Writer(dst.conn)
+	if l.tampering != nil {
+		in, out = l.tampering.in[from], l.tampering.legs[from.other()].tap
+	}
 	buf := buffers.Get().(*[32 << 10]byte)
 	var readErr, writeErr error
 	for readErr == nil && writeErr == nil {
 		var n int
-		n, readErr = src.conn.Read(buf[:])
+		n, readErr = in.Read(buf[:])
 		if n > 0 {
 			l.observe(from, buf[:n])
-			_, writeErr = dst.conn.Write(buf[:n])
+			_, writeErr = out.Write(buf[:n])
 		}
 	}
 	buffers.Put(buf)
+	if l.tampering != nil {
+		l.tampering.gone(from)
+	}
 
 	l.mu.Lock()
 	src.stopped = true
@@ -125,13 +141,16 @@ func (l *link) pump(from side) {
 	}
 	l.parser.end(l.micros(), from)
 	l.parser.event(l.micros(), from.String(), Close, "")
+	if l.tampering != nil {
+		l.tampering.end(from)
+	}
 	if dst.stopped {
 		l.finish()
 		l.mu.Unlock()
 		return
 	}
 	l.mu.Unlock()
-	if err := closeWrite(dst.conn); err != nil {
+	if err := l.closeWrite(from.other()); err != nil {
 		// The other peer has reset the connection; its pump is about to find out.
 		l.mu.Lock()
 		l.lost(from.other(), err)
@@ -180,6 +199,9 @@ func (l *link) finish() {
 		if l.ends[s].reset {
 			aborted = true
 			l.parser.event(l.micros(), side(s).String(), Reset, "")
+			if l.tampering != nil {
+				l.tampering.upstream.event(l.micros(), side(s).String(), Reset, "")
+			}
 		}
 	}
 	for s := range l.ends {
@@ -199,7 +221,9 @@ func (l *link) cut(cause string) {
 		return
 	}
 	l.over = true
-	l.cause = cause
+	if l.tampering == nil || !l.tampering.held { // what is held is cut only here
+		l.cause = cause
+	}
 	for s := range l.ends {
 		if l.ends[s].conn != nil { // the server is still being dialled
 			reset(l.ends[s].conn)
@@ -211,7 +235,19 @@ func (l *link) cut(cause string) {
 func (l *link) result() Record {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return Record{ServerPort: l.port, Events: append([]Event{}, l.parser.events...), Error: l.cause}
+	r := Record{ServerPort: l.port, Events: append([]Event{}, l.parser.events...), Error: l.cause}
+	if t := l.tampering; t != nil && (t.differs || !sameTalk(r.Events, t.upstream.events)) {
+		r.Upstream = append([]Event{}, l.tampering.upstream.events...)
+	}
+	return r
+}
+
+// closeWrite passes on the end of one direction.
+func (l *link) closeWrite(to side) error {
+	if l.tampering != nil {
+		return l.tampering.closeWrite(to)
+	}
+	return closeWrite(l.ends[to].conn)
 }
 
 // reset closes a connection so that the peer sees a reset (RST), not an orderly end.

@@ -12,8 +12,8 @@ import (
 
 // Bounds. A unit that claims to be longer is malformed; bodies that are not looked into are not kept at all.
 const (
-	maxStartup = 10000 // MAX_STARTUP_PACKET_LENGTH, src/include/libpq/pqcomm.h
-	maxError   = 30000 // MAX_ERRLEN, src/interfaces/libpq/fe-connect.c: longer means the form before protocol 3.0
+	maxStartup = 4 + 10000 // MAX_STARTUP_PACKET_LENGTH, src/include/libpq/pqcomm.h, does not count the length itself
+	maxError   = 30000     // MAX_ERRLEN, src/interfaces/libpq/fe-connect.c: longer means the form before protocol 3.0
 	keptError  = 8 << 10
 	keptText   = 1 << 10
 	maxMessage = 1 << 30 // MaxAllocSize
@@ -43,8 +43,8 @@ const (
 // asked. It keeps bounded state and never fails: what it does not understand becomes a Malformed event, after which
 // that direction is no longer looked at.
 type parser struct {
-	now     int64 // of the bytes being fed, microseconds
-	events  []Event
+	*journal
+	now     int64     // of the bytes being fed, microseconds
 	streams [2]stream // client, server
 
 	channel  channel
@@ -53,6 +53,9 @@ type parser struct {
 	stuffed  int    // index+1 of the server's Stuffed event
 	lastAuth string // detail of the last AuthRequest
 }
+
+// journal is where a parser enters what it sees. The parser of what TLS seals and that of the TLS records share one.
+type journal struct{ events []Event }
 
 // stream assembles the units of one direction, however they are cut into reads.
 type stream struct {
@@ -77,6 +80,9 @@ func (s *stream) more(n int, step func([]byte)) { s.want, s.step = n, step }
 func (s *stream) finish() { s.done, s.buf, s.step, s.tls.hello = true, nil, nil, nil }
 
 func (p *parser) init() {
+	if p.journal == nil {
+		p.journal = new(journal)
+	}
 	p.streams[client].expect(0, 1, p.clientFirst)
 	p.streams[server].expect(0, 1, p.serverFirst)
 }
@@ -136,8 +142,8 @@ func (p *parser) end(now int64, from side) {
 	s.finish()
 }
 
-func (p *parser) event(now int64, from string, kind Kind, detail string) {
-	p.events = append(p.events, Event{Micros: now, From: from, Kind: kind, Detail: detail})
+func (j *journal) event(now int64, from string, kind Kind, detail string) {
+	j.events = append(j.events, Event{Micros: now, From: from, Kind: kind, Detail: detail})
 }
 
 // see records what a side sent. A peer that could make the record grow without end is not followed any further.
@@ -394,8 +400,15 @@ func (p *parser) errorHeader(b []byte) {
 
 func (p *parser) errorFields(b []byte) {
 	size := int(binary.BigEndian.Uint32(b[1:]))
-	state, message := "-", ""
-	for rest := b[5:]; len(rest) > 0 && rest[0] != 0; {
+	state, message := readError(b[5:])
+	p.see(server, ErrorResponse, state+" "+message)
+	p.next(server, 1+size-len(b))
+}
+
+// readError reads the body of an ErrorResponse.
+func readError(rest []byte) (state, message string) {
+	state = "-"
+	for len(rest) > 0 && rest[0] != 0 {
 		field := rest[0]
 		var value []byte
 		value, rest, _ = bytes.Cut(rest[1:], []byte{0})
@@ -406,8 +419,7 @@ func (p *parser) errorFields(b []byte) {
 			message = text(value)
 		}
 	}
-	p.see(server, ErrorResponse, state+" "+message)
-	p.next(server, 1+size-len(b))
+	return state, message
 }
 
 func (p *parser) errorByte(b []byte) {

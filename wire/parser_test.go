@@ -260,7 +260,8 @@ var parserCases = []struct {
 
 	{"HTTP", []said{c(str("GET / HTTP/1.1\r\n\r\n"))}, true, []string{"client malformed 47455420"}},
 	{"length too short", []said{c(unhex("00000007 00030000"))}, true, []string{"client malformed 00000007"}},
-	{"length too long", []said{c(unhex("00002711 00030000"))}, true, []string{"client malformed 00002711"}},
+	{"length too long", []said{c(unhex("00002715 00030000"))}, true, []string{"client malformed 00002715"}},
+	{"longest startup packet", []said{c(startup(3<<16, "user", "a", "x", strings.Repeat("x", 10004-8-11)))}, true, []string{"client startup user=a 3.0"}},
 	{"unknown request", []said{c(unhex("00000008 04d21631"))}, true, []string{"client malformed 0000000804d21631"}},
 	{"request with a tail", []said{c(unhex("00000009 04d2162f 00"))}, true, []string{"client malformed 0000000904d2162f"}},
 	{"server speaks first", []said{s(str("SSH-2.0"))}, true, []string{"server malformed 53"}},

@@ -16,6 +16,8 @@ type Options struct {
 	// the client. It must return when ctx is done.
 	Dial  func(ctx context.Context) (net.Conn, error)
 	Start time.Time // zero of Event.Micros; the zero Time: now
+	// Tamper makes the relay an attacker between the ends; nil: it changes nothing that they can see.
+	Tamper *Tamper
 }
 
 // Relay passes bytes between clients and one server and records what it sees.
@@ -23,6 +25,7 @@ type Relay struct {
 	listener *net.TCPListener
 	dial     func(ctx context.Context) (net.Conn, error)
 	start    time.Time
+	tamper   *Tamper
 	ctx      context.Context // of the dials
 	cancel   context.CancelFunc
 	accepted chan struct{}  // closed when nothing more is accepted
@@ -39,6 +42,9 @@ func Listen(ctx context.Context, opt Options) (*Relay, error) {
 	if opt.Dial == nil {
 		return nil, errors.New("wire: Options.Dial is nil: the relay needs a way to reach the server")
 	}
+	if err := opt.Tamper.check(); err != nil {
+		return nil, err
+	}
 	if opt.Addr == "" {
 		opt.Addr = "127.0.0.1:0"
 	}
@@ -53,7 +59,7 @@ func Listen(ctx context.Context, opt Options) (*Relay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("wire: open a relay on %s: %w", opt.Addr, err)
 	}
-	r := &Relay{listener: l.(*net.TCPListener), dial: opt.Dial, start: opt.Start, accepted: make(chan struct{})}
+	r := &Relay{listener: l.(*net.TCPListener), dial: opt.Dial, start: opt.Start, tamper: opt.Tamper, accepted: make(chan struct{})}
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	go r.accept()
 	return r, nil
@@ -128,7 +134,7 @@ func (r *Relay) accept() {
 			reset(client)
 			return
 		}
-		l := newLink(client, r.start)
+		l := newLink(client, r.start, r.tamper)
 		r.links = append(r.links, l)
 		r.mu.Unlock()
 		r.open.Add(1)

@@ -1,0 +1,465 @@
+package wire
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Raw is a client that plays one sequence of bytes against a server. It knows no authentication: a server that asks for
+// any has been reached, and that is where the sequence ends.
+type Raw struct {
+	Address  string        // ADDRESS:PORT of the server, or the path of its unix socket
+	User     string        // of startup packets
+	Database string        // empty: the user's
+	SQL      string        // of the sequences that stuff a query
+	Count    int           // of alternate: requests sent, 1 to 1,000,000
+	Wait     time.Duration // for each word of the server; then it counts as still open. 0: 5 s
+	// Seal, of tls-in-gss, sends a GSSENCRequest and returns the connection that GSS encryption then seals.
+	Seal func(net.Conn) (net.Conn, error)
+}
+
+// Sequence names what a Raw client sends.
+type Sequence string
+
+// The sequences.
+const (
+	GSSENCInTLS       Sequence = "gssenc-in-tls"        // SSLRequest, TLS, and in it GSSENCRequest (CVE-2026-14681)
+	GSSENCInDirectTLS Sequence = "gssenc-in-direct-tls" // the same in TLS without SSLRequest
+	TLSInGSS          Sequence = "tls-in-gss"           // GSS encryption, and in it SSLRequest
+	Alternate         Sequence = "alternate"            // SSLRequest and GSSENCRequest in turn, as long as the answer is N (CVE-2026-6479); servers with GSS answer G over TCP, N on a unix socket
+	SecondStartup     Sequence = "second-startup"       // a second startup packet, of user postgres, where the answer to an authentication request is due
+	SSLWithQuery      Sequence = "ssl-with-query"       // SSLRequest and a Query in one segment; then TLS, and a startup packet in it (CVE-2021-23214)
+	SSLWithStartup    Sequence = "ssl-with-startup"     // the same with a startup packet before that Query, and none in TLS
+	GSSENCWithQuery   Sequence = "gssenc-with-query"    // GSSENCRequest and a Query in one segment; after N a startup packet, after G nothing
+	GSSENCWithStartup Sequence = "gssenc-with-startup"  // GSSENCRequest, a startup packet and a Query in one segment, and nothing after the answer
+	DirectNoALPN      Sequence = "direct-no-alpn"       // TLS without SSLRequest and without ALPN, then a startup packet
+	DirectWrongALPN   Sequence = "direct-wrong-alpn"    // the same with ALPN http/1.1
+	CancelWrongKey    Sequence = "cancel-wrong-key"     // CancelRequest for process 1 with key 0
+	LongStartup       Sequence = "long-startup"         // a startup packet of 10,005 bytes, one more than a server takes
+	Protocol2         Sequence = "protocol-2.0"         // a startup packet of protocol 2.0
+	Protocol39        Sequence = "protocol-3.9"         // a startup packet of protocol 3.9, which the server is to negotiate down
+)
+
+// Ending is how a sequence ended.
+type Ending string
+
+// The endings. A sequence that is through, and a server that waits for more, leave the connection open.
+const (
+	EndClosed  Ending = "closed"
+	EndReset   Ending = "reset"
+	EndOpen    Ending = "open"
+	EndSession Ending = "session" // the server was ready for a query
+)
+
+// Played is what came of a sequence.
+type Played struct {
+	Record   Record // what was sent counts as the client's
+	End      Ending
+	Error    string   // the last ErrorResponse, "SQLSTATE text"
+	TLS      string   // why TLS could not be had; "" if it was, or was not tried
+	Answers  int      // requests that were answered with a single byte
+	Version  string   // that the server negotiated, "3.2"; "" if it took what was asked for
+	Executed []string // command tags of queries that were only stuffed behind a request
+}
+
+const defaultWait = 5 * time.Second
+
+// Sequences lists them in the order in which they are described.
+func Sequences() []Sequence {
+	return []Sequence{GSSENCInTLS, GSSENCInDirectTLS, TLSInGSS, Alternate, SecondStartup, SSLWithQuery, SSLWithStartup, GSSENCWithQuery,
+		GSSENCWithStartup, DirectNoALPN, DirectWrongALPN, CancelWrongKey, LongStartup, Protocol2, Protocol39}
+}
+
+// Play plays a sequence on a connection of its own. An error says that it could not be played, never that the server
+// refused it.
+func (r Raw) Play(ctx context.Context, what Sequence) (Played, error) {
+	switch {
+	case !slices.Contains(Sequences(), what):
+		return Played{}, fmt.Errorf("wire: no sequence %q: want one of %q", what, Sequences())
+	case what == TLSInGSS && r.Seal == nil:
+		return Played{}, fmt.Errorf("wire: sequence %s needs Raw.Seal: GSS encryption takes a ticket", what)
+	case what == Alternate && (r.Count < 1 || r.Count > 1e6):
+		return Played{}, fmt.Errorf("wire: sequence %s needs Raw.Count from 1 to 1,000,000, not %d", what, r.Count)
+	case (what == SSLWithQuery || what == SSLWithStartup || what == GSSENCWithQuery || what == GSSENCWithStartup) && r.SQL == "":
+		return Played{}, fmt.Errorf("wire: sequence %s needs Raw.SQL", what)
+	case len(r.SQL)+len(r.User)+len(r.Database) > maxStuffed:
+		return Played{}, fmt.Errorf("wire: SQL, User and Database of a sequence are longer than %d bytes", maxStuffed)
+	}
+	if r.Wait <= 0 {
+		r.Wait = defaultWait
+	}
+	start := time.Now()
+	var d net.Dialer
+	network := "tcp"
+	if strings.HasPrefix(r.Address, "/") {
+		network = "unix"
+	}
+	conn, err := d.DialContext(ctx, network, r.Address)
+	if err != nil {
+		return Played{}, fmt.Errorf("wire: sequence %s: reach the server: %w", what, err)
+	}
+	defer func() { _ = conn.Close() }()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	c := &rawConn{Raw: r}
+	p := new(parser)
+	p.init()
+	c.journal = p.journal
+	c.micros = func() int64 { return time.Since(start).Microseconds() }
+	c.use(&tap{Conn: &patient{Conn: conn, wait: r.Wait}, mu: &c.mu, micros: c.micros, parser: p, far: server})
+	c.journal.event(c.micros(), "relay", Open, conn.RemoteAddr().String())
+	ended := c.play(what)
+	if err := ctx.Err(); err != nil {
+		return Played{}, fmt.Errorf("wire: sequence %s: %w", what, err)
+	}
+	var fault *sealError
+	if errors.As(ended, &fault) {
+		return Played{}, fmt.Errorf("wire: sequence %s: %w", what, fault.err)
+	}
+	c.settle(ended)
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		c.played.Record.ServerPort = tcp.LocalAddr().(*net.TCPAddr).Port
+	}
+	c.played.Record.Events = c.journal.events
+	return c.played, nil
+}
+
+// patient waits so long for each word.
+type patient struct {
+	net.Conn
+	wait time.Duration
+}
+
+func (p *patient) Read(b []byte) (int, error) {
+	if err := p.SetDeadline(time.Now().Add(p.wait)); err != nil {
+		return 0, err
+	}
+	return p.Conn.Read(b)
+}
+
+func (p *patient) Write(b []byte) (int, error) {
+	if err := p.SetDeadline(time.Now().Add(p.wait)); err != nil {
+		return 0, err
+	}
+	return p.Conn.Write(b)
+}
+
+// rawConn is a Raw client at work.
+type rawConn struct {
+	Raw
+	mu      sync.Mutex
+	micros  func() int64
+	journal *journal
+	tap     *tap
+	in      *bufio.Reader
+	played  Played
+}
+
+// errThrough ends a sequence that leaves the connection open; sealError is a fault of Raw.Seal.
+var errThrough = errors.New("the sequence is through")
+
+type sealError struct{ err error }
+
+func (e *sealError) Error() string { return e.err.Error() }
+
+func (c *rawConn) use(t *tap) { c.tap, c.in = t, bufio.NewReaderSize(t, tapBuffer) }
+
+func (c *rawConn) send(parts ...[]byte) error {
+	_, err := c.tap.Write(slices.Concat(parts...))
+	return err
+}
+
+func (c *rawConn) startup(user string) []byte {
+	if c.Database == "" {
+		return startupPacket(3<<16, "user", user)
+	}
+	return startupPacket(3<<16, "user", user, "database", c.Database)
+}
+
+// play returns why nothing more was read: an error of the connection, or errThrough.
+func (c *rawConn) play(what Sequence) error {
+	switch what {
+	case GSSENCInTLS, GSSENCInDirectTLS:
+		if err := c.tls(what == GSSENCInTLS, "postgresql"); err != nil {
+			return err
+		}
+		return c.ask(requestPacket(gssencRequestCode), errThrough)
+	case TLSInGSS:
+		sealed, err := c.Seal(buffered{c.tap, c.in})
+		if err != nil {
+			return &sealError{err}
+		}
+		c.use(c.tap.inner(sealed))
+		return c.ask(requestPacket(sslRequestCode), errThrough)
+	case Alternate:
+		return c.alternate()
+	case SecondStartup:
+		if err := c.send(c.startup(c.User)); err != nil {
+			return err
+		}
+		if err := c.session(); !errors.Is(err, errThrough) || c.played.End == EndSession {
+			return err
+		}
+		if err := c.send(c.startup("postgres")); err != nil {
+			return err
+		}
+		return c.session()
+	case SSLWithQuery, SSLWithStartup:
+		return c.stuffed(sslRequestCode, what == SSLWithStartup)
+	case GSSENCWithQuery, GSSENCWithStartup:
+		return c.stuffed(gssencRequestCode, what == GSSENCWithStartup)
+	case DirectNoALPN, DirectWrongALPN:
+		var protocols []string
+		if what == DirectWrongALPN {
+			protocols = []string{"http/1.1"}
+		}
+		if err := c.tls(false, protocols...); err != nil {
+			return err
+		}
+		return c.exchange(c.startup(c.User))
+	case CancelWrongKey:
+		return c.exchange(binary.BigEndian.AppendUint32(nil, 16), binary.BigEndian.AppendUint32(nil, cancelRequestCode), []byte{0, 0, 0, 1, 0, 0, 0, 0})
+	case LongStartup:
+		size := len(startupPacket(3<<16, "user", c.User, "application_name", ""))
+		long := startupPacket(3<<16, "user", c.User, "application_name", strings.Repeat("x", maxStartup+1-size))
+		return c.exchange(long)
+	case Protocol2: // struct StartupPacket of 2.0: database 64, user 32, options 64, unused 64, tty 64
+		body := make([]byte, 288)
+		copy(body, c.Database)
+		copy(body[64:95], c.User)
+		return c.exchange(binary.BigEndian.AppendUint32(nil, 296), binary.BigEndian.AppendUint32(nil, 2<<16), body)
+	default: // Protocol39
+		b := c.startup(c.User)
+		binary.BigEndian.PutUint32(b[4:], 3<<16|9)
+		return c.exchange(b)
+	}
+}
+
+func (c *rawConn) exchange(parts ...[]byte) error {
+	if err := c.send(parts...); err != nil {
+		return err
+	}
+	return c.session()
+}
+
+// ask sends a request and reads the byte that answers it; after a single byte it returns then.
+func (c *rawConn) ask(packet []byte, then error) error {
+	if err := c.send(packet); err != nil {
+		return err
+	}
+	b, err := c.in.Peek(1)
+	if err != nil {
+		return err
+	}
+	if b[0] != 'S' && b[0] != 'G' && b[0] != 'N' {
+		return c.session() // an error
+	}
+	_, _ = c.in.Discard(1)
+	c.played.Answers++
+	return then
+}
+
+// tls begins TLS, without verification.
+func (c *rawConn) tls(request bool, protocols ...string) error {
+	if request {
+		if err := c.ask(requestPacket(sslRequestCode), nil); err != nil {
+			return err
+		}
+		if c.answered() != "S" {
+			c.played.TLS = "the server answered " + c.answered()
+			return errThrough
+		}
+	}
+	secure := tls.Client(buffered{c.tap, c.in}, &tls.Config{InsecureSkipVerify: true, NextProtos: protocols}) //nolint:gosec // it tries the server, not its certificate
+	if err := secure.Handshake(); err != nil {
+		c.played.TLS = text([]byte(err.Error()))
+		return err
+	}
+	c.use(c.tap.inner(secure))
+	return nil
+}
+
+// answered is the detail of the last Answer.
+func (c *rawConn) answered() string { return c.last(Answer) }
+
+func (c *rawConn) last(kind Kind) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range slices.Backward(c.journal.events) {
+		if e.Kind == kind {
+			return e.Detail
+		}
+	}
+	return ""
+}
+
+// stuffed puts bytes behind a request, in the same segment.
+func (c *rawConn) stuffed(code uint32, whole bool) error {
+	packet, stuffing := requestPacket(code), queryMessage(c.SQL)
+	if whole {
+		stuffing = append(c.startup(c.User), stuffing...)
+	}
+	if err := c.ask(append(packet, stuffing...), nil); err != nil {
+		return err
+	}
+	switch answer := c.answered(); {
+	case answer == "S":
+		secure := tls.Client(buffered{c.tap, c.in}, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // as in tls
+		if err := secure.Handshake(); err != nil {
+			c.played.TLS = text([]byte(err.Error()))
+			return err
+		}
+		c.use(c.tap.inner(secure))
+	case answer == "G": // to go on takes a ticket
+		return errThrough
+	}
+	if !whole {
+		if err := c.send(c.startup(c.User)); err != nil {
+			return err
+		}
+	}
+	return c.session()
+}
+
+// session reads messages until the server waits for an answer that Raw has not, is ready, or ends. Once it is ready, an
+// empty query marks the place up to which only what was stuffed can have been executed.
+func (c *rawConn) session() error {
+	asked := false
+	for {
+		head, err := c.in.Peek(5)
+		if err != nil {
+			return c.drain(err)
+		}
+		kind := head[0]
+		size, ok := bodySize(head)
+		if !ok {
+			return c.drain(nil) // the form before protocol 3.0, or no protocol: the parser has recorded it
+		}
+		_, _ = c.in.Discard(len(head))
+		body := make([]byte, min(size, keptError))
+		if _, err := io.ReadFull(c.in, body); err != nil {
+			return err
+		}
+		if _, err := io.CopyN(io.Discard, c.in, int64(size-len(body))); err != nil {
+			return err
+		}
+		switch kind {
+		case 'R':
+			if len(body) >= 4 && binary.BigEndian.Uint32(body) != 0 {
+				return errThrough
+			}
+		case 'v':
+			if len(body) >= 4 {
+				v := binary.BigEndian.Uint32(body)
+				if v < 1<<16 { // minor alone, as the manual has it; servers send both halves
+					v |= 3 << 16
+				}
+				c.played.Version = fmt.Sprintf("%d.%d", v>>16, v&0xffff)
+			}
+		case 'C':
+			if len(c.played.Executed) < maxEvents {
+				c.played.Executed = append(c.played.Executed, text(body[:max(len(body)-1, 0)]))
+			}
+		case 'I':
+			if asked {
+				_ = c.send(typedMessage('X', ""))
+				return errThrough
+			}
+		case 'Z':
+			c.played.End = EndSession
+			if !asked {
+				asked = true
+				if err := c.send(queryMessage("")); err != nil {
+					return err
+				}
+			}
+		}
+	}
+}
+
+// drain reads what has no form.
+func (c *rawConn) drain(err error) error {
+	if err == nil {
+		_, err = io.CopyN(io.Discard, c.in, maxError)
+	}
+	return err
+}
+
+// alternate sends requests as long as the answer is N. The parser sees the first few and the last, or the record would
+// be as long as the sequence.
+func (c *rawConn) alternate() error {
+	const recorded = 16
+	conn, in := c.tap.Conn, c.in
+	for i := range c.Count {
+		packet := requestPacket(sslRequestCode)
+		if i%2 == 1 {
+			packet = requestPacket(gssencRequestCode)
+		}
+		if i < recorded {
+			if err := c.ask(packet, nil); err != nil || c.answered() != "N" {
+				return errors.Join(err, errThrough)
+			}
+			continue
+		}
+		if i == recorded {
+			in = bufio.NewReader(conn)
+		}
+		if _, err := conn.Write(packet); err != nil {
+			return err
+		}
+		b, err := in.Peek(1)
+		if err != nil {
+			return err
+		}
+		if b[0] != 'N' {
+			c.tap.feed(client, packet)
+			c.use(&tap{Conn: buffered{c.tap, in}, mu: &c.mu, micros: c.micros, parser: c.tap.parser, far: server})
+			if b[0] == 'S' || b[0] == 'G' {
+				_, _ = c.in.ReadByte()
+				c.played.Answers++
+				return errThrough
+			}
+			return c.session()
+		}
+		_, _ = in.Discard(1)
+		c.played.Answers++
+	}
+	return errThrough
+}
+
+// settle says how it ended.
+func (c *rawConn) settle(err error) {
+	c.played.Error = c.last(ErrorResponse)
+	now := c.micros()
+	var remote *net.OpError
+	switch {
+	case c.played.End == EndSession:
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		c.played.End = EndReset
+		c.journal.event(now, server.String(), Reset, "")
+	case errors.Is(err, errThrough) && !errors.Is(err, io.EOF), errors.Is(err, os.ErrDeadlineExceeded):
+		c.played.End = EndOpen
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		c.tap.parser.end(now, server)
+		c.played.End = EndClosed
+		c.journal.event(now, server.String(), Close, "")
+	case c.played.TLS != "", errors.As(err, &remote) && remote.Op == "remote error": // an alert ends TLS
+		c.played.End = EndClosed
+	default:
+		c.played.End = EndOpen
+		if err != nil {
+			c.played.Record.Error = fmt.Sprintf("connection to the server: %v", err)
+		}
+	}
+}

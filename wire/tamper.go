@@ -1,0 +1,129 @@
+package wire
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Attack names what a relay does to the conversation.
+type Attack string
+
+// The attacks. Request means SSLRequest or GSSENCRequest.
+const (
+	// Strip answers N to every request, which the server never sees; a direct TLS handshake is cut.
+	Strip Attack = "strip"
+	// StripGSS answers N to GSSENCRequest only.
+	StripGSS Attack = "strip-gss"
+	// Impersonate answers N to GSSENCRequest, takes TLS with Tamper.Certificate, asks for no client certificate, and
+	// speaks to the server in TLS without verification where it has TLS, else in the clear. With SQL it injects too.
+	Impersonate Attack = "impersonate"
+	// StuffClient puts a Query with SQL behind the client's first request, in the same segment; with User a startup
+	// packet of that user goes before it (CVE-2021-23214: what a server that kept those bytes takes for sealed).
+	StuffClient Attack = "stuff-client"
+	// StuffServer puts Bytes, or else a forged ErrorResponse with Text, behind the server's S or G (CVE-2021-23222).
+	StuffServer Attack = "stuff-server"
+	// Error answers a request with an ErrorResponse that carries Text, and closes (CVE-2024-10977).
+	Error Attack = "error"
+	// ErrorUnterminated answers SSLRequest with E and Text without an end, and closes; GSSENCRequest with G, and the
+	// client's first token with the same (CVE-2022-41862: libpq read that error within GSS set-up).
+	ErrorUnterminated Attack = "error-unterminated"
+	// Inject asks the server SQL in the client's session before the client learns that it is ready. The answer is
+	// swallowed. SQL must not be a COPY.
+	Inject Attack = "inject"
+	// CutClose and CutReset end both connections at the event At; the segment in which it came is not passed on.
+	CutClose Attack = "cut"
+	CutReset Attack = "reset"
+	// Delay passes the segment of the event At on after Tamper.Delay.
+	Delay Attack = "delay"
+	// Hold passes on nothing from the peer of the event At, that segment included; the client is left waiting.
+	Hold Attack = "hold"
+	// Replay sends the client's first words twice: its first TLS record or GSS token, or its startup packet.
+	Replay Attack = "replay"
+	// Flip changes a bit of the first sealed record (TLS application data, GSS packet) that From sends.
+	Flip Attack = "flip"
+)
+
+// Tamper tells a relay how to attack the conversations it carries, each of them anew. What it did is in the records,
+// as events of the attacker.
+type Tamper struct {
+	Attack Attack
+	// At names an event of the client or server, by kind and, after a blank, the beginning of its detail: "startup",
+	// "answer", "client-hello", "gss-token", "auth-request ok". Of cut, reset, delay, hold; empty: answer.
+	At          string
+	Nth         int              // which of these events; 0 and 1: the first
+	SQL         string           // of inject, stuff-client and impersonate
+	User        string           // of stuff-client
+	Text        string           // of error, error-unterminated, stuff-server
+	Bytes       []byte           // of stuff-server, instead of Text
+	Certificate *tls.Certificate // of impersonate
+	Delay       time.Duration    // of delay
+	From        string           // of flip: client or server
+}
+
+// Attacks lists the attacks in the order in which they are described.
+func Attacks() []Attack {
+	return []Attack{Strip, StripGSS, Impersonate, StuffClient, StuffServer, Error, ErrorUnterminated, Inject, CutClose, CutReset, Delay, Hold, Replay, Flip}
+}
+
+// markers are the events at which a conversation can be cut, delayed or held.
+var markers = []Kind{GSSENCRequest, SSLRequest, CancelRequest, Answer, DirectTLS, ClientHello, ServerHello, TLSAlert, TLSData,
+	GSSToken, GSSData, Startup, AuthRequest, PasswordSent, Query, ErrorResponse, Ready}
+
+const maxStuffed = 8 << 10 // fits into one segment on the loopback device, and into the server's receive buffer
+
+func (t *Tamper) check() error {
+	if t == nil {
+		return nil
+	}
+	missing := ""
+	switch t.Attack {
+	case Strip, StripGSS, Replay:
+	case Impersonate:
+		if t.Certificate == nil || len(t.Certificate.Certificate) == 0 {
+			missing = "Certificate"
+		}
+	case StuffClient, Inject:
+		if t.SQL == "" {
+			missing = "SQL"
+		}
+	case StuffServer:
+		if t.Text == "" && len(t.Bytes) == 0 {
+			missing = "Text or Bytes"
+		}
+	case Error, ErrorUnterminated:
+		if t.Text == "" {
+			missing = "Text"
+		}
+	case CutClose, CutReset, Hold:
+	case Delay:
+		if t.Delay <= 0 {
+			missing = "Delay"
+		}
+	case Flip:
+		if t.From != client.String() && t.From != server.String() {
+			missing = "From (client or server)"
+		}
+	default:
+		return fmt.Errorf("wire: no attack %q: want one of %q", t.Attack, Attacks())
+	}
+	if missing != "" {
+		return fmt.Errorf("wire: the attack %s needs %s", t.Attack, missing)
+	}
+	if timed := []Attack{CutClose, CutReset, Delay, Hold}; t.At != "" && !slices.Contains(timed, t.Attack) {
+		return fmt.Errorf("wire: the attack %s has no At", t.Attack)
+	}
+	if kind, _, _ := strings.Cut(t.At, " "); t.At != "" && !slices.Contains(markers, Kind(kind)) {
+		return fmt.Errorf("wire: the attack %s cannot be at %q: want one of %q", t.Attack, t.At, markers)
+	}
+	if len(t.SQL)+len(t.Text)+len(t.Bytes)+len(t.User) > maxStuffed {
+		return fmt.Errorf("wire: the attack %s sends more than %d bytes", t.Attack, maxStuffed)
+	}
+	if strings.ContainsRune(t.SQL+t.User+t.Text, 0) {
+		return errors.New("wire: SQL, User and Text of an attack cannot hold a NUL")
+	}
+	return nil
+}
