@@ -14,6 +14,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/lib/pq"
@@ -51,6 +52,8 @@ func connectPq(ctx context.Context, r *workerRequest) (result *AttemptResult, er
 	}
 	dialer := pqDialer{countingDialer: newCountingDialer("pq", r, 0, &result.Connects)}
 	defer dialer.end()
+	// Once it is connected, lib/pq waits for connect_timeout and for no context.
+	defer context.AfterFunc(ctx, dialer.end)()
 	connector.Dialer(&dialer)
 	trace.expected = true
 	conn, failed := connector.Connect(ctx)
@@ -118,12 +121,15 @@ func pqRow(ctx context.Context, conn driver.Conn, query string) (map[string]stri
 // process of its own would end with the attempt, a worker does not.
 type pqDialer struct {
 	*countingDialer
+	mu     sync.Mutex
 	opened []net.Conn
 }
 
 func (d *pqDialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := d.countingDialer.DialContext(ctx, network, address)
 	if err == nil {
+		d.mu.Lock()
+		defer d.mu.Unlock()
 		d.opened = append(d.opened, conn)
 	}
 	return conn, err
@@ -141,6 +147,8 @@ func (d *pqDialer) DialTimeout(network, address string, timeout time.Duration) (
 }
 
 func (d *pqDialer) end() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for _, conn := range d.opened {
 		_ = conn.Close()
 	}
