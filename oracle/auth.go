@@ -221,6 +221,11 @@ func (x *exchange) passwordMethod() (*ending, error) {
 			return &end, nil
 		}
 		x.why(source, "the client was given no password and sends an empty one")
+		if ask == askPassword {
+			x.why("auth.c, recv_password_packet", "an empty password is refused before it is compared")
+			end := x.fails(matrix.StageAuth, matrix.NoPassword, "28P01")
+			return &end, nil
+		}
 	}
 	switch {
 	case stored == "":

@@ -426,7 +426,7 @@ sslnegotiation=direct sslmode=allow hba='hostssl all all all trust' server=16 =>
 // a wrong password and a missing database are final; a missing role is not, even after AuthenticationOk
 hba='host all all all scram-sha-256' user=scram password=wrong => refused at auth, password, channel tls, method scram-sha-256, hba:1, trace connect sslaccept authfail
 hba='host all all all scram-sha-256' user=scram => refused at auth, password, channel tls, method scram-sha-256, hba:1, trace connect sslaccept authfail
-hba='host all all all password' user=scram => refused at auth, password, channel tls, method password, hba:1, trace connect sslaccept authfail
+hba='host all all all password' user=scram => refused at auth, no-password, channel tls, method password, hba:1, trace connect sslaccept authfail
 hba='host all all all md5' user=md5 => refused at auth, password, channel tls, method md5, hba:1, trace connect sslaccept authfail
 database=nodb => refused at startup, database-missing, channel tls, method trust, hba:1, trace connect sslaccept authok startfail
 user=nobody => refused at startup, role-missing, channel plain, method trust, hba:1, trace connect sslaccept authok startfail reconnect authok startfail
@@ -495,6 +495,8 @@ transport=unix hba='local all all trust' sslmode=nonsense => refused at options,
 // what the server asks for
 hba='host all all all scram-sha-256' user=scram password=right channel_binding=disable => connected tls, method scram-sha-256, identity scram, role scram, hba:1, trace connect sslaccept authok
 hba='host all all all scram-sha-256' user=scram => refused at auth, password, channel tls, method scram-sha-256, hba:1, trace connect sslaccept authfail
+hba='host all all all password' user=scram => refused at auth, no-password, channel tls, method password, hba:1, trace connect sslaccept authfail
+hba='host all all all password' user=scram password=wrong => refused at auth, password, channel tls, method password, hba:1, trace connect sslaccept authfail
 hba='host all all all scram-sha-256' user=scram password=wrong sslmode=allow => refused at auth, password, channel tls, method scram-sha-256, hba:1, trace connect authfail reconnect sslaccept authfail
 hba='host all all all gss include_realm=0' ticket=valid => connected tls, method gss, identity alice@EXAMPLE.TEST, role alice, hba:1, trace connect sslaccept authok
 hba='host all all all gss' => refused at auth, no-ticket, channel tls, method gss, hba:1, trace connect sslaccept authfail
