@@ -30,7 +30,7 @@ type Axis struct {
 // ServerVersions and Libraries are what the matrix knows; whether an image can be had is another matter.
 var (
 	ServerVersions = []int{13, 14, 15, 16, 17, 18}
-	Libraries      = []Library{"libpq13", "libpq14", "libpq15", "libpq16", "libpq17", "libpq18", "psql13", "psql15", "psql17", "psql18", PGX}
+	Libraries      = []Library{"libpq13", "libpq14", "libpq15", "libpq16", "libpq17", "libpq18", "psql13", "psql15", "psql17", "psql18", PGX, PQ}
 )
 
 // Axes lists every axis, in the order IDs name them.
@@ -60,7 +60,7 @@ var Axes = []Axis{
 		get: func(w *World, _ *Client) string { return w.IdentName },
 		set: func(w *World, _ *Client, v string) { w.IdentName = v }},
 	{Name: "library", Kind: ClientAxis, Values: libraryNames(), More: []string{string(Raw)}, Default: "libpq18",
-		Doc: "client library: libpq of a major version, the psql program of a major version, pgx, or the raw client, which speaks the protocol itself",
+		Doc: "client library: libpq of a major version, the psql program of a major version, pgx, lib/pq, or the raw client, which speaks the protocol itself",
 		get: func(_ *World, c *Client) string { return string(c.Library) },
 		set: func(_ *World, c *Client, v string) { c.Library = Library(v) }},
 	{Name: "transport", Kind: ClientAxis, Values: []string{"tcp", "unix"}, Default: "tcp",
@@ -211,6 +211,12 @@ func NotApplicable(c *Cell) string {
 		return "nobody can stand between the ends of a unix-domain socket"
 	case lib == PGX && (c.Client.GSSEncMode == "prefer" || c.Client.GSSEncMode == "require"):
 		return "pgx has no gssencmode and cannot encrypt with GSSAPI"
+	case lib == PQ && (c.Client.GSSEncMode == "prefer" || c.Client.GSSEncMode == "require"):
+		return "lib/pq has no gssencmode and cannot encrypt with GSSAPI"
+	case lib == PQ && (c.Client.ChannelBinding == "prefer" || c.Client.ChannelBinding == "require"):
+		return "lib/pq has no channel_binding and cannot bind SCRAM to TLS"
+	case lib == PQ && c.Client.RequireAuth != "":
+		return "lib/pq has no require_auth"
 	}
 	return ""
 }

@@ -81,6 +81,14 @@ func TestNotApplicable(t *testing.T) {
 		{Client{Library: PGX}, ""},
 		{Client{Library: PGX, GSSEncMode: "prefer"}, "pgx has no gssencmode and cannot encrypt with GSSAPI"},
 		{Client{Library: PGX, GSSEncMode: "require"}, "pgx has no gssencmode and cannot encrypt with GSSAPI"},
+		{Client{Library: PGX, ChannelBinding: "require", RequireAuth: "gss"}, ""},
+		{Client{Library: PQ, SSLNegotiation: "direct"}, ""},
+		{Client{Library: PQ, GSSEncMode: "disable", ChannelBinding: "disable"}, ""},
+		{Client{Library: PQ, GSSEncMode: "prefer"}, "lib/pq has no gssencmode and cannot encrypt with GSSAPI"},
+		{Client{Library: PQ, GSSEncMode: "require"}, "lib/pq has no gssencmode and cannot encrypt with GSSAPI"},
+		{Client{Library: PQ, ChannelBinding: "prefer"}, "lib/pq has no channel_binding and cannot bind SCRAM to TLS"},
+		{Client{Library: PQ, ChannelBinding: "require"}, "lib/pq has no channel_binding and cannot bind SCRAM to TLS"},
+		{Client{Library: PQ, RequireAuth: "none"}, "lib/pq has no require_auth"},
 	} {
 		if got := NotApplicable(&Cell{World: &World{Server: 18}, Client: test.client}); got != test.want {
 			t.Errorf("%+v: %q, want %q", test.client, got, test.want)
@@ -95,7 +103,7 @@ func TestLibrary(t *testing.T) {
 		version   int
 		usesLibpq bool
 	}{
-		{"libpq13", "libpq", 13, true}, {"psql18", "psql", 18, true}, {PGX, "pgx", 0, false},
+		{"libpq13", "libpq", 13, true}, {"psql18", "psql", 18, true}, {PGX, "pgx", 0, false}, {PQ, "pq", 0, false},
 	} {
 		if test.library.Kind() != test.kind || test.library.Version() != test.version || test.library.UsesLibpq() != test.usesLibpq {
 			t.Errorf("%s is %s %d %t", test.library, test.library.Kind(), test.library.Version(), test.library.UsesLibpq())

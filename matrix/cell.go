@@ -99,15 +99,16 @@ func (w *World) Key() string {
 }
 
 // Library names a client: its kind and, for libpq and psql, the major version of the libpq it uses.
-// The text form is libpq17, psql17, pgx, raw.
+// The text form is libpq17, psql17, pgx, pq, raw.
 type Library string
 
 const (
-	PGX Library = "pgx"
+	PGX Library = "pgx" // github.com/jackc/pgx/v5
+	PQ  Library = "pq"  // github.com/lib/pq
 	Raw Library = "raw" // no library: it sends what no library sends
 )
 
-// Kind is libpq, psql, pgx or raw. Version is the libpq major version, 0 for clients that do not use libpq.
+// Kind is libpq, psql, pgx, pq or raw. Version is the libpq major version, 0 for clients that do not use libpq.
 func (l Library) Kind() string { return strings.TrimRight(string(l), "0123456789") }
 
 func (l Library) Version() int {
@@ -175,7 +176,7 @@ type ClientEvidence struct {
 	Connected    bool     `json:"connected"`               // the library reported a usable session
 	Message      string   `json:"message,omitempty"`       // its error text, whole
 	Crash        string   `json:"crash,omitempty"`         // signal or exit status of a client process that died
-	SSLInUse     bool     `json:"ssl_in_use,omitempty"`    // libpq PQsslInUse; pgx: the connection is a *tls.Conn
+	SSLInUse     bool     `json:"ssl_in_use,omitempty"`    // libpq PQsslInUse; pgx and pq: the connection is a *tls.Conn
 	GSSInUse     bool     `json:"gss_in_use,omitempty"`    // libpq PQgssEncInUse
 	AuthRequests []string `json:"auth_requests,omitempty"` // authentication requests the library received, in order, all connections: "ok", "gss", "gss-continue", "sasl", "md5", "password"
 	Session      *Session `json:"session,omitempty"`       // what the server said from inside, when connected

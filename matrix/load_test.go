@@ -310,7 +310,7 @@ var mistakes = []struct{ name, source, want string }{
 		`a/b.yaml:5:11: unknown server version "17.2"; want a major version: 13, 14, 15, 16, 17 or 18`},
 	{"library unknown",
 		client + "  library: [libpq12, pgxx]\n",
-		"a/b.yaml:6:13: impossible value \"libpq12\" of library; want libpq13, libpq14, libpq15, libpq16, libpq17, libpq18, psql13, psql15, psql17, psql18, pgx or raw\n" +
+		"a/b.yaml:6:13: impossible value \"libpq12\" of library; want libpq13, libpq14, libpq15, libpq16, libpq17, libpq18, psql13, psql15, psql17, psql18, pgx, pq or raw\n" +
 			`a/b.yaml:6:22: impossible value "pgxx" of library; did you mean "pgx"?`},
 	{"duplicate value",
 		client + "  sslmode: [prefer, require, prefer]\n",

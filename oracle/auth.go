@@ -19,8 +19,10 @@ type client interface {
 	onRequest(ask request, ch matrix.Channel) (*objection, error)
 	// onOK: its answer to AuthenticationOk. exchanged: it has completed an exchange; bound: with channel binding.
 	onOK(exchanged, bound bool, ch matrix.Channel) *objection
-	// sendsEmptyPassword: it answers a request for a password that it was not given.
-	sendsEmptyPassword() bool
+	// emptyPassword: where it answers a request for a password that it was not given; "" if it does not.
+	emptyPassword() (source string)
+	// ignoresErrorToken: it waits for the server's own error behind a Kerberos error token.
+	ignoresErrorToken() bool
 }
 
 // exchange is one startup packet and what follows it, until the session is open or somebody refuses.
@@ -142,7 +144,7 @@ func (x *exchange) gss() (*ending, error) {
 		if end == nil {
 			reason, byServer := x.gssContext()
 			switch {
-			case reason == matrix.KeytabMismatch:
+			case reason == matrix.KeytabMismatch && !x.ignoresErrorToken():
 				// The acceptor makes an error token, which the server sends before it gives up; without any key it makes none.
 				x.why("auth.c, pg_GSS_recvauth", "the server answers with Kerberos' error token, and only then with its own error")
 				left := x.end(hungUp, matrix.StageAuth, reason)
@@ -214,11 +216,17 @@ func (x *exchange) passwordMethod() (*ending, error) {
 	}
 	given := x.password()
 	if given == "none" {
-		if !x.sendsEmptyPassword() {
+		source := x.emptyPassword()
+		if source == "" {
 			end := x.objects(&objection{matrix.NoPassword, matrix.Because{Text: "the server asks for a password and the client was given none", Source: "fe-auth.c, pg_fe_sendauth"}})
 			return &end, nil
 		}
-		x.why("pgconn.go, connectOne", "the client was given no password and sends an empty one")
+		x.why(source, "the client was given no password and sends an empty one")
+		if ask == askPassword {
+			x.why("auth.c, recv_password_packet", "an empty password is refused before it is compared")
+			end := x.fails(matrix.StageAuth, matrix.NoPassword, "28P01")
+			return &end, nil
+		}
 	}
 	switch {
 	case stored == "":

@@ -36,7 +36,8 @@ func (l *libpqClient) onOK(exchanged, bound bool, ch matrix.Channel) *objection 
 	return nil
 }
 
-func (l *libpqClient) sendsEmptyPassword() bool { return false }
+func (l *libpqClient) emptyPassword() string   { return "" }
+func (l *libpqClient) ignoresErrorToken() bool { return false }
 
 // libpqSettings are the connection parameters in force. sslnegotiation=postgres says of a library before 17, which
 // has no such parameter, what it does anyway; it is taken for not being given.

@@ -35,7 +35,8 @@ func (p *pgxClient) onOK(exchanged, bound bool, _ matrix.Channel) *objection {
 	return nil
 }
 
-func (p *pgxClient) sendsEmptyPassword() bool { return true }
+func (p *pgxClient) emptyPassword() string   { return "pgconn.go, connectOne" }
+func (p *pgxClient) ignoresErrorToken() bool { return false }
 
 // pgxFinal are the errors of the server behind which pgx does not try its next configuration: a wrong password, no
 // such database, no privilege (pgconn.go, connectPreferred). Everything else sends it on, even after AuthenticationOk.

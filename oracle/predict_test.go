@@ -426,7 +426,7 @@ sslnegotiation=direct sslmode=allow hba='hostssl all all all trust' server=16 =>
 // a wrong password and a missing database are final; a missing role is not, even after AuthenticationOk
 hba='host all all all scram-sha-256' user=scram password=wrong => refused at auth, password, channel tls, method scram-sha-256, hba:1, trace connect sslaccept authfail
 hba='host all all all scram-sha-256' user=scram => refused at auth, password, channel tls, method scram-sha-256, hba:1, trace connect sslaccept authfail
-hba='host all all all password' user=scram => refused at auth, password, channel tls, method password, hba:1, trace connect sslaccept authfail
+hba='host all all all password' user=scram => refused at auth, no-password, channel tls, method password, hba:1, trace connect sslaccept authfail
 hba='host all all all md5' user=md5 => refused at auth, password, channel tls, method md5, hba:1, trace connect sslaccept authfail
 database=nodb => refused at startup, database-missing, channel tls, method trust, hba:1, trace connect sslaccept authok startfail
 user=nobody => refused at startup, role-missing, channel plain, method trust, hba:1, trace connect sslaccept authok startfail reconnect authok startfail
@@ -448,11 +448,76 @@ channel_binding=require require_auth=md5 sslmode=require hba='host all all all p
 `)
 }
 
+func TestPq(t *testing.T) {
+	checkRows(t, "library=pq", `
+// the default is require
+ => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+ssl=off => refused at tls, tls-refused, trace connect sslreject
+gssencmode=disable ticket=valid sslmode=disable => connected plain, method trust, role alice, hba:1, trace connect authok
+// prefer goes on for whatever fails up to the handshake, each time on a new connection, and for nothing after it
+sslmode=prefer => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+sslmode=prefer ssl=off => connected plain, method trust, role alice, hba:1, trace connect sslreject reconnect authok
+sslmode=prefer root=other => connected plain, method trust, role alice, hba:1, trace connect sslaccept reconnect authok
+sslmode=prefer servercert=expired => connected plain, method trust, role alice, hba:1, trace connect sslaccept reconnect authok
+sslmode=prefer servercert=wrong-name => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+sslmode=prefer hba='hostnossl all all all trust' => refused at hba, no-hba-entry, channel tls, trace connect sslaccept authfail
+// allow goes on for whatever fails, even behind AuthenticationOk, and then verifies like require
+sslmode=allow => connected plain, method trust, role alice, hba:1, trace connect authok
+sslmode=allow hba='hostssl all all all trust' => connected tls, method trust, role alice, hba:1, trace connect authfail reconnect sslaccept authok
+sslmode=allow hba='hostssl all all all trust' ssl=off => refused at tls, tls-refused, trace connect authfail reconnect sslreject
+sslmode=allow hba='hostssl all all all trust' root=other => refused at tls, server-cert-untrusted, trace connect authfail reconnect sslaccept
+sslmode=allow user=nobody => refused at startup, role-missing, channel tls, method trust, hba:1, trace connect authok startfail reconnect sslaccept authok startfail
+sslmode=allow hba='hostnossl all all all gss; hostssl all all all trust' => connected tls, method trust, role alice, hba:2, trace connect authfail reconnect sslaccept authok
+// the server's certificate
+root=other => refused at tls, server-cert-untrusted, trace connect sslaccept
+root=missing => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+root=missing sslmode=verify-ca => refused at tls, root-missing, trace connect
+root=missing sslmode=verify-full => refused at tls, root-missing, trace connect
+root=missing sslmode=disable => connected plain, method trust, role alice, hba:1, trace connect authok
+root=missing sslmode=allow hba='hostssl all all all trust' => connected tls, method trust, role alice, hba:1, trace connect authfail reconnect sslaccept authok
+servercert=wrong-name sslmode=verify-ca => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+servercert=wrong-name sslmode=verify-full => refused at tls, server-cert-name, trace connect sslaccept
+servercert=wrong-name sslmode=verify-full root=other => refused at tls, server-cert-name, trace connect sslaccept
+servercert=expired root=other sslmode=verify-ca => refused at tls, server-cert-expired, trace connect sslaccept
+// direct: no ALPN, and a unix socket turns any sslmode into disable before they are compared
+sslnegotiation=direct => refused at tls, direct-tls-refused, trace connect directaccept
+sslnegotiation=direct sslmode=verify-full => refused at tls, direct-tls-refused, trace connect directaccept
+sslnegotiation=direct root=other => refused at tls, server-cert-untrusted, trace connect directaccept
+sslnegotiation=direct root=missing sslmode=verify-ca => refused at tls, root-missing, trace connect
+sslnegotiation=direct server=15 => refused at tls, direct-tls-refused, trace connect directreject
+sslnegotiation=direct ssl=off => refused at tls, direct-tls-refused, trace connect directreject
+sslnegotiation=direct sslmode=prefer => refused at options, bad-options
+sslnegotiation=direct sslmode=allow => refused at options, bad-options
+sslnegotiation=direct sslmode=disable => refused at options, bad-options
+transport=unix hba='local all all trust' sslmode=verify-full root=missing => connected plain, method trust, role alice, hba:1, trace connect authok
+transport=unix hba='local all all trust' sslmode=require sslnegotiation=direct => refused at options, bad-options
+transport=unix hba='local all all trust' sslmode=nonsense => refused at options, bad-options
+// what the server asks for
+hba='host all all all scram-sha-256' user=scram password=right channel_binding=disable => connected tls, method scram-sha-256, identity scram, role scram, hba:1, trace connect sslaccept authok
+hba='host all all all scram-sha-256' user=scram => refused at auth, password, channel tls, method scram-sha-256, hba:1, trace connect sslaccept authfail
+hba='host all all all password' user=scram => refused at auth, no-password, channel tls, method password, hba:1, trace connect sslaccept authfail
+hba='host all all all password' user=scram password=wrong => refused at auth, password, channel tls, method password, hba:1, trace connect sslaccept authfail
+hba='host all all all scram-sha-256' user=scram password=wrong sslmode=allow => refused at auth, password, channel tls, method scram-sha-256, hba:1, trace connect authfail reconnect sslaccept authfail
+hba='host all all all gss include_realm=0' ticket=valid => connected tls, method gss, identity alice@EXAMPLE.TEST, role alice, hba:1, trace connect sslaccept authok
+hba='host all all all gss' => refused at auth, no-ticket, channel tls, method gss, hba:1, trace connect sslaccept authfail
+hba='host all all all gss' ticket=valid keytab=stale => refused at auth, keytab-mismatch, channel tls, method gss, hba:1, trace connect sslaccept authfail
+hba='hostgssenc all all all gss' ticket=valid => refused at hba, no-hba-entry, channel tls, trace connect sslaccept authfail
+database=nodb => refused at startup, database-missing, channel tls, method trust, hba:1, trace connect sslaccept authok startfail
+`)
+	// It does not hang up over the server's error token, as libpq and pgx do.
+	p := predict(t, cell(set("library=pq hba='host all all all gss' ticket=valid keytab=stale")))
+	for _, b := range p.Because {
+		if strings.Contains(b.Text, "hangs up") || strings.Contains(b.Text, "error token") {
+			t.Errorf("lib/pq is said to hang up:%s", explain(p))
+		}
+	}
+}
+
 func TestWhatIsNotPredicted(t *testing.T) {
 	for _, given := range []string{
 		"hba='host all all all pam'", "hba='host all all all ident'", "hba='host all all 10.0.0.0/24 trust'", "hba='host all all db.example.test trust'",
 		"hba='host all all all ldap ldapserver=x'", "hba='include other.conf'", "hba='host all @users all trust'", "transport=unix hba='local all all peer'",
-		"library=libpq16 sslnegotiation=direct", "library=libpq15 require_auth=gss", "library=pgx gssencmode=prefer", "library=jdbc", "server=12",
+		"library=libpq16 sslnegotiation=direct", "library=libpq15 require_auth=gss", "library=pgx gssencmode=prefer", "library=pq gssencmode=require", "library=pq channel_binding=prefer", "library=pq require_auth=gss", "library=jdbc", "server=12",
 		"setting=ssl_ca_file=", "setting=max_connections=1", "database=template0", "database=bob", "ticket=renewable", "cert=revoked",
 		"ticket=valid principal=alice@OTHER.TEST", "hba='host all all all gss' require_auth=!sspi", "hba='host all /al(?=ice) all trust'",
 	} {

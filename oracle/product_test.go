@@ -36,7 +36,7 @@ var negotiationAxes = []axis{
 	{"server", []string{"13", "14", "15", "16", "17", "18"}},
 	{"ssl", []string{"off", "on"}},
 	{"hba", hbaTexts},
-	{"library", []string{"libpq13", "libpq15", "libpq16", "libpq17", "libpq18", "psql17", "pgx"}},
+	{"library", []string{"libpq13", "libpq15", "libpq16", "libpq17", "libpq18", "psql17", "pgx", "pq"}},
 	{"transport", []string{"tcp", "unix"}},
 	{"ticket", []string{"none", "valid", "expired"}},
 	{"gssencmode", []string{"", "disable", "prefer", "require"}},
@@ -128,7 +128,7 @@ func TestWholeNegotiationProduct(t *testing.T) {
 		seen[string(p.Outcome.End)+" "+string(p.Outcome.Stage)+" "+string(p.Outcome.Reason)+" "+string(p.Outcome.Channel)]++
 	}
 	product(negotiationAxes, check)
-	if want := 6 * 2 * len(hbaTexts) * 2 * 3 * 7 * (3*4 + 3*4*2 + 2*2); cells != want {
+	if want := 6 * 2 * len(hbaTexts) * 2 * 3 * 7 * (3*4 + 3*4*2 + 2*2 + 2*2); cells != want {
 		t.Errorf("%d cells tried of %d", cells, want)
 	}
 	all := slices.Concat(negotiationAxes, otherAxes)
@@ -193,7 +193,7 @@ func invariants(c *matrix.Cell, p matrix.Prediction) (broken []string) {
 	must(len(connections) > 0 || early, "no connection")
 	must(len(connections) == 0 || !early || older && len(connections) == 1, "a connection although the client's own settings refused")
 	limit := 3
-	if l.Library == matrix.PGX {
+	if l.Library == matrix.PGX || l.Library == matrix.PQ {
 		limit = 2
 	}
 	must(len(connections) <= limit, "too many connections")
@@ -207,7 +207,7 @@ func invariants(c *matrix.Cell, p matrix.Prediction) (broken []string) {
 			case matrix.StepAuthOK:
 				oks++
 				must(final || j == len(steps)-2 && steps[j+1] == matrix.StepStartFail, "something after authok")
-				must(i == len(connections)-1 || l.Library == matrix.PGX, "libpq went on after authok")
+				must(i == len(connections)-1 || l.Library == matrix.PGX || l.Library == matrix.PQ && l.SSLMode == "allow" && !final, "the client went on after authok")
 			case matrix.StepAuthFail:
 				// libpq before 17 and sslmode=allow: a second startup packet is sent behind N, never behind a failure
 				must(final, "something after authfail")
@@ -258,6 +258,7 @@ func invariants(c *matrix.Cell, p matrix.Prediction) (broken []string) {
 	if o.End == matrix.Connected && !unix {
 		insists := slices.Contains([]string{"require", "verify-ca", "verify-full"}, l.SSLMode)
 		must(!insists || o.Channel != matrix.Plain, "sslmode insists on TLS, and the session is plain")
+		must(l.Library != matrix.PQ || l.SSLMode != "" || o.Channel == matrix.TLS, "lib/pq's default is require, and the session is not TLS")
 		must(l.GSSEncMode != "require" || o.Channel == matrix.GSS, "gssencmode=require, and the session is not GSS-encrypted")
 		must(l.GSSEncMode != "disable" || o.Channel != matrix.GSS, "gssencmode=disable, and the session is GSS-encrypted")
 		must(l.SSLMode != "disable" || o.Channel != matrix.TLS, "sslmode=disable, and the session is TLS")

@@ -269,6 +269,10 @@ func TestRequest(t *testing.T) {
 			"sslmode=require", "sslnegotiation=direct", "sslrootcert=/roots/other", "sslcert=/certs/alice.crt", "sslkey=/certs/alice.key", "channel_binding=disable", "require_auth=gss", "krbsrvname=svc", "password=(secret)", "gssencmode=prefer"}},
 		{"pgx has no gssencmode", testCell(17, "pgx", func(c *matrix.Cell) { c.Client.GSSEncMode, c.Client.Ticket = "disable", "valid" }), "10.9.0.2:5432", "/caches/alice-valid",
 			[]string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + applicationName(testCell(17, "pgx")), "connect_timeout=15", "sslrootcert=/roots/right"}},
+		{"pq has no gssencmode and no channel_binding", testCell(17, "pq", func(c *matrix.Cell) {
+			c.Client.GSSEncMode, c.Client.ChannelBinding, c.Client.SSLNegotiation, c.Client.KrbSrvName = "disable", "disable", "postgres", "svc"
+		}), "10.9.0.2:5432", "",
+			[]string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + applicationName(testCell(17, "pq")), "connect_timeout=15", "sslnegotiation=postgres", "sslrootcert=/roots/right", "krbsrvname=svc"}},
 		{"unix socket", testCell(17, "libpq17", overUnix), "", "", []string{"host=/run/sockets", "port=5432", "user=alice", "dbname=postgres", "application_name=" + applicationName(testCell(17, "libpq17")), "connect_timeout=15", "sslrootcert=/roots/right"}},
 	}
 	for _, tt := range tests {

@@ -45,7 +45,7 @@ type connection struct {
 type classifier struct {
 	cell        *matrix.Cell
 	evidence    matrix.Evidence
-	kind        string // of the client: libpq, psql, pgx
+	kind        string // of the client: libpq, psql, pgx, pq
 	server      int
 	connections []connection
 	outcome     matrix.Outcome

@@ -29,6 +29,8 @@ func withUser(user string) func(*matrix.Cell) { return func(c *matrix.Cell) { c.
 
 func overUnix(c *matrix.Cell) { c.Client.Transport = "unix" }
 
+func rootMissing(c *matrix.Cell) { c.Client.Root = "missing" }
+
 // seen writes evidence of one connection. Wire: "client sslrequest; server answer S; …"; each line of the log:
 // "LOG text", "FATAL 28000 text", "DETAIL text". Log lines that every connection has are added.
 func seen(port, pid int, wireText string, log ...string) matrix.ConnectionEvidence {

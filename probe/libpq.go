@@ -16,7 +16,7 @@ func libpqOptions(env world, cell *matrix.Cell, password string) []agent.Option 
 	return o
 }
 
-// commonOptions are the parameters that pgx has, too. Without sslcert libpq looks for a certificate in the home
+// commonOptions are the parameters that pgx and, but for channel_binding and require_auth, lib/pq have, too. Without sslcert libpq looks for a certificate in the home
 // directory, which is the attempt's own and empty.
 func commonOptions(env world, cell *matrix.Cell, password string) []agent.Option {
 	c := cell.Client

@@ -118,8 +118,10 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret str
 		request.Options = append(request.Options, libpqOptions(env, cell, secret)...)
 	case "pgx":
 		request.Options = append(request.Options, pgxOptions(env, cell, secret)...)
+	case "pq":
+		request.Options = append(request.Options, pqOptions(env, cell, secret)...)
 	default:
-		return request, "", fmt.Errorf("library %q: want libpq, psql or pgx", c.Library)
+		return request, "", fmt.Errorf("library %q: want libpq, psql, pgx or pq", c.Library)
 	}
 	return request, secret, nil
 }

@@ -207,6 +207,16 @@ func (c *classifier) localCause(text string, n *connection) (cause, error) {
 	if m := pgxGSS.FindStringSubmatch(text); m != nil {
 		return contextCause(matrix.StageAuth, m[1])
 	}
+	if m := pqGSS.FindStringSubmatch(text); m != nil && c.kind == "pq" {
+		return contextCause(matrix.StageAuth, m[1])
+	}
+	// lib/pq reads its files between connecting and its first byte.
+	if m := pqNoRoot.FindStringSubmatch(text); m != nil && c.kind == "pq" && c.cell.Client.Root == "missing" {
+		if n == nil || len(n.steps) > 0 || n.startup != "" {
+			return cause{}, fmt.Errorf("witnesses contradict: the client says %q, the wire shows %v", text, c.outcome.Trace)
+		}
+		return cause{matrix.StageTLS, matrix.RootMissing}, nil
+	}
 	if n != nil && n.gssFailed != "" && (text == "" || hungUp.MatchString(text)) {
 		return contextCause(matrix.StageGSSEnc, "")
 	}
@@ -214,6 +224,9 @@ func (c *classifier) localCause(text string, n *connection) (cause, error) {
 		if c.cell.World.Server < 17 && n.badPacket == "" { // from 17 on the log says that it was rejected, which was compared
 			return cause{}, fmt.Errorf("the client says %q after a direct TLS handshake, and the server logged nothing of it", text)
 		}
+		return cause{matrix.StageTLS, matrix.DirectTLSRefused}, nil
+	}
+	if n != nil && n.did(matrix.StepDirectAccept) && strings.Contains(n.badPacket, " ALPN protocol") && hungUp.MatchString(text) {
 		return cause{matrix.StageTLS, matrix.DirectTLSRefused}, nil
 	}
 	if n != nil && n.did(matrix.StepSSLAccept, matrix.StepDirectAccept) {

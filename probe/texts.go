@@ -63,7 +63,7 @@ var methodFailures = []struct {
 
 // contextCauses are libkrb5's minor messages where a security context cannot be initiated or accepted. Sources:
 // lib/krb5/error_tables/{krb5,k5e1}_err.et, lib/krb5/krb/rd_req_dec.c, lib/krb5/keytab/kt_file.c,
-// lib/gssapi/krb5/{acquire_cred,init_sec_context}.c of MIT krb5 1.18 to 1.22; gokrb5 v8 for pgx. Only the reason counts:
+// lib/gssapi/krb5/{acquire_cred,init_sec_context}.c of MIT krb5 1.18 to 1.22; gokrb5 v8 for pgx and pq. Only the reason counts:
 // the stage is where the context was wanted.
 var contextCauses = []textCause{
 	// the client's side
@@ -81,7 +81,7 @@ var contextCauses = []textCause{
 
 // localCauses are the messages with which a client ends an attempt by itself. Sources: fe-connect.c, fe-auth.c,
 // fe-auth-scram.c, fe-secure-openssl.c, fe-secure-common.c, fe-secure-gssapi.c, fe-gssapi-common.c of 13 to 18;
-// pgconn/{pgconn,config,krb5,auth_scram}.go of pgx 5. What depends on other witnesses is in localCause.
+// pgconn/{pgconn,config,krb5,auth_scram}.go of pgx 5; {conn,connector,ssl}.go of lib/pq 1.12. What depends on other witnesses is in localCause.
 var localCauses = []textCause{
 	row(`^weak sslmode ".*" may not be used with (sslnegotiation=direct|sslrootcert=system)`, matrix.StageOptions, matrix.BadOptions),
 	row(`^invalid "?\S+"? value: ".*"$`, matrix.StageOptions, matrix.BadOptions),
@@ -93,6 +93,7 @@ var localCauses = []textCause{
 	row(`^server doesn't support GSSAPI encryption, but it was required$`, matrix.StageGSSEnc, matrix.GSSRefused),
 	row(`^server does not support SSL, but SSL was required$`, matrix.StageTLS, matrix.TLSRefused),
 	row(`^tls error: server refused TLS connection$`, matrix.StageTLS, matrix.TLSRefused),
+	row(`^SSL is not enabled on the server$`, matrix.StageTLS, matrix.TLSRefused),
 	row(`^root certificate file ".*" does not exist$`, matrix.StageTLS, matrix.RootMissing),
 	row(`^server certificate for ".*" (\(and \d+ other names?\) )?does not match host name ".*"$`, matrix.StageTLS, matrix.ServerCertName),
 	row(`x509: certificate is (valid for .*, )?not (valid for )?|x509: certificate is not valid for any names`, matrix.StageTLS, matrix.ServerCertName),
@@ -113,11 +114,13 @@ var (
 	gssInitiate   = regexp.MustCompile(`^(?:could not initiate GSSAPI security context|GSSAPI context establishment error): ?(.*)$`)
 	gssContinue   = regexp.MustCompile(`^GSSAPI continuation error: ?(.*)$`)
 	pgxGSS        = regexp.MustCompile(`^(?:failed GSS auth: )(.*)$`)
+	pqGSS         = regexp.MustCompile(`^(?:kerberos error|failed to get Kerberos ticket): (.*)$`)
+	pqNoRoot      = regexp.MustCompile(`^open (.*): no such file or directory$`)
 	verifyFailed  = regexp.MustCompile(`^SSL error: certificate verify failed`)
 	// The other end closed, and the client does not know why.
-	hungUp = regexp.MustCompile(`^(SSL SYSCALL error: (EOF detected|Success|Connection reset by peer)|SSL error: unexpected eof while reading|SSL connection has been closed unexpectedly|server closed the connection unexpectedly|could not receive data from server: Connection reset by peer|could not send (data to server|startup packet): (Broken pipe|Connection reset by peer).*|(tls error|failed to (write startup message|receive message)): (write failed: )?(EOF|unexpected EOF|.*connection reset by peer|.*broken pipe))$`)
+	hungUp = regexp.MustCompile(`^(SSL SYSCALL error: (EOF detected|Success|Connection reset by peer)|SSL error: unexpected eof while reading|SSL connection has been closed unexpectedly|server closed the connection unexpectedly|could not receive data from server: Connection reset by peer|could not send (data to server|startup packet): (Broken pipe|Connection reset by peer).*|(tls error|failed to (write startup message|receive message)): (write failed: )?(EOF|unexpected EOF|.*connection reset by peer|.*broken pipe)|EOF|unexpected EOF|(read|write) tcp \S+->\S+: (read|write): (connection reset by peer|broken pipe))$`)
 	// The other end sent a TLS alert.
-	alerted    = regexp.MustCompile(`^(?:SSL error: |(?:failed to (?:write startup message|receive message)|tls error): remote error: tls: )(.*)$`)
+	alerted    = regexp.MustCompile(`^(?:SSL error: |(?:failed to (?:write startup message|receive message)|tls error): remote error: tls: |remote error: tls: )(.*)$`)
 	dialFailed = regexp.MustCompile(`^(?:could not connect to server: |dial error: .*)?(?:.*: )?(Connection refused|connection refused|No such file or directory|no such file or directory|Connection timed out|timeout expired|i/o timeout|No route to host|no route to host)$`)
 )
 
@@ -136,6 +139,7 @@ var alertCauses = []struct {
 var (
 	psqlPrefix   = regexp.MustCompile(`^(?:\S*/)?psql: (?:error: )?`)
 	serverPrefix = regexp.MustCompile(`^connection to server (?:at "[^"]*"(?: \([^)]*\))?, port \d+|on socket ".*?") failed: ?`)
+	pqFatal      = regexp.MustCompile(`^(.*) \(([0-9A-Z]{5})\)$`)
 	pgxPrefix    = regexp.MustCompile("^failed to connect to `[^`]*`: ?")
 	pgxAttempt   = regexp.MustCompile(`^\s*\S+ \([^)]*\): `)
 	fatalText    = regexp.MustCompile(`^(?:server error: |failed (?:SASL|GSS) auth: )?FATAL: {1,2}(.*?)(?: \(SQLSTATE (\S{5})\))?$`)
@@ -146,7 +150,7 @@ var (
 // saying is one error in a client's message: the server's, relayed, or its own.
 type saying struct {
 	fatal bool
-	state string // of a relayed FATAL where the client shows it (pgx)
+	state string // of a relayed FATAL where the client shows it (pgx, pq)
 	text  string // first line; empty where libpq names a connection that failed and no reason
 }
 
@@ -159,6 +163,13 @@ func sayings(kind, message string) []saying {
 		} else {
 			all = append(all, saying{text: text})
 		}
+	}
+	if kind == "pq" { // one host: the last connection's error alone (conn.go, Connector.open)
+		text := strings.TrimPrefix(message, "pq: ")
+		if m := pqFatal.FindStringSubmatch(text); m != nil && text != message {
+			return []saying{{fatal: true, state: m[2], text: m[1]}}
+		}
+		return []saying{{text: text}}
 	}
 	if kind == "pgx" {
 		if strings.HasPrefix(message, "cannot parse `") {

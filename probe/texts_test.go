@@ -135,6 +135,11 @@ func TestSayings(t *testing.T) {
 		{"pgx", "failed to connect to `user=a database=b`: 127.0.0.1:1 (h): server error: FATAL: x (y) (SQLSTATE 28000)", []saying{{fatal: true, state: "28000", text: "x (y)"}}},
 		{"pgx", "failed to connect to `user=a database=b`:\n\t127.0.0.1:1 (h): tls error: EOF\n\t127.0.0.1:1 (h): failed SASL auth: FATAL: p (SQLSTATE 28P01)", []saying{{text: "tls error: EOF"}, {fatal: true, state: "28P01", text: "p"}}},
 		{"pgx", "cannot parse `a`: b (c)", []saying{{text: "cannot parse `a`: b (c)"}}},
+		{"pq", "pq: x (y) (28000)", []saying{{fatal: true, state: "28000", text: "x (y)"}}},
+		{"pq", "pq: SSL is not enabled on the server", []saying{{text: "SSL is not enabled on the server"}}},
+		{"pq", "pq: kerberos error: kerberos: x (yes)", []saying{{text: "kerberos error: kerberos: x (yes)"}}},
+		{"pq", "x (28000)", []saying{{text: "x (28000)"}}}, // not lib/pq's own words for a server's error
+		{"pq", "EOF", []saying{{text: "EOF"}}},
 	}
 	for _, tt := range tests {
 		got := sayings(tt.kind, tt.message)

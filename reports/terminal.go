@@ -365,7 +365,7 @@ func (p *page) columnHeads(l layout) {
 	}
 }
 
-// columnName is what stands over a library's column, a character a line: l17 is libpq17, s17 psql17, x pgx.
+// columnName is what stands over a library's column, a character a line: l17 is libpq17, s17 psql17, x pgx, q pq.
 func columnName(l matrix.Library) string {
 	if l == "" {
 		return ""
@@ -381,6 +381,8 @@ func kindLetter(kind string) string {
 		return "s"
 	case "pgx":
 		return "x"
+	case "pq":
+		return "q"
 	}
 	return kind[:1]
 }

@@ -98,9 +98,11 @@ func (s *server) attemptIn(ctx context.Context, p *prepared, started time.Time) 
 	case "psql":
 		result, err = psqlAttempt(ctx, p)
 	case "pgx":
-		result, err = s.pgx.attempt(ctx, p)
+		result, err = s.pgx.attempt(ctx, p, conninfo(p.Options, false))
+	case "pq":
+		result, err = s.pq.attempt(ctx, p, conninfo(p.options, false))
 	default:
-		err = fmt.Errorf("no client %q: want libpq, psql or pgx", p.Client)
+		err = fmt.Errorf("no client %q: want libpq, psql, pgx or pq", p.Client)
 	}
 	if err != nil {
 		return nil, err

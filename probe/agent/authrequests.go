@@ -16,6 +16,13 @@ type authRequests struct {
 
 var authNames = map[uint32]string{0: "ok", 2: "krb5", 3: "password", 5: "md5", 7: "gss", 8: "gss-continue", 9: "sspi", 10: "sasl", 11: "sasl-continue", 12: "sasl-final"}
 
+func authName(code uint32) string {
+	if name, ok := authNames[code]; ok {
+		return name
+	}
+	return strconv.FormatUint(uint64(code), 10)
+}
+
 func (a *authRequests) Write(p []byte) (int, error) {
 	length := len(p)
 	for len(p) > 0 && !a.done {
@@ -37,12 +44,7 @@ func (a *authRequests) Write(p []byte) (int, error) {
 		case a.head[0] != 'R' || size < 8:
 			a.skip, a.head = size-4, a.head[:0]
 		case len(a.head) == 9:
-			code := binary.BigEndian.Uint32(a.head[5:9])
-			name, ok := authNames[code]
-			if !ok {
-				name = strconv.FormatUint(uint64(code), 10)
-			}
-			a.seen = append(a.seen, name)
+			a.seen = append(a.seen, authName(binary.BigEndian.Uint32(a.head[5:9])))
 			a.skip, a.head = size-8, a.head[:0]
 		}
 	}

@@ -17,20 +17,18 @@ import (
 	"github.com/jcmturner/gokrb5/v8/messages"
 	"github.com/jcmturner/gokrb5/v8/spnego"
 	"github.com/jcmturner/gokrb5/v8/types"
-
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// gssProvider is pgx's GSSAPI provider over gokrb5: the Kerberos mechanism itself without SPNEGO (RFC 4121, section 4.1),
-// from the credential cache KRB5CCNAME and the configuration KRB5_CONFIG. pgx waits for an answer to its first token, so
-// mutual authentication is asked for; the answer is verified, which gokrb5 leaves to its user.
+// gssProvider is the GSSAPI provider of pgx and of lib/pq over gokrb5: the Kerberos mechanism itself without SPNEGO
+// (RFC 4121, section 4.1), from the credential cache KRB5CCNAME and the configuration KRB5_CONFIG. Both wait for an answer
+// to their first token, so mutual authentication is asked for; the answer is verified, which gokrb5 leaves to its user.
 type gssProvider struct {
 	client *client.Client
 	sent   types.Authenticator
 	key    types.EncryptionKey // of the session with the service
 }
 
-func newGSSProvider() (pgconn.GSS, error) {
+func newGSSProvider() (*gssProvider, error) {
 	path := os.Getenv("KRB5_CONFIG")
 	if path == "" {
 		path = "/etc/krb5.conf"
@@ -52,6 +50,11 @@ func newGSSProvider() (pgconn.GSS, error) {
 
 func (g *gssProvider) GetInitToken(host, service string) ([]byte, error) {
 	return g.GetInitTokenFromSPN(service + "/" + host)
+}
+
+// GetInitTokenFromSpn is GetInitTokenFromSPN by lib/pq's name.
+func (g *gssProvider) GetInitTokenFromSpn(spn string) ([]byte, error) {
+	return g.GetInitTokenFromSPN(spn)
 }
 
 func (g *gssProvider) GetInitTokenFromSPN(spn string) ([]byte, error) {

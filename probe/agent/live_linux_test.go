@@ -383,11 +383,21 @@ host       all trusted  all trust
 		{"unknown service", "pgx", Attempt{Options: options(tcp + "user=alice sslmode=disable krbsrvname=nosuch"), CCache: "/pgam/alice.cc"}, seen{"refused", "gss", false, false, "startup", ""}},
 		{"peer", "pgx", Attempt{UID: 1, Options: options(unix + "user=daemon")}, seen{"connected", "ok", false, false, "", "method=peer"}},
 		{"impossible options", "pgx", Attempt{Options: options(tcp + "user=alice sslmode=nonsense")}, seen{End: "refused"}},
+
+		{"plain trust", "pq", Attempt{Options: options(tcp + "user=trusted sslmode=disable")}, seen{"connected", "ok", false, false, "startup", "method=trust"}},
+		{"scram in TLS", "pq", Attempt{Options: secret(tcp + "user=scram sslmode=require")}, seen{"connected", scramAll, true, false, "sslrequest S", "method=scram-sha-256"}},
+		{"no entry, goes on", "pq", Attempt{Options: options(tcp + "user=nobody sslmode=allow")}, seen{"refused", "", false, false, "startup | sslrequest S", "no pg_hba.conf entry"}},
+		{"no ticket, goes on", "pq", Attempt{Options: options(tcp + "user=alice sslmode=allow")}, seen{"refused", "gss gss", false, false, "startup | sslrequest S", "GSSAPI authentication failed"}},
+		{"GSS authentication in TLS", "pq", Attempt{Options: options(tcp + "user=alice sslmode=require"), CCache: "/pgam/alice.cc"}, seen{"connected", "gss gss-continue ok", true, false, "sslrequest S", "encrypted=no"}},
+		{"no ticket", "pq", Attempt{Options: options(tcp + "user=alice sslmode=disable")}, seen{"refused", "gss", false, false, "startup", "GSSAPI authentication failed"}},
+		{"unknown service", "pq", Attempt{Options: options(tcp + "user=alice sslmode=disable krbsrvname=nosuch"), CCache: "/pgam/alice.cc"}, seen{"refused", "gss", false, false, "startup", ""}},
+		{"peer", "pq", Attempt{UID: 1, Options: options(unix + "user=daemon")}, seen{"connected", "ok", false, false, "", "method=peer"}},
+		{"impossible options", "pq", Attempt{Options: options(tcp + "user=alice sslmode=nonsense")}, seen{End: "refused"}},
 	}
 	for _, major := range liveLibpq {
 		for _, c := range cases {
-			for _, kind := range []string{"libpq", "psql", "pgx"} {
-				if c.client != kind && !(c.client == "libpq" && kind == "psql") || kind == "pgx" && major != 17 {
+			for _, kind := range []string{"libpq", "psql", "pgx", "pq"} {
+				if c.client != kind && !(c.client == "libpq" && kind == "psql") || (kind == "pgx" || kind == "pq") && major != 17 {
 					continue
 				}
 				t.Run(fmt.Sprintf("%s%d/%s", kind, major, c.name), func(t *testing.T) {
@@ -413,7 +423,7 @@ host       all trusted  all trust
 					if !r.Connected && r.Message == "" {
 						t.Error("refused without a message")
 					}
-					if kind != "pgx" && a.CCache != "" && !strings.Contains(r.KRB5Trace, "alice@EXAMPLE.TEST") {
+					if kind != "pgx" && kind != "pq" && a.CCache != "" && !strings.Contains(r.KRB5Trace, "alice@EXAMPLE.TEST") {
 						t.Errorf("the trace of libkrb5 is %q", r.KRB5Trace)
 					}
 				})
@@ -460,8 +470,9 @@ func TestLiveHangAndCrash(t *testing.T) {
 		"libpq": `for p in /proc/[0-9]*; do read -r pid name state parent rest < $p/stat; [ "$name" = '(pgam-attempt)' ] && [ "$parent" = "$(pgrep -o -x pgam-attempt)" ] && kill -SEGV $pid && found=1; done; [ -n "$found" ]`,
 		"psql":  `pkill -SEGV -x psql`,
 		"pgx":   `pkill -SEGV -f '^/proc/self/exe pgx-worker'`,
+		"pq":    `pkill -SEGV -f '^/proc/self/exe pq-worker'`,
 	}
-	crash := map[string]string{"libpq": "signal 11 (segmentation fault)", "psql": "signal 11 (segmentation fault)", "pgx": "exit status 2: SIGSEGV"}
+	crash := map[string]string{"libpq": "signal 11 (segmentation fault)", "psql": "signal 11 (segmentation fault)", "pgx": "exit status 2: SIGSEGV", "pq": "exit status 2: SIGSEGV"}
 	for kind, script := range kill {
 		t.Run(kind, func(t *testing.T) {
 			a := Attempt{Token: t.Name(), Client: kind, Server: w.address, Query: liveQuery, Options: options("host=" + liveHost + " user=trusted dbname=postgres sslmode=disable")}
@@ -581,7 +592,7 @@ func BenchmarkAttempts(b *testing.B) {
 	w := newWorld(b, "local all all trust\nhost all all all trust\n")
 	conn := w.start("client-17", "client")
 	address, _, _ := strings.Cut(w.address, ":")
-	for _, kind := range []string{"libpq", "psql", "pgx"} {
+	for _, kind := range []string{"libpq", "psql", "pgx", "pq"} {
 		for _, parallel := range []int{1, 2, 4, 8} {
 			b.Run(fmt.Sprintf("%s/%d", kind, parallel), func(b *testing.B) {
 				a := Attempt{Client: kind, Server: w.address, Query: "SELECT 1 AS one", Options: options("host=" + liveHost + " user=trusted dbname=postgres sslmode=disable")}

@@ -35,7 +35,7 @@ type Response struct {
 // Attempt makes one connection attempt in a process of its own.
 type Attempt struct {
 	Token   string            `json:"token"`             // the cell ID; the result must carry it back, or the harness calls it a fault
-	Client  string            `json:"client"`            // libpq | psql | pgx
+	Client  string            `json:"client"`            // libpq | psql | pgx | pq
 	Options []Option          `json:"options"`           // connection parameters as the library is given them, without hostaddr and, where Server is set, without port
 	Server  string            `json:"server,omitempty"`  // ADDRESS:PORT that the relay dials; empty: the unix socket named by option host, no relay
 	Env     map[string]string `json:"env,omitempty"`     // the whole environment of the attempt besides what the agent sets: PATH, HOME, LC_ALL, KRB5CCNAME, KRB5_TRACE, and PGSYSCONFDIR, PGSERVICEFILE, PGPASSFILE naming nothing

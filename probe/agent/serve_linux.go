@@ -15,11 +15,12 @@ import (
 func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s := &server{private: newPrivateDirs(), out: out}
+	s := &server{private: newPrivateDirs(), out: out, pgx: workers{library: "pgx"}, pq: workers{library: "pq", env: []string{pqTraced}}}
 	defer s.private.remove()
 	s.libpq.init()
 	defer s.libpq.stop()
 	defer s.pgx.stop()
+	defer s.pq.stop()
 	if err := s.send(Response{Version: Version()}); err != nil {
 		return err
 	}
@@ -59,7 +60,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 type server struct {
 	private      *privateDirs
 	libpq        libpqServer
-	pgx          pgxWorkers
+	pgx, pq      workers
 	admin        admin
 	impersonator impersonator
 

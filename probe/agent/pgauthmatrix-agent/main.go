@@ -15,7 +15,7 @@ import (
 )
 
 func main() {
-	err := fmt.Errorf("usage: %s serve | pgx-worker", os.Args[0])
+	err := fmt.Errorf("usage: %s serve | pgx-worker | pq-worker", os.Args[0])
 	if len(os.Args) == 2 {
 		switch os.Args[1] {
 		case "serve":
@@ -27,6 +27,8 @@ func main() {
 			stop()
 		case "pgx-worker":
 			err = agent.ServePgx(os.Stdin, os.Stdout)
+		case "pq-worker":
+			err = agent.ServePq(os.Stdin, os.Stdout)
 		}
 	}
 	if err != nil {
