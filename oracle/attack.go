@@ -14,7 +14,13 @@ func (a *attempt) attackOnGSS() *ending {
 		a.why("attack="+a.c.Attack, "N to GSSENCRequest comes from the attacker; nothing vouches for an answer")
 		e := refused(declined, matrix.StageGSSEnc, matrix.GSSRefused)
 		return &e
-	case "error", "error-unterminated":
+	case "error-unterminated":
+		a.acted, a.shown = true, true
+		a.step(matrix.StepGSSAccept)
+		a.why("fe-secure-gssapi.c, pqsecure_open_gss", "G, and an error in the place of the server's token: libpq takes its text for the server's")
+		e := refused(broken, matrix.StageGSSEnc, matrix.AnswerError)
+		return &e
+	case "error":
 		a.acted = true
 		a.step(matrix.StepGSSError)
 		a.why("fe-connect.c, PQconnectPoll", "an error in answer to GSSENCRequest: its text is not shown, and the client goes on as if GSS encryption had failed")
@@ -118,6 +124,8 @@ func (a *attempt) obtains(o matrix.Outcome) matrix.Obtained {
 		return matrix.Injected
 	case session && o.Channel == matrix.Plain && a.acted:
 		return matrix.Downgraded
+	case !session && a.shown:
+		return matrix.Injected
 	case a.read:
 		return matrix.Plaintext
 	}

@@ -247,6 +247,9 @@ func (a *attempt) libpqTo16() (ending, error) {
 		a.why("fe-connect.c, PQconnectPoll", text+", on a new connection")
 	}
 	for {
+		if len(a.trace) > 20 {
+			return ending{}, unknown("it tries no method more than twice", "a client that never gives up")
+		}
 		ch := matrix.Plain
 		switch {
 		case tryGSS:
@@ -276,6 +279,9 @@ func (a *attempt) libpqTo16() (ending, error) {
 			}
 			again(text)
 			waitTLS = false
+		case last.outcome.Reason == matrix.AnswerError && ch == matrix.GSS && a.c.Attack == "error":
+			again("gssencmode=require: libpq before 17 finds out that GSS encryption was all there was to try")
+			return last, nil
 		case failed && ch == matrix.TLS && s.sslmode == "prefer":
 			again("sslmode=prefer: the client tries without TLS")
 			tryTLS = false

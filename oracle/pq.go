@@ -82,7 +82,7 @@ func (a *attempt) pqTLS(sslmode string, direct bool) (ending, error) {
 	if e := a.encryptTLS(direct, v); e.how != opened {
 		return e, nil
 	}
-	if direct {
+	if direct && !a.impersonated(matrix.TLS) {
 		a.why("backend_startup.c, ProcessSSLStartup", "lib/pq offers no ALPN protocol (ssl.go, ssl), without which the server closes after a direct handshake")
 		return refused(broken, matrix.StageTLS, matrix.DirectTLSRefused), nil
 	}

@@ -70,6 +70,7 @@ type attempt struct {
 	because []matrix.Because
 	acted   bool // the attacker has done more than listen
 	read    bool // he has read a startup packet
+	shown   bool // the client has words of his to show, if it fails
 }
 
 // ending is how one connection ended, or the attempt before it opened one.

@@ -22,6 +22,7 @@ type conversation struct {
 	requests []string // authentication requests in the clear
 	errors   []string // ErrorResponses in the clear: "SQLSTATE text"
 	answered bool     // AuthenticationOk in the clear
+	alert    string   // the client's last readable TLS alert: "fatal 48 unknown_ca"
 	query    bool     // a query in the clear
 
 	attack          // as the relay tells it
@@ -34,7 +35,8 @@ type conversation struct {
 func readWire(events []matrix.WireEvent, attacked string, readable bool) (conversation, error) {
 	var c conversation
 	pending := wire.Kind("")
-	closed := false // by the client
+	closed := false  // by the client
+	stuffed := false // bytes of the attacker's are in the stream
 	settle := func(accept, reject, failed matrix.Step, answer string) {
 		step := failed
 		switch answer {
@@ -99,14 +101,22 @@ func readWire(events []matrix.WireEvent, attacked string, readable bool) (conver
 		case wire.Close, wire.Reset:
 			closed = closed || e.From == "client"
 			c.clientLeft = c.clientLeft || e.From == "client" && len(c.errors) == 0
-		case wire.ClientHello, wire.TLSAlert, wire.TLSData, wire.GSSToken, wire.PasswordSent, wire.Ready:
+		case wire.TLSAlert:
+			if e.From == "client" {
+				c.alert = e.Detail
+			}
+		case wire.ClientHello, wire.TLSData, wire.GSSToken, wire.PasswordSent, wire.Ready:
 		case wire.Stuffed:
 			// A server whose handshake was cut off answers with an alert that nobody will read.
 			// So are those that the attack puts there.
 			if (e.From != "server" || !closed) && attacked != "stuff-client" && attacked != "stuff-server" {
 				return c, fmt.Errorf("the wire shows %s bytes from %s that were not due yet", e.Detail, e.From)
 			}
+			stuffed = true
 		default: // wire.Malformed, wire.CancelRequest and kinds yet unknown
+			if kind == wire.Malformed && stuffed {
+				continue // what he put there is no TLS record and no GSS token
+			}
 			return c, fmt.Errorf("the wire shows %s from %s (%s)", e.Kind, e.From, e.Detail)
 		}
 	}

@@ -190,10 +190,15 @@ func (c *classifier) localCause(text string, n *connection) (cause, error) {
 			return cause{matrix.StageOptions, matrix.GSSOnUnixSocket}, nil
 		case n != nil && n.did(matrix.StepGSSReject):
 			return cause{matrix.StageGSSEnc, matrix.GSSRefused}, nil
+		case n != nil && len(n.steps) == 0 && n.startup == "" && len(c.connections) > 1 && c.connections[len(c.connections)-2].did(matrix.StepGSSError):
+			return cause{matrix.StageGSSEnc, matrix.AnswerError}, nil // it came back without it
 		case n != nil && len(n.steps) == 0 && n.startup == "":
 			return cause{matrix.StageCredentials, matrix.NoTicket}, nil
 		}
 		return cause{}, fmt.Errorf("witnesses contradict: the client says %q, the wire shows %v", text, c.outcome.Trace)
+	}
+	if text == attackersWords && n != nil && n.acted && n.did(matrix.StepGSSAccept) {
+		return cause{matrix.StageGSSEnc, matrix.AnswerError}, nil // libpq shows what comes in the place of a token
 	}
 	if m := gssInitiate.FindStringSubmatch(text); m != nil {
 		if n == nil || !n.did(matrix.StepGSSAccept) {
@@ -221,6 +226,9 @@ func (c *classifier) localCause(text string, n *connection) (cause, error) {
 		return contextCause(matrix.StageGSSEnc, "")
 	}
 	if n != nil && n.did(matrix.StepDirectReject) && hungUp.MatchString(text) {
+		if n.acted {
+			return cause{matrix.StageTLS, matrix.DirectTLSRefused}, nil // the attacker says that he closed
+		}
 		if c.cell.World.Server < 17 && n.badPacket == "" { // from 17 on the log says that it was rejected, which was compared
 			return cause{}, fmt.Errorf("the client says %q after a direct TLS handshake, and the server logged nothing of it", text)
 		}
@@ -248,8 +256,12 @@ func (c *classifier) checkLocal(found cause, text string, n *connection) error {
 		return fmt.Errorf("witnesses contradict: the client says %q, and opened a connection", text)
 	case found.reason == matrix.GSSRefused:
 		need = []matrix.Step{matrix.StepGSSReject}
-	case found.reason == matrix.TLSRefused:
+	case found.reason == matrix.TLSRefused && c.cell.Client.Library.UsesLibpq():
 		need = []matrix.Step{matrix.StepSSLReject}
+	case found.reason == matrix.TLSRefused: // to the others everything but S is the same
+		need = []matrix.Step{matrix.StepSSLReject, matrix.StepSSLError}
+	case found.reason == matrix.AnswerError:
+		need = []matrix.Step{matrix.StepGSSError, matrix.StepSSLError}
 	case found.stage == matrix.StageTLS:
 		need = []matrix.Step{matrix.StepSSLAccept, matrix.StepDirectAccept}
 	default:
@@ -266,8 +278,12 @@ func (c *classifier) checkLocal(found cause, text string, n *connection) error {
 // client received is about its own certificate.
 func handshakeCause(text string, n *connection) (cause, bool) {
 	if verifyFailed.MatchString(text) {
+		told := n.tlsFailed
+		if n.acted { // the alert went to the attacker
+			told = "alert " + strings.ReplaceAll(n.alert, "_", " ")
+		}
 		for _, a := range alertCauses {
-			if a.text.MatchString(n.tlsFailed) {
+			if a.text.MatchString(told) {
 				return cause{matrix.StageTLS, a.server}, true
 			}
 		}

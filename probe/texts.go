@@ -43,6 +43,8 @@ var fatalCauses = []textCause{
 	row(`^28000 role ".*" is not permitted to log in$`, matrix.StageStartup, matrix.RoleNoLogin),
 	row(`^3D000 database ".*" does not exist$`, matrix.StageStartup, matrix.DatabaseMissing),
 	row(`^42501 permission denied for database ".*"$`, matrix.StageStartup, matrix.NoPrivilege),
+	row(`^08P01 received unencrypted data after SSL request$`, matrix.StageTLS, matrix.ProtocolViolation),
+	row(`^08P01 received unencrypted data after GSSAPI encryption request$`, matrix.StageGSSEnc, matrix.ProtocolViolation),
 	row(`^53300 (sorry, too many clients already|too many connections for (role|database) ".*"|remaining connection slots are reserved for .*)$`, matrix.StageStartup, matrix.TooManyClients),
 	row(`^57P03 the database system is (starting up|shutting down|in recovery mode|not accepting connections|not yet accepting connections)$`, matrix.StageStartup, matrix.ServerStarting),
 }
@@ -91,6 +93,10 @@ var localCauses = []textCause{
 	row(`^GSSAPI encryption required but it is not supported over a local socket$`, matrix.StageOptions, matrix.GSSOnUnixSocket),
 	row(`^GSSAPI encryption required but no credential cache$`, matrix.StageCredentials, matrix.NoTicket),
 	row(`^server doesn't support GSSAPI encryption, but it was required$`, matrix.StageGSSEnc, matrix.GSSRefused),
+	row(`^received unencrypted data after SSL response$`, matrix.StageTLS, matrix.ProtocolViolation),
+	row(`^received unencrypted data after GSSAPI encryption response$`, matrix.StageGSSEnc, matrix.ProtocolViolation),
+	row(`^server sent an error response during SSL exchange$`, matrix.StageTLS, matrix.AnswerError),
+	row(`^server sent an error response during GSS encryption exchange$`, matrix.StageGSSEnc, matrix.AnswerError),
 	row(`^server does not support SSL, but SSL was required$`, matrix.StageTLS, matrix.TLSRefused),
 	row(`^tls error: server refused TLS connection$`, matrix.StageTLS, matrix.TLSRefused),
 	row(`^SSL is not enabled on the server$`, matrix.StageTLS, matrix.TLSRefused),
@@ -130,7 +136,7 @@ var alertCauses = []struct {
 	text         *regexp.Regexp
 	server, mine matrix.Reason // about the server's certificate, about the client's
 }{
-	{regexp.MustCompile(`alert unknown ca|unknown certificate authority`), matrix.ServerCertTrust, matrix.CertUntrusted},
+	{regexp.MustCompile(`alert (fatal 48 )?unknown ca|unknown certificate authority`), matrix.ServerCertTrust, matrix.CertUntrusted},
 	{regexp.MustCompile(`alert certificate expired|expired certificate`), matrix.ServerCertExpired, matrix.CertExpired},
 	{regexp.MustCompile(`alert certificate revoked|revoked certificate`), matrix.ServerCertRevoked, matrix.CertRevoked},
 }
