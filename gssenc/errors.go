@@ -1,6 +1,10 @@
 package gssenc
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/jcmturner/gokrb5/v8/iana/errorcode"
+)
 
 // Stage says where a security context, or the connection over it, was when it failed.
 type Stage string
@@ -19,7 +23,7 @@ const (
 )
 
 // Error is the type of every error of this package. Err holds the cause: an operating system error, an error of the KDC
-// (errors.As finds *KDCError), an *AcceptorError, or one of the sentinels below.
+// or of the acceptor (errors.As finds *KRBError), or one of the sentinels below.
 type Error struct {
 	Stage Stage
 	Err   error
@@ -32,4 +36,19 @@ func (e *Error) Unwrap() error { return e.Err }
 
 func failf(stage Stage, format string, args ...any) error {
 	return &Error{Stage: stage, Err: fmt.Errorf(format, args...)}
+}
+
+// KRBError is a KRB-ERROR message (RFC 4120 5.9.1). Nobody has signed it: anyone on the way could have sent it.
+type KRBError struct {
+	From string // "KDC" or "acceptor"
+	Code int32  // RFC 4120 7.5.9
+	Text string // as sent, made printable and cut; may be empty
+}
+
+func (e *KRBError) Error() string {
+	text := fmt.Sprintf("%s refuses (unauthenticated): %s", e.From, errorcode.Lookup(e.Code))
+	if e.Text != "" {
+		text += fmt.Sprintf(" (%q)", e.Text)
+	}
+	return text
 }
