@@ -110,19 +110,22 @@ func newMessageKey(e Etype, key []byte, usage uint32) (*messageKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	block, err := aes.NewCipher(ke)
-	if err != nil {
-		return nil, err
-	}
-	s := &messageKey{profile: p, block: block, ki: hmac.New(p.hash, ki)}
-	var okEnc, okDec bool
-	s.enc, okEnc = cipher.NewCBCEncrypter(block, zeroIV[:]).(ivSetter)
-	s.dec, okDec = cipher.NewCBCDecrypter(block, zeroIV[:]).(ivSetter)
-	if !okEnc || !okDec {
-		return nil, errors.New("this Go has no CBC whose initial vector can be set")
-	}
+	s := &messageKey{profile: p, ki: hmac.New(p.hash, ki)}
 	s.sum = make([]byte, 0, s.ki.Size())
-	return s, nil
+	return s, s.setCipher(ke)
+}
+
+func (s *messageKey) setCipher(ke []byte) (err error) {
+	if s.block, err = aes.NewCipher(ke); err != nil {
+		return err
+	}
+	var okEnc, okDec bool
+	s.enc, okEnc = cipher.NewCBCEncrypter(s.block, zeroIV[:]).(ivSetter)
+	s.dec, okDec = cipher.NewCBCDecrypter(s.block, zeroIV[:]).(ivSetter)
+	if !okEnc || !okDec {
+		return errors.New("this Go has no CBC whose initial vector can be set")
+	}
+	return nil
 }
 
 // overhead is what encryption adds: confounder and checksum.
