@@ -22,6 +22,18 @@ type Source struct {
 	Password  string
 }
 
+// String leaves the password out.
+func (s Source) String() string {
+	if s.Password != "" {
+		s.Password = "***"
+	}
+	type plain Source
+	return fmt.Sprintf("%+v", plain(s))
+}
+
+// GoString leaves the password out.
+func (s Source) GoString() string { return "gssenc.Source" + s.String() }
+
 // Credentials hold one Kerberos identity and its tickets. They are safe for concurrent use, and several may live in one
 // process. Those of a keytab or a password log in again when their ticket-granting ticket has expired; those of a ccache
 // have what was in it when it was read, and never write to it.

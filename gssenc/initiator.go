@@ -210,13 +210,14 @@ func krbCred(session types.EncryptionKey, tgt *ticket) ([]byte, error) {
 // Errors are of StageToken (framing), StageAnswer (what a token says), and StageContext.
 func (i *Initiator) Step(in []byte) (out []byte, done bool, err error) {
 	out, done, err = i.step(in)
-	switch {
-	case err != nil:
+	if err != nil {
 		i.state, i.context = stateFailed, nil
-	case done:
+		return nil, false, err
+	}
+	if done {
 		i.state = stateDone
 	}
-	return out, done, err
+	return out, done, nil
 }
 
 func (i *Initiator) step(in []byte) ([]byte, bool, error) {
@@ -300,6 +301,9 @@ func openAPRep(b []byte, session types.EncryptionKey) (messages.EncAPRepPart, er
 	var part messages.EncAPRepPart
 	if err := guard(func() error { return rep.Unmarshal(b) }); err != nil {
 		return part, fmt.Errorf("an AP-REP that cannot be read: %w", err)
+	}
+	if rep.PVNO != iana.PVNO {
+		return part, fmt.Errorf("an AP-REP of protocol version %d", rep.PVNO)
 	}
 	if rep.EncPart.EType != session.KeyType {
 		return part, fmt.Errorf("the AP-REP is encrypted with %v, the session key is of %v", Etype(rep.EncPart.EType), Etype(session.KeyType))

@@ -204,6 +204,10 @@ func (c *krb5Conf) login(ctx context.Context, client principal, s secret) (*tick
 	if err != nil {
 		return nil, err
 	}
+	return readASRep(reply, client, s, hints, body.Nonce)
+}
+
+func readASRep(reply []byte, client principal, s secret, hints types.PADataSequence, nonce int) (*ticket, error) {
 	var rep messages.ASRep
 	if err := guard(func() error { return rep.Unmarshal(reply) }); err != nil {
 		return nil, fmt.Errorf("the KDC's reply: %w", err)
@@ -223,7 +227,7 @@ func (c *krb5Conf) login(ctx context.Context, client principal, s secret) (*tick
 		return nil, fmt.Errorf("the KDC's reply cannot be decrypted with this password or keytab: %w", err)
 	}
 	t := newTicket(client, rep.Ticket, part)
-	if part.Nonce != body.Nonce || !t.server.matches(ticketGranting(client.realm, client.realm)) {
+	if part.Nonce != nonce || !t.server.matches(ticketGranting(client.realm, client.realm)) {
 		return nil, errors.New("the KDC's reply belongs to another request")
 	}
 	return t, nil
@@ -320,6 +324,10 @@ func (c *krb5Conf) ticketFor(ctx context.Context, tgt *ticket, server principal,
 	if refusal, _ := asKRBError(reply); refusal != nil {
 		return nil, refusal
 	}
+	return readTGSRep(reply, tgt, server, body.Nonce)
+}
+
+func readTGSRep(reply []byte, tgt *ticket, server principal, nonce int) (*ticket, error) {
 	var rep messages.TGSRep
 	if err := guard(func() error { return rep.Unmarshal(reply) }); err != nil {
 		return nil, fmt.Errorf("the KDC's reply: %w", err)
@@ -331,7 +339,7 @@ func (c *krb5Conf) ticketFor(ctx context.Context, tgt *ticket, server principal,
 	t := newTicket(tgt.client, rep.Ticket, part)
 	referral := len(part.SName.NameString) == 2 && part.SName.NameString[0] == "krbtgt"
 	switch {
-	case part.Nonce != body.Nonce, !rep.CName.Equal(tgt.client.PrincipalName), rep.CRealm != tgt.client.realm:
+	case part.Nonce != nonce, !rep.CName.Equal(tgt.client.PrincipalName), rep.CRealm != tgt.client.realm:
 		return nil, errors.New("the KDC's reply belongs to another request")
 	case !part.SName.Equal(server.PrincipalName) && !referral, !rep.Ticket.SName.Equal(part.SName):
 		return nil, fmt.Errorf("the KDC issued a ticket for %v instead of %v", t.server, server)

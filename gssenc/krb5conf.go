@@ -62,8 +62,7 @@ func readConf(path string, depth int, size *int, lines *[]string) error {
 		return err
 	}
 	*size += len(text)
-	for line := range strings.Lines(string(text)) {
-		line = strings.TrimRight(line, "\r\n")
+	for _, line := range splitLines(string(text)) {
 		word, rest, _ := strings.Cut(strings.TrimRight(line, " \t"), " ")
 		rest = strings.TrimSpace(rest)
 		switch {
@@ -90,6 +89,14 @@ func readConf(path string, depth int, size *int, lines *[]string) error {
 		}
 	}
 	return nil
+}
+
+func splitLines(text string) []string {
+	lines := strings.Split(text, "\n")
+	for i := range lines {
+		lines[i] = strings.TrimSuffix(lines[i], "\r")
+	}
+	return lines
 }
 
 // includable is the rule of krb5.conf(5) for files of an includedir.

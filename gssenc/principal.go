@@ -61,7 +61,7 @@ func (p principal) String() string {
 		b.WriteString(escapes.Replace(part))
 	}
 	if p.realm != "" {
-		b.WriteString("@" + p.realm)
+		b.WriteString("@" + escapes.Replace(p.realm))
 	}
 	return b.String()
 }
