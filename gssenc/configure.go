@@ -169,6 +169,7 @@ type connector struct {
 
 	acquiring sync.Mutex
 	acquired  *Credentials
+	cache     *cacheFile // of acquired; nil: of a keytab or a password
 
 	mu     sync.Mutex
 	idle   map[string]net.Conn // by address: answered N, waits for the next method
@@ -248,7 +249,7 @@ var errNoBinding = failf(StageRequest, "channel binding required, but SSL not in
 func markAddr(a net.Addr, dialled, host string) net.Addr {
 	if t, ok := a.(*net.TCPAddr); ok {
 		marked := *t
-		marked.Zone += withGSS + host
+		marked.Zone = strings.TrimPrefix(t.Zone+withGSS+host, "%") // String puts one before the zone
 		return &marked
 	}
 	return dialledAddr(dialled)
@@ -312,15 +313,53 @@ func (k *connector) credentials(ctx context.Context) (*Credentials, error) {
 	}
 	k.acquiring.Lock()
 	defer k.acquiring.Unlock()
-	if k.acquired != nil && !k.acquired.stale() {
+	if k.acquired != nil && (k.cache == nil || k.cache.unchanged()) {
 		return k.acquired, nil
+	}
+	cache, err := k.options.Source.cacheFile() // before it is read: a change in between is seen next time
+	if err != nil {
+		return nil, err
 	}
 	c, err := Acquire(ctx, k.options.Source)
 	if err != nil {
 		return nil, err
 	}
-	k.acquired = c // the one before may still be in use
+	k.acquired, k.cache = c, cache // the ones before may still be in use
 	return c, nil
+}
+
+// cacheFile is the state of a ccache's file.
+type cacheFile struct {
+	path string
+	info os.FileInfo
+}
+
+// cacheFile is nil for sources that are no ccache.
+func (s Source) cacheFile() (*cacheFile, error) {
+	if s.Keytab != "" || s.Password != "" {
+		return nil, nil
+	}
+	name := s.CCache
+	if name == "" {
+		conf, err := loadConf(s.Config)
+		if err != nil {
+			return nil, &Error{StageConfig, err}
+		}
+		name = conf.defaultCCache()
+	}
+	path, err := ccachePath(name)
+	if err == nil {
+		var info os.FileInfo
+		if info, err = os.Stat(path); err == nil {
+			return &cacheFile{path, info}, nil
+		}
+	}
+	return nil, &Error{StageCredentials, err}
+}
+
+func (f *cacheFile) unchanged() bool {
+	now, err := os.Stat(f.path)
+	return err == nil && os.SameFile(now, f.info) && now.Size() == f.info.Size() && now.ModTime().Equal(f.info.ModTime())
 }
 
 // requireAuth has pgconn accept AuthenticationOk without a request before it where a session is under GSS encryption and gss is
