@@ -126,8 +126,13 @@ func parseConf(lines []string) (conf *krb5Conf, err error) {
 			continue
 		}
 		if section == "libdefaults" {
-			inner := depth > 0 || strings.Contains(line, "{") // defaults of one realm or application
-			depth = max(0, depth+strings.Count(line, "{")-strings.Count(line, "}"))
+			opens := strings.HasSuffix(line, "{")
+			inner := depth > 0 || opens // defaults of one realm or application
+			if opens {
+				depth++
+			} else if line[0] == '}' {
+				depth = max(0, depth-1)
+			}
 			key, value, ok := strings.Cut(line, "=")
 			key = strings.ToLower(strings.TrimSpace(key))
 			if _, twice := libdefaults[key]; inner || !ok || twice {
