@@ -1,6 +1,7 @@
 package gssenc
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -155,7 +156,7 @@ func parseConf(lines []string) (conf *krb5Conf, err error) {
 		}
 	}()
 	read, err := config.NewFromString(text.String())
-	if _, unsupported := err.(config.UnsupportedDirective); err != nil && !unsupported {
+	if unsupported := new(config.UnsupportedDirective); err != nil && !errors.As(err, unsupported) {
 		return nil, err
 	}
 	conf = &krb5Conf{Config: read, ccache: libdefaults["default_ccache_name"]}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/jcmturner/gokrb5/v8/crypto"
@@ -626,5 +627,40 @@ func BenchmarkWrap(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// One goroutine seals while another opens.
+func TestBothWaysAtOnce(t *testing.T) {
+	for _, e := range allEtypes {
+		i, a := pair(t, e)
+		var tokens [][]byte
+		for n := range 50 {
+			token, err := a.Seal(nil, pattern(n), n%2 == 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tokens = append(tokens, token)
+		}
+		var wait sync.WaitGroup
+		wait.Go(func() {
+			for n := range 50 {
+				token, err := i.Seal(nil, pattern(n), n%2 == 0)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if plain, _, err := a.Open(nil, token); err != nil || !bytes.Equal(plain, pattern(n)) {
+					t.Error(err)
+					return
+				}
+			}
+		})
+		for n, token := range tokens {
+			if plain, _, err := i.Open(nil, token); err != nil || !bytes.Equal(plain, pattern(n)) {
+				t.Fatal(err)
+			}
+		}
+		wait.Wait()
 	}
 }
