@@ -158,22 +158,6 @@ func (c *Credentials) fromCCache(s Source) error {
 	return nil
 }
 
-// ccachePath is the file that Acquire would read; a name that is no FILE ccache is returned as it is.
-func (s Source) ccachePath() string {
-	name := s.CCache
-	if name == "" {
-		conf, err := loadConf(s.Config)
-		if err != nil {
-			conf = new(krb5Conf)
-		}
-		name = conf.defaultCCache()
-	}
-	if path, err := ccachePath(name); err == nil {
-		return path
-	}
-	return name
-}
-
 // Principal returns user[/instance]@REALM.
 func (c *Credentials) Principal() string { return c.client.String() }
 
