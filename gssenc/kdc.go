@@ -95,26 +95,26 @@ func exchangeTCP(ctx context.Context, kdc string, request []byte) ([]byte, error
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	failed := func(err error) ([]byte, error) {
+	failed := func(err error) error {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		return nil, fmt.Errorf("%s: %w", kdc, err)
+		return fmt.Errorf("%s: %w", kdc, err)
 	}
 	if _, err := conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(request))), request...)); err != nil {
-		return failed(err)
+		return nil, failed(err)
 	}
 	var head [4]byte
 	if _, err := io.ReadFull(conn, head[:]); err != nil {
-		return failed(err)
+		return nil, failed(err)
 	}
 	n := binary.BigEndian.Uint32(head[:])
 	if n == 0 || n > maxKDCReply {
-		return failed(fmt.Errorf("a reply of %d octets", n))
+		return nil, failed(fmt.Errorf("a reply of %d octets", n))
 	}
 	reply := make([]byte, n)
 	if _, err := io.ReadFull(conn, reply); err != nil {
-		return failed(err)
+		return nil, failed(err)
 	}
 	return reply, nil
 }
