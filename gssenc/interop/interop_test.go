@@ -48,14 +48,14 @@ func TestIdentities(t *testing.T) {
 func TestEtypes(t *testing.T) {
 	eachVersion(t, func(t *testing.T, w *world, v int) {
 		for n, enctype := range enctypes {
-			conn := connect(t, w.config(t, v, fmt.Sprintf("user=alice gssencmode=require host=et%d.example.test", n), gssenc.Options{}))
+			conn := connect(t, w.config(t, v, fmt.Sprintf("user=alice gssencmode=require host=et%d.example.test", n),
+				gssenc.Options{Source: gssenc.Source{Config: w.file(fmt.Sprintf("krb5.et%d.conf", n)), CCache: w.file("alice.ccache")}}))
 			if got := channel(t, conn); got != "gss alice@EXAMPLE.TEST" {
 				t.Errorf("%s: %s", enctype, got)
 			}
 			x := conn.PgConn().Conn().(*gssenc.Conn).Context()
-			t.Logf("service keys of %s: the context is of etype %v, with %s", enctype, x.EType(), x.Acceptor())
 			if int(x.EType()) != n {
-				t.Errorf("service keys of etype %d: the context is of etype %v", n, x.EType())
+				t.Errorf("service keys and session key of etype %d: the context is of etype %v", n, x.EType())
 			}
 			echo(t, conn, 3<<20)
 		}
@@ -109,7 +109,7 @@ func TestCopyBothWays(t *testing.T) {
 			t.Fatal(tag, err)
 		}
 		var out bytes.Buffer
-		if _, err := conn.PgConn().CopyTo(ctx, &out, "COPY c TO STDOUT"); err != nil {
+		if _, err := conn.PgConn().CopyTo(ctx, &out, "COPY (SELECT line FROM c ORDER BY split_part(line, ' ', 1)::int) TO STDOUT"); err != nil {
 			t.Fatal(err)
 		}
 		if out.String() != want {
@@ -269,10 +269,10 @@ func TestOrderAndFallback(t *testing.T) {
 			source   gssenc.Source
 			want     string // "" refused
 		}{
-			{"user=anyway gssencmode=prefer sslmode=prefer", w.ccache(), "gss alice@EXAMPLE.TEST"},
-			{"user=anyway gssencmode=prefer sslmode=require", w.ccache(), "gss alice@EXAMPLE.TEST"},
-			{"user=anyway gssencmode=prefer sslmode=disable", w.ccache(), "gss alice@EXAMPLE.TEST"},
-			{"user=anyway gssencmode=require sslmode=disable", w.ccache(), "gss alice@EXAMPLE.TEST"},
+			{"user=anyway gssencmode=prefer sslmode=prefer", w.ccache(), "gss"},
+			{"user=anyway gssencmode=prefer sslmode=require", w.ccache(), "gss"},
+			{"user=anyway gssencmode=prefer sslmode=disable", w.ccache(), "gss"},
+			{"user=anyway gssencmode=require sslmode=disable", w.ccache(), "gss"},
 			{"user=anyway gssencmode=disable sslmode=prefer", w.ccache(), "tls"},
 			{"user=anyway gssencmode=disable sslmode=allow", w.ccache(), "plain"},
 			{"user=anyway gssencmode=disable sslmode=disable", w.ccache(), "plain"},
@@ -283,15 +283,15 @@ func TestOrderAndFallback(t *testing.T) {
 			{"user=anyway sslmode=prefer host=unknown.example.test", w.ccache(), "tls"},
 			{"user=anyway sslmode=prefer krbsrvname=nobody", w.ccache(), "tls"},
 			{"user=anyway krbsrvname=nobody gssencmode=require", w.ccache(), ""},
-			{"user=anyway krbsrvname=nobody krbspn=postgres/et18.example.test gssencmode=require host=unknown", w.ccache(), "gss alice@EXAMPLE.TEST"},
+			{"user=anyway krbsrvname=nobody krbspn=postgres/et18.example.test gssencmode=require host=unknown", w.ccache(), "gss"},
 			{"user=sslonly sslmode=prefer", w.ccache(), "tls"},
 			{"user=sslonly sslmode=allow", w.ccache(), "tls"},
 			{"user=sslonly gssencmode=require", w.ccache(), ""},
 			{"user=plainonly sslmode=prefer", w.ccache(), "plain"},
 			{"user=plainonly sslmode=require", w.ccache(), ""},
-			{"user=gsstrust require_auth=gss", w.ccache(), "gss alice@EXAMPLE.TEST"},
+			{"user=gsstrust require_auth=gss", w.ccache(), "gss"},
 			{"user=gsstrust require_auth=scram-sha-256", w.ccache(), ""},
-			{"user=gsspw password='not a secret' gssencmode=require", w.ccache(), "gss alice@EXAMPLE.TEST"},
+			{"user=gsspw password='not a secret' gssencmode=require", w.ccache(), "gss"},
 			{"user=gsspw password='not a secret' gssencmode=require require_auth=gss", w.ccache(), ""},
 			{"user=anyway require_auth=gss", gssenc.Source{Config: w.file("krb5.conf"), CCache: w.file("none")}, ""},
 			{"user=anyway channel_binding=require sslmode=require", w.ccache(), ""},
@@ -399,7 +399,7 @@ func TestCCacheIsReadAgain(t *testing.T) {
 	w := theWorld(t)
 	file := filepath.Join(t.TempDir(), "cc")
 	c := w.config(t, 17, "user=anyway sslmode=disable", gssenc.Options{Source: gssenc.Source{Config: w.file("krb5.conf"), CCache: file}})
-	for i, tt := range []struct{ put, want string }{{"", "plain"}, {"alice.ccache", "gss alice@EXAMPLE.TEST"}, {"expired.ccache", "plain"}, {"alice.ccache", "gss alice@EXAMPLE.TEST"}} {
+	for i, tt := range []struct{ put, want string }{{"", "plain"}, {"alice.ccache", "gss"}, {"expired.ccache", "plain"}, {"alice.ccache", "gss"}} {
 		if tt.put != "" {
 			content, err := os.ReadFile(w.file(tt.put))
 			if err != nil {

@@ -131,8 +131,11 @@ func (w *world) start(ctx context.Context) (err error) {
 	if w.realm, err = kdc.Start(ctx, kdc.Placement{Image: images[0].Tag, Network: w.network.Name, Alias: "kdc", Labels: labels}, spec); err != nil {
 		return err
 	}
-	conf := krb5Conf(w.realm.Address())
+	conf := krb5Conf(w.realm.Address(), "")
 	files := map[string][]byte{"krb5.conf": []byte(conf)}
+	for n, enctype := range enctypes {
+		files[fmt.Sprintf("krb5.et%d.conf", n)] = []byte(krb5Conf(w.realm.Address(), "  default_tgs_enctypes = "+enctype+"\n"))
+	}
 	for name, get := range map[string]func(string, string) ([]byte, error){"alice.keytab": w.realm.Keytab, "service.keytab": w.realm.Keytab, "alice.ccache": w.realm.Ticket, "expired.ccache": w.realm.Ticket} {
 		if files[name], err = get(realm, strings.TrimSuffix(name, filepath.Ext(name))); err != nil {
 			return err
@@ -171,7 +174,7 @@ func (w *world) start(ctx context.Context) (err error) {
 				return err
 			}
 		}
-		roles := "CREATE ROLE gsspw LOGIN PASSWORD 'not a secret'; CREATE ROLE ben LOGIN;"
+		roles := "SET password_encryption = 'scram-sha-256'; CREATE ROLE gsspw LOGIN PASSWORD 'not a secret';"
 		for _, r := range []string{"alice", "gsstrust", "sslonly", "plainonly", "gssauth", "anyway"} {
 			roles += " CREATE ROLE " + r + " LOGIN;"
 		}
@@ -191,7 +194,8 @@ tail -n 20 ` + pgimages.LogFile + ` >&2; exit 1`
 	return nil
 }
 
-func krb5Conf(address string) string {
+// krb5Conf is for servers and clients; further are lines of libdefaults.
+func krb5Conf(address, further string) string {
 	return `[libdefaults]
   default_realm = ` + realm + `
   dns_lookup_kdc = false
@@ -200,7 +204,7 @@ func krb5Conf(address string) string {
   rdns = false
   forwardable = true
   udp_preference_limit = 1
-
+` + further + `
 [realms]
   ` + realm + ` = {
     kdc = ` + address + `
@@ -293,7 +297,7 @@ func channel(t testing.TB, conn *pgx.Conn) string {
 		t.Fatal(err)
 	}
 	name := ""
-	if principal != nil {
+	if principal != nil && *principal != "" { // it has one only if the rule asks for gss
 		name = " " + *principal
 	}
 	return cmp.Or(map[[2]bool]string{{true, false}: "gss", {false, true}: "tls", {false, false}: "plain"}[[2]bool{gss, tls}], "both at once") + name
