@@ -21,6 +21,8 @@ func parsePrincipal(s string, nameType int32) (principal, error) {
 	inRealm, escaped := false, false
 	for _, r := range s {
 		switch {
+		case r == 0:
+			return principal{}, fmt.Errorf("%q is not a principal", s)
 		case escaped:
 			part.WriteRune(r)
 			escaped = false
@@ -33,7 +35,7 @@ func parsePrincipal(s string, nameType int32) (principal, error) {
 			p.NameString = append(p.NameString, part.String())
 			part.Reset()
 			inRealm = true
-		case r == '@' || r == 0:
+		case r == '@':
 			return principal{}, fmt.Errorf("%q is not a principal", s)
 		default:
 			part.WriteRune(r)
