@@ -102,7 +102,7 @@ func (f *fakeServer) serve(c net.Conn, n int) {
 		switch binary.BigEndian.Uint32(head[4:]) {
 		case 80877104:
 			f.note(n, "gssenc")
-			io.WriteString(c, f.gss)
+			_, _ = io.WriteString(c, f.gss)
 			if f.session != nil {
 				var err error
 				if c, err = f.accept(c); err != nil {
@@ -113,12 +113,12 @@ func (f *fakeServer) serve(c net.Conn, n int) {
 				}
 				f.note(n, "encrypted")
 			} else if f.gss != "N" {
-				io.Copy(io.Discard, c)
+				_, _ = io.Copy(io.Discard, c)
 				return
 			}
 		case 80877103:
 			f.note(n, "ssl")
-			c.Write([]byte{f.ssl})
+			_, _ = c.Write([]byte{f.ssl})
 			if f.ssl == 'S' {
 				c, secure = tls.Server(c, &tls.Config{Certificates: []tls.Certificate{f.cert}}), true
 			}
@@ -132,7 +132,7 @@ func (f *fakeServer) serve(c net.Conn, n int) {
 			}
 			f.note(n, "startup")
 			rest := make([]byte, binary.BigEndian.Uint32(head[:])-8)
-			io.ReadFull(c, rest)
+			_, _ = io.ReadFull(c, rest)
 			f.play(c, secure)
 			return
 		}
@@ -504,7 +504,7 @@ func TestRefusedConnectionPutAside(t *testing.T) {
 	if _, err := k.dialContext(t.Context(), "tcp", "a"); err == nil {
 		t.Error("it is given out twice")
 	}
-	for name, spoil := range map[string]func(*net.TCPConn){"hung up": func(s *net.TCPConn) { s.Close() }, "spoke": func(s *net.TCPConn) { s.Write([]byte("S")) }} {
+	for name, spoil := range map[string]func(*net.TCPConn){"hung up": func(s *net.TCPConn) { s.Close() }, "spoke": func(s *net.TCPConn) { send(t, s, []byte("S")) }} {
 		c, s := tcpPair(t)
 		k.keep("b", c)
 		spoil(s)

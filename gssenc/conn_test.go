@@ -50,9 +50,7 @@ func (f *fakeContext) Seal(dst, plain []byte, conf bool) ([]byte, error) {
 
 func (f *fakeContext) Open(dst, token []byte) ([]byte, bool, error) {
 	if len(token) < fakeOverhead || !hmac.Equal(token[:sha256.Size], f.mac(f.from, f.got, token[sha256.Size:])) {
-		for _, b := range token { // as a real one may, it writes before it knows
-			dst = append(dst, b)
-		}
+		_ = append(dst, token...) // as a real one may, it writes before it knows
 		return nil, false, errors.New("not the token that was due")
 	}
 	f.got++
@@ -71,7 +69,7 @@ func tcpPair(t *testing.T) (client, server *net.TCPConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	c, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +78,7 @@ func tcpPair(t *testing.T) (client, server *net.TCPConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close(); s.Close() })
+	t.Cleanup(func() { _, _ = c.Close(), s.Close() })
 	return c.(*net.TCPConn), s.(*net.TCPConn)
 }
 
@@ -112,6 +110,13 @@ func sealed(t testing.TB, f *fakeContext, plain string, conf bool) []byte {
 		t.Fatal(err)
 	}
 	return packet(token)
+}
+
+// send writes to a peer that takes it.
+func send(t *testing.T, to io.Writer, b []byte) {
+	if _, err := to.Write(b); err != nil {
+		t.Error(err)
+	}
 }
 
 // wantStage fails unless err is an *Error of the stage that speaks of text.
@@ -154,7 +159,7 @@ func TestConnCarriesAnyLength(t *testing.T) {
 func TestConnBothWaysAtOnce(t *testing.T) {
 	client, server := connPair(t)
 	const n = 4 << 20
-	send := func(c *Conn, value byte) {
+	fill := func(c *Conn, value byte) {
 		for range n / 1000 {
 			if _, err := c.Write(bytes.Repeat([]byte{value}, 1000)); err != nil {
 				t.Error(err)
@@ -173,7 +178,7 @@ func TestConnBothWaysAtOnce(t *testing.T) {
 		}
 	}
 	var wg sync.WaitGroup
-	for _, f := range []func(){func() { send(client, 1) }, func() { send(server, 2) }, func() { receive(client, 2) }, func() { receive(server, 1) }} {
+	for _, f := range []func(){func() { fill(client, 1) }, func() { fill(server, 2) }, func() { receive(client, 2) }, func() { receive(server, 1) }} {
 		wg.Go(f)
 	}
 	wg.Wait()
@@ -213,7 +218,7 @@ func TestConnRefusesPackets(t *testing.T) {
 				if _, err := b.Write(tt.send(&fakeContext{to: "server"})); err != nil {
 					t.Fatal(err)
 				}
-				b.CloseWrite()
+				_ = b.CloseWrite()
 				var got []byte
 				p := make([]byte, into)
 				for err == nil {
@@ -229,7 +234,7 @@ func TestConnRefusesPackets(t *testing.T) {
 				if string(got) != "good" {
 					t.Errorf("read %q, want the good packet and no more", got)
 				}
-				if _, again := client.Read(p); again != err {
+				if _, again := client.Read(p); !errors.Is(again, err) {
 					t.Errorf("then %v: an error stays", again)
 				}
 			})
@@ -243,7 +248,7 @@ func TestConnEndsBetweenPackets(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if n, err := client.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		if n, err := client.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
 			t.Errorf("Read at the end: %d, %v", n, err)
 		}
 	}
@@ -264,9 +269,9 @@ func TestConnEmptyPackets(t *testing.T) {
 	}
 	f := &fakeContext{to: "server"}
 	for range 100 {
-		b.Write(sealed(t, f, "", true))
+		send(t, b, sealed(t, f, "", true))
 	}
-	b.Write(sealed(t, f, "at last", true))
+	send(t, b, sealed(t, f, "at last", true))
 	p := make([]byte, 100)
 	if n, err := client.Read(p); string(p[:n]) != "at last" || err != nil {
 		t.Errorf("%q, %v", p[:n], err)
@@ -296,9 +301,11 @@ func TestConnReadTimeout(t *testing.T) {
 		if n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) || !errors.As(err, &timeout) || !timeout.Timeout() {
 			t.Fatalf("read with %d bytes of the packet: %d, %v", i, n, err)
 		}
-		b.Write(p[i : i+1])
+		send(t, b, p[i:i+1])
 	}
-	client.SetReadDeadline(time.Time{})
+	if err := client.SetReadDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
 	got := make([]byte, 10)
 	if n, err := client.Read(got); string(got[:n]) != "hello" || err != nil {
 		t.Errorf("%q, %v", got[:n], err)
@@ -314,8 +321,10 @@ func TestConnWriteTimeoutStays(t *testing.T) {
 	if !errors.Is(err, os.ErrDeadlineExceeded) || n >= 64<<20 {
 		t.Fatalf("%d, %v", n, err)
 	}
-	client.SetWriteDeadline(time.Time{})
-	if _, again := client.Write([]byte("x")); again != err {
+	if err := client.SetWriteDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, again := client.Write([]byte("x")); !errors.Is(again, err) {
 		t.Errorf("then %v: half a packet may be on its way, the error has to stay", again)
 	}
 }
@@ -327,7 +336,7 @@ func TestConnCloseWakes(t *testing.T) {
 		_, err := client.Read(make([]byte, 1))
 		done <- err
 	}()
-	client.Close()
+	_ = client.Close()
 	if err := <-done; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("a read that waited for the close: %v", err)
 	}
@@ -353,13 +362,13 @@ func TestConnAllocatesNothingPerPacket(t *testing.T) {
 	c := &Conn{transport: discard{}, context: flat{}}
 	c.out.largest = 16000
 	small, large := make([]byte, 16000), make([]byte, 16000*64)
-	per := func(p []byte) float64 { return testing.AllocsPerRun(100, func() { c.Write(p) }) }
+	per := func(p []byte) float64 { return testing.AllocsPerRun(100, func() { _, _ = c.Write(p) }) }
 	if s, l := per(small), per(large); l > s+1 {
 		t.Errorf("%g allocations for one packet, %g for 64", s, l)
 	}
 	c.transport = discard{}
 	p := make([]byte, 1<<20)
-	if n := testing.AllocsPerRun(1000, func() { c.Read(p[:100]) }); n > 1 {
+	if n := testing.AllocsPerRun(1000, func() { _, _ = c.Read(p[:100]) }); n > 1 {
 		t.Errorf("%g allocations for a read", n)
 	}
 }

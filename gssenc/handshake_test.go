@@ -21,7 +21,7 @@ func serve(t *testing.T, play func(*net.TCPConn)) net.Conn {
 		defer close(done)
 		play(server)
 	}()
-	t.Cleanup(func() { client.Close(); <-done })
+	t.Cleanup(func() { _ = client.Close(); <-done })
 	return client
 }
 
@@ -64,7 +64,7 @@ func TestRequestAnswers(t *testing.T) {
 		{"hang up", "", false, "no answer to GSSENCRequest: EOF"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			client := serve(t, func(s *net.TCPConn) { answer(t, s, tt.answer); s.CloseWrite() })
+			client := serve(t, func(s *net.TCPConn) { answer(t, s, tt.answer); _ = s.CloseWrite() })
 			err := request(t.Context(), client)
 			if tt.want == "" {
 				if err != nil {
@@ -85,7 +85,7 @@ func TestRequestAnswers(t *testing.T) {
 
 // Nothing behind the answer is read with it.
 func TestRequestReadsOneByte(t *testing.T) {
-	client := serve(t, func(s *net.TCPConn) { answer(t, s, "Nrest"); s.CloseWrite() })
+	client := serve(t, func(s *net.TCPConn) { answer(t, s, "Nrest"); _ = s.CloseWrite() })
 	if err := request(t.Context(), client); !errors.Is(err, ErrRefused) {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestRequestReadsOneByte(t *testing.T) {
 }
 
 func TestRequestEndsWithContext(t *testing.T) {
-	client := serve(t, func(s *net.TCPConn) { io.Copy(io.Discard, s) }) // never answers
+	client := serve(t, func(s *net.TCPConn) { _, _ = io.Copy(io.Discard, s) }) // never answers
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	err := request(ctx, client)
@@ -132,9 +132,9 @@ func TestExchange(t *testing.T) {
 			if got := readFrame(t, s); string(got) != want {
 				t.Errorf("token of %d bytes, want %d", len(got), len(want))
 			}
-			s.Write(packet([]byte("to " + want[:5])))
+			send(t, s, packet([]byte("to "+want[:5])))
 		}
-		s.Write([]byte("behind"))
+		send(t, s, []byte("behind"))
 	})
 	var in []string
 	if err := exchange(t.Context(), client, steps(&in, "first", big, "third")); err != nil {
@@ -165,7 +165,7 @@ func TestExchangeRefuses(t *testing.T) {
 		{"AuthenticationOk at once", []byte("R\x00\x00\x00\x08\x00\x00\x00\x00"), "bytes; 1 to 65532"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			client := serve(t, func(s *net.TCPConn) { readFrame(t, s); s.Write(tt.send); s.CloseWrite() })
+			client := serve(t, func(s *net.TCPConn) { readFrame(t, s); send(t, s, tt.send); _ = s.CloseWrite() })
 			var in []string
 			err := exchange(t.Context(), client, steps(&in, "first"))
 			wantStage(t, err, StageToken, tt.want)
@@ -199,20 +199,20 @@ func TestExchangeRefusesStuffedBytes(t *testing.T) {
 }
 
 func TestExchangeErrorsOfTheInitiator(t *testing.T) {
-	client := serve(t, func(s *net.TCPConn) { io.Copy(io.Discard, s) })
+	client := serve(t, func(s *net.TCPConn) { _, _ = io.Copy(io.Discard, s) })
 	refused := failf(StageAnswer, "not the AP-REP that was due")
 	wantStage(t, exchange(t.Context(), client, func([]byte) ([]byte, bool, error) { return nil, false, refused }), StageAnswer, "AP-REP")
 	wantStage(t, exchange(t.Context(), client, func([]byte) ([]byte, bool, error) { return make([]byte, maxToken+1), false, nil }), StageToken, "at most 65532")
 	endless := serve(t, func(s *net.TCPConn) {
 		for range maxRounds {
 			readFrame(t, s)
-			s.Write(packet([]byte("more")))
+			send(t, s, packet([]byte("more")))
 		}
 	})
 	wantStage(t, exchange(t.Context(), endless, func([]byte) ([]byte, bool, error) { return []byte("again"), false, nil }), StageToken, "no context after 8 rounds")
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	silent := serve(t, func(s *net.TCPConn) { io.Copy(io.Discard, s) })
+	silent := serve(t, func(s *net.TCPConn) { _, _ = io.Copy(io.Discard, s) })
 	wantStage(t, exchange(ctx, silent, steps(new([]string), "first")), StageToken, "deadline exceeded")
 }
 

@@ -3,6 +3,7 @@
 package gssenc
 
 import (
+	"errors"
 	"net"
 	"syscall"
 )
@@ -17,7 +18,7 @@ func pending(transport net.Conn) bool {
 // silent says that the peer has neither sent anything nor hung up; false where the transport does not tell.
 func silent(transport net.Conn) bool {
 	_, err, known := peek(transport)
-	return known && (err == syscall.EAGAIN || err == syscall.EWOULDBLOCK)
+	return known && (errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EWOULDBLOCK))
 }
 
 func peek(transport net.Conn) (n int, err error, known bool) {
