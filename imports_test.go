@@ -27,6 +27,8 @@ var rooms = map[string]struct {
 	"verdict":                        {[]string{"matrix"}, "the judge knows neither how a prediction nor how an observation is made"},
 	"reports":                        {[]string{"matrix", "verdict"}, "drawn from records alone, without anything live"},
 	"wire":                           {nil, "a library for others"},
+	"gssenc":                         {nil, "a library for others"},
+	"gssenc/interop":                 {[]string{"gssenc", "fixtures", "kdc", "pgimages", "matrix", "probe/agent"}, "the library against real servers; only tests"},
 	"probe/agent":                    {[]string{"wire"}, "runs in containers; fixtures and probe use it"},
 	"probe/agent/pgauthmatrix-agent": {[]string{"probe/agent"}, "thin"},
 	"pgimages":                       {[]string{"matrix"}, "images and servers know no scenario"},

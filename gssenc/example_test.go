@@ -1,0 +1,55 @@
+package gssenc_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgauthmatrix/pgauthmatrix/gssenc"
+)
+
+// A server whose pg_hba.conf has nothing but hostgssenc lines, after kinit.
+func Example() {
+	ctx := context.Background()
+	config, err := pgx.ParseConfig("host=pg.example.com user=alice dbname=app gssencmode=require")
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := gssenc.Configure(&config.Config, gssenc.Options{}); err != nil {
+		log.Fatal(err)
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	var principal string
+	err = conn.QueryRow(ctx, "SELECT principal FROM pg_stat_gssapi WHERE encrypted AND pid = pg_backend_pid()").Scan(&principal)
+	fmt.Println(principal, err)
+}
+
+// A service that logs in with its own keytab, without kinit and without the process's environment.
+func ExampleOptions() {
+	config, err := pgx.ParseConfig("host=pg.example.com user=app dbname=app")
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = gssenc.Configure(&config.Config, gssenc.Options{
+		Mode:   gssenc.Require,
+		Source: gssenc.Source{Keytab: "/etc/app/app.keytab", Principal: "app@EXAMPLE.COM"},
+	})
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+// Method gss of pg_hba.conf on connections that are not under GSS encryption: TLS, or plaintext.
+func ExampleProvider() {
+	alice, err := gssenc.Acquire(context.Background(), gssenc.Source{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	pgconn.RegisterGSSProvider(gssenc.Provider(alice, gssenc.InitOptions{}))
+}

@@ -1,0 +1,335 @@
+package gssenc
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jcmturner/gofork/encoding/asn1"
+	"github.com/jcmturner/gokrb5/v8/asn1tools"
+	"github.com/jcmturner/gokrb5/v8/crypto"
+	"github.com/jcmturner/gokrb5/v8/iana"
+	"github.com/jcmturner/gokrb5/v8/iana/asnAppTag"
+	"github.com/jcmturner/gokrb5/v8/iana/flags"
+	"github.com/jcmturner/gokrb5/v8/iana/keyusage"
+	"github.com/jcmturner/gokrb5/v8/iana/msgtype"
+	"github.com/jcmturner/gokrb5/v8/iana/nametype"
+	"github.com/jcmturner/gokrb5/v8/messages"
+	"github.com/jcmturner/gokrb5/v8/types"
+)
+
+// InitOptions say which security context is wanted. Mutual authentication, replay and sequence detection, confidentiality
+// and integrity are always asked for: PostgreSQL's GSS encryption needs them all. There are no channel bindings.
+type InitOptions struct {
+	// SPN is service/host[@REALM], taken as it is: no DNS look-up, no change to lower case, whatever
+	// dns_canonicalize_hostname and rdns of krb5.conf say. Without a realm see domain_realm in krb5.conf(5).
+	SPN string
+	// Delegate sends a forwarded TGT along (RFC 4121 4.1.1). If the TGT is not forwardable, or the KDC forwards none, the
+	// context is made without it, as libpq does; see Initiator.Delegated.
+	Delegate bool
+	// SPNEGO negotiates by RFC 4178 instead of sending the Kerberos token itself.
+	SPNEGO bool
+}
+
+// Initiator is the client half of one security context that is being established. It is for one goroutine.
+type Initiator struct {
+	acceptor  string
+	session   types.EncryptionKey
+	subkey    types.EncryptionKey // ours
+	ctime     time.Time
+	cusec     int
+	seq       uint32
+	request   []byte // the Kerberos token
+	delegated bool
+	spnego    *negotiation // nil: not asked for
+	state     initiatorState
+	context   *Context
+}
+
+type initiatorState int
+
+const (
+	stateStart initiatorState = iota
+	stateSent
+	stateDone
+	stateFailed
+)
+
+// Flags of the checksum field, RFC 4121 4.1.1.1.
+const (
+	gssDelegate   = 1 << 0
+	gssMutual     = 1 << 1
+	gssReplay     = 1 << 2
+	gssSequence   = 1 << 3
+	gssConf       = 1 << 4
+	gssInteg      = 1 << 5
+	gssChecksum   = 0x8003
+	seqNumberMask = 1<<30 - 1 // some implementations read it as signed, RFC 4120 5.5.1
+)
+
+// Token ids of RFC 4121 4.1.
+const (
+	tokenAPReq = 0x0100
+	tokenAPRep = 0x0200
+	tokenError = 0x0300
+)
+
+// Initiate gets the service ticket: from the ccache if it has a valid one, else from the KDC. Errors are of StageTicket; a
+// refusal of the KDC is a *KRBError.
+//
+// The ticket may have any session key that gokrb5 knows: with RC4 or DES3 the initiator's subkey is of
+// aes256-cts-hmac-sha1-96, and the context fails at StageAnswer if the acceptor then chooses one that is not of AES.
+func (c *Credentials) Initiate(ctx context.Context, o InitOptions) (*Initiator, error) {
+	server, err := parsePrincipal(o.SPN, nametype.KRB_NT_SRV_HST)
+	if err != nil {
+		return nil, &Error{StageTicket, err}
+	}
+	t, err := c.serviceTicket(ctx, server)
+	if err != nil {
+		return nil, &Error{StageTicket, err}
+	}
+	var tgt *ticket
+	if o.Delegate {
+		if tgt, err = c.forwarded(ctx); err != nil {
+			return nil, failf(StageTicket, "a ticket to forward: %w", err)
+		}
+	}
+	i, err := newInitiator(t, tgt)
+	if err != nil {
+		return nil, &Error{StageToken, err}
+	}
+	if o.SPNEGO {
+		i.spnego = new(negotiation)
+	}
+	return i, nil
+}
+
+func newInitiator(t, tgt *ticket) (*Initiator, error) {
+	auth, err := types.NewAuthenticator(t.client.realm, t.client.PrincipalName)
+	if err != nil {
+		return nil, err
+	}
+	var random [4]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return nil, err
+	}
+	i := &Initiator{
+		acceptor: t.server.String(), session: t.key, delegated: tgt != nil,
+		ctime: auth.CTime.Truncate(time.Second), cusec: auth.Cusec, seq: binary.BigEndian.Uint32(random[:]) & seqNumberMask,
+	}
+	etype := Etype(t.key.KeyType)
+	if _, ok := profiles[etype]; !ok {
+		etype = AES256SHA1
+	}
+	i.subkey = types.EncryptionKey{KeyType: int32(etype), KeyValue: make([]byte, profiles[etype].key)}
+	if _, err := rand.Read(i.subkey.KeyValue); err != nil {
+		return nil, err
+	}
+	sum := make([]byte, 24, 28)
+	sum[0] = 16 // length of the channel bindings, which are zero: none
+	gssFlags := uint32(gssMutual | gssReplay | gssSequence | gssConf | gssInteg)
+	if tgt != nil {
+		cred, err := krbCred(t.key, tgt)
+		if err != nil {
+			return nil, err
+		}
+		if len(cred) > 0xFFFF {
+			return nil, fmt.Errorf("a forwarded ticket of %d octets; RFC 4121 has room for 65535", len(cred))
+		}
+		gssFlags |= gssDelegate
+		sum = binary.LittleEndian.AppendUint16(sum, 1)
+		sum = binary.LittleEndian.AppendUint16(sum, uint16(len(cred)))
+		sum = append(sum, cred...)
+	}
+	binary.LittleEndian.PutUint32(sum[20:], gssFlags)
+	auth.Cksum = types.Checksum{CksumType: gssChecksum, Checksum: sum}
+	auth.SubKey = i.subkey
+	auth.SeqNumber = int64(i.seq)
+	req, err := messages.NewAPReq(t.ticket, t.key, auth)
+	if err != nil {
+		return nil, err
+	}
+	types.SetFlag(&req.APOptions, flags.APOptionMutualRequired)
+	encoded, err := req.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	i.request, err = mechToken(tokenAPReq, encoded)
+	return i, err
+}
+
+// krbCred is a KRB-CRED with a forwarded TGT (RFC 4120 5.8.1), encrypted with the session key. gokrb5's own types give
+// srealm as an IA5String, which libkrb5 does not take.
+func krbCred(session types.EncryptionKey, tgt *ticket) ([]byte, error) {
+	type info struct {
+		Key       types.EncryptionKey `asn1:"explicit,tag:0"`
+		PRealm    string              `asn1:"generalstring,explicit,tag:1"`
+		PName     types.PrincipalName `asn1:"explicit,tag:2"`
+		Flags     asn1.BitString      `asn1:"explicit,tag:3"`
+		AuthTime  time.Time           `asn1:"generalized,explicit,tag:4"`
+		StartTime time.Time           `asn1:"generalized,optional,explicit,tag:5"`
+		EndTime   time.Time           `asn1:"generalized,explicit,tag:6"`
+		RenewTill time.Time           `asn1:"generalized,optional,explicit,tag:7"`
+		SRealm    string              `asn1:"generalstring,explicit,tag:8"`
+		SName     types.PrincipalName `asn1:"explicit,tag:9"`
+	}
+	part, err := asn1.Marshal(struct {
+		TicketInfo []info `asn1:"explicit,tag:0"`
+	}{[]info{{
+		Key: tgt.key, PRealm: tgt.client.realm, PName: tgt.client.PrincipalName, Flags: tgt.kdcFlags(),
+		AuthTime: tgt.auth.UTC(), StartTime: tgt.start.UTC(), EndTime: tgt.end.UTC(), RenewTill: tgt.renew.UTC(),
+		SRealm: tgt.server.realm, SName: tgt.server.PrincipalName,
+	}}})
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := crypto.GetEncryptedData(asn1tools.AddASNAppTag(part, asnAppTag.EncKrbCredPart), session, keyusage.KRB_CRED_ENCPART, 0)
+	if err != nil {
+		return nil, err
+	}
+	tickets, err := messages.MarshalTicketSequence([]messages.Ticket{tgt.ticket})
+	if err != nil {
+		return nil, err
+	}
+	tickets.Tag = 2
+	cred, err := asn1.Marshal(struct {
+		PVNO    int                 `asn1:"explicit,tag:0"`
+		MsgType int                 `asn1:"explicit,tag:1"`
+		Tickets asn1.RawValue       `asn1:"explicit,tag:2"`
+		EncPart types.EncryptedData `asn1:"explicit,tag:3"`
+	}{iana.PVNO, msgtype.KRB_CRED, tickets, sealed})
+	return asn1tools.AddASNAppTag(cred, asnAppTag.KRBCred), err
+}
+
+// Step takes the acceptor's token (nil in the first call) and returns the token to send, if any; also together with done, in
+// SPNEGO. Done is true only after the AP-REP has been decrypted and checked. After an error the initiator is of no more use.
+// Errors are of StageToken (framing), StageAnswer (what a token says), and StageContext.
+func (i *Initiator) Step(in []byte) (out []byte, done bool, err error) {
+	out, done, err = i.step(in)
+	if err != nil {
+		i.state, i.context = stateFailed, nil
+		return nil, false, err
+	}
+	if done {
+		i.state = stateDone
+	}
+	return out, done, nil
+}
+
+func (i *Initiator) step(in []byte) ([]byte, bool, error) {
+	switch i.state {
+	case stateStart:
+		if len(in) > 0 {
+			return nil, false, failf(StageContext, "a token of the acceptor before the initiator's")
+		}
+		i.state = stateSent
+		if i.spnego != nil {
+			out, err := i.spnego.first(i.request)
+			return out, false, err
+		}
+		return i.request, false, nil
+	case stateSent:
+		if i.spnego != nil {
+			return i.spnego.next(i, in)
+		}
+		return nil, true, i.answer(in)
+	}
+	return nil, false, failf(StageContext, "a token for a context that is not being established")
+}
+
+// Delegated says whether a TGT was forwarded to the acceptor.
+func (i *Initiator) Delegated() bool { return i.delegated }
+
+// Context returns the established context.
+func (i *Initiator) Context() (*Context, error) {
+	if i.state != stateDone {
+		return nil, failf(StageContext, "not established")
+	}
+	return i.context, nil
+}
+
+// answer takes the acceptor's Kerberos token.
+func (i *Initiator) answer(in []byte) error {
+	id, body, err := parseMechToken(in)
+	if err != nil {
+		return &Error{StageToken, err}
+	}
+	switch id {
+	case tokenAPRep:
+	case tokenError:
+		refusal, _, err := parseKRBError(body, "acceptor")
+		if err != nil {
+			return failf(StageAnswer, "a KRB-ERROR of the acceptor that cannot be read: %w", err)
+		}
+		return &Error{StageAnswer, refusal}
+	default:
+		return failf(StageToken, "token id %#04x of the acceptor is neither AP-REP nor KRB-ERROR", id)
+	}
+	part, err := openAPRep(body, i.session)
+	if err != nil {
+		return &Error{StageAnswer, err}
+	}
+	if !part.CTime.Equal(i.ctime) || part.Cusec != i.cusec {
+		return failf(StageAnswer, "the AP-REP answers another request: a replay, or a broken acceptor")
+	}
+	key, subkey := i.subkey, byte(0)
+	if len(part.Subkey.KeyValue) > 0 {
+		key, subkey = part.Subkey, flagAcceptorSubkey
+	}
+	if _, ok := profiles[Etype(key.KeyType)]; !ok {
+		return failf(StageAnswer, "the acceptor chose a key of %v; only AES is implemented: permit aes for its service principal",
+			Etype(key.KeyType))
+	}
+	i.context, err = newContext(Etype(key.KeyType), key.KeyValue, subkey, true, uint64(i.seq), uint64(uint32(part.SequenceNumber)))
+	if err != nil {
+		return &Error{StageAnswer, err}
+	}
+	i.context.acceptor = i.acceptor
+	if i.spnego != nil {
+		i.spnego.key = key
+	}
+	return nil
+}
+
+// openAPRep decrypts an AP-REP (RFC 4120 5.5.2) with the session key of the ticket.
+func openAPRep(b []byte, session types.EncryptionKey) (messages.EncAPRepPart, error) {
+	var rep messages.APRep
+	var part messages.EncAPRepPart
+	if err := guard(func() error { return rep.Unmarshal(b) }); err != nil {
+		return part, fmt.Errorf("an AP-REP that cannot be read: %w", err)
+	}
+	if rep.PVNO != iana.PVNO {
+		return part, fmt.Errorf("an AP-REP of protocol version %d", rep.PVNO)
+	}
+	if rep.EncPart.EType != session.KeyType {
+		return part, fmt.Errorf("the AP-REP is encrypted with %v, the session key is of %v", Etype(rep.EncPart.EType), Etype(session.KeyType))
+	}
+	var plain []byte
+	if err := guard(func() (err error) {
+		plain, err = crypto.DecryptEncPart(rep.EncPart, session, keyusage.AP_REP_ENCPART)
+		return err
+	}); err != nil {
+		return part, errors.New("the AP-REP was not made with the session key: the acceptor has not shown who it is")
+	}
+	if err := guard(func() error { return part.Unmarshal(plain) }); err != nil {
+		return part, fmt.Errorf("the AP-REP's encrypted part: %w", err)
+	}
+	return part, nil
+}
+
+// krb5OID is the mechanism 1.2.840.113554.1.2.2 in DER, with tag and length.
+var krb5OID = []byte{0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x12, 0x01, 0x02, 0x02}
+
+// mechToken frames a Kerberos message (RFC 2743 3.1, RFC 4121 4.1).
+func mechToken(id uint16, message []byte) ([]byte, error) {
+	body := append(binary.BigEndian.AppendUint16(bytes.Clone(krb5OID), id), message...)
+	token := asn1tools.AddASNAppTag(body, 0)
+	if token == nil {
+		return nil, errors.New("token cannot be encoded")
+	}
+	return token, nil
+}

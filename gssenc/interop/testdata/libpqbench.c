@@ -1,0 +1,95 @@
+/* The same work as bench_test.go, by libpq: libpqbench WHAT COUNT CONNINFO prints the seconds it took.
+ * gcc -O2 -I"$(pg_config --includedir)" libpqbench.c -o libpqbench -lpq */
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static void fail(const char *what, PGconn *c)
+{
+    fprintf(stderr, "%s: %s", what, PQerrorMessage(c));
+    exit(1);
+}
+
+static PGconn *dial(const char *conninfo)
+{
+    PGconn *c = PQconnectdb(conninfo);
+    if (PQstatus(c) != CONNECTION_OK)
+        fail("connect", c);
+    if (!PQgssEncInUse(c)) {
+        fprintf(stderr, "not under GSS encryption\n");
+        exit(1);
+    }
+    return c;
+}
+
+static void query(PGconn *c, const char *text, ExecStatusType want)
+{
+    PGresult *r = PQexec(c, text);
+    if (PQresultStatus(r) != want)
+        fail(text, c);
+    PQclear(r);
+}
+
+int main(int argc, char **argv)
+{
+    struct timespec a, b;
+    long total = 0;
+    if (argc != 4)
+        return 2;
+    int count = atoi(argv[2]);
+    PGconn *c = dial(argv[3]);
+    static char line[1001];
+    memset(line, 'x', 1000);
+    line[1000] = '\n';
+    if (!strcmp(argv[1], "copyin"))
+        query(c, "CREATE TEMP TABLE t (line text)", PGRES_COMMAND_OK);
+    clock_gettime(CLOCK_MONOTONIC, &a);
+    if (!strcmp(argv[1], "connect")) {
+        for (int i = 0; i < count; i++) {
+            PGconn *d = dial(argv[3]);
+            query(d, "SELECT 1", PGRES_TUPLES_OK);
+            PQfinish(d);
+        }
+    } else if (!strcmp(argv[1], "result")) {
+        char text[200];
+        snprintf(text, sizeof text, "SELECT repeat('x', 1000) FROM generate_series(1, %d)", count);
+        PQsendQuery(c, text);
+        PQsetSingleRowMode(c);
+        for (PGresult *r; (r = PQgetResult(c)); PQclear(r))
+            if (PQresultStatus(r) == PGRES_SINGLE_TUPLE)
+                total += PQgetlength(r, 0, 0);
+    } else if (!strcmp(argv[1], "copyout")) {
+        char text[200], *row;
+        snprintf(text, sizeof text, "COPY (SELECT repeat('x', 1000) FROM generate_series(1, %d)) TO STDOUT", count);
+        query(c, text, PGRES_COPY_OUT);
+        for (int n; (n = PQgetCopyData(c, &row, 0)) > 0; PQfreemem(row))
+            total += n - 1;
+        while (PQgetResult(c))
+            ;
+    } else {
+        query(c, "COPY t FROM STDIN", PGRES_COPY_IN);
+        static char chunk[65 * 1001];
+        for (int i = 0; i < 65; i++)
+            memcpy(chunk + i * 1001, line, 1001);
+        for (int left = count; left > 0; left -= 65) {
+            int rows = left < 65 ? left : 65;
+            if (PQputCopyData(c, chunk, rows * 1001) != 1)
+                fail("copy", c);
+            total += rows * 1000L;
+        }
+        if (PQputCopyEnd(c, NULL) != 1)
+            fail("copy", c);
+        for (PGresult *r; (r = PQgetResult(c)); PQclear(r))
+            if (PQresultStatus(r) != PGRES_COMMAND_OK)
+                fail("copy", c);
+    }
+    clock_gettime(CLOCK_MONOTONIC, &b);
+    if (strcmp(argv[1], "connect") && total != count * 1000L) {
+        fprintf(stderr, "%ld bytes\n", total);
+        return 1;
+    }
+    printf("%.6f\n", b.tv_sec - a.tv_sec + (b.tv_nsec - a.tv_nsec) / 1e9);
+    return 0;
+}
