@@ -266,9 +266,6 @@ func TestLiveAttacks(t *testing.T) {
 			})
 		}
 	}
-	if got := w.sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%yours%' AND state <> 'idle'"); *got[0][0] != "0" {
-		t.Error("an injected query is still running")
-	}
 }
 
 // Every sequence against every server, without and with a certificate. Each is followed by a login in the clear: the
@@ -344,13 +341,15 @@ func TestLiveRaw(t *testing.T) {
 			if rows := w.sql("SELECT count(*) FROM public.stuffed"); *rows[0][0] != "0" {
 				t.Errorf("%s stuffed queries were executed", *rows[0][0])
 			}
-			// Over a unix socket both requests are answered N, for ever where CVE-2026-6479 is not mended.
+			// Over a unix socket both requests are answered N: once each, and for ever where CVE-2026-6479 is not mended.
 			raw := wire.Raw{Address: socket, User: "trusted", Database: "postgres", Count: 2000, Wait: 2 * time.Second}
 			got, err := raw.Play(t.Context(), wire.Alternate)
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Logf("alternate over the unix socket: %s", summary(got))
+			if words, want := summary(got), "gone 0A000 unsupported frontend protocol 1234.5679 answers 2"; words != want {
+				t.Errorf("alternate over the unix socket: %s, want %s", words, want)
+			}
 			if after, err := raw.Play(t.Context(), wire.Protocol39); err != nil || after.End != wire.EndSession {
 				t.Errorf("the server does not work after it: %+v, %v", after, err)
 			}
