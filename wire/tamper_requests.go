@@ -59,7 +59,7 @@ func (t *tampering) requests() {
 		if t.Attack == StuffClient && !t.did {
 			stuffing := queryMessage(t.SQL)
 			if t.User != "" {
-				stuffing = append(startupPacket(3<<16, "user", t.User), stuffing...)
+				stuffing = append(startupPacket("user", t.User), stuffing...)
 			}
 			t.note(Inserted, fmt.Sprintf("%d bytes to the server", len(stuffing)))
 			asked = append(asked, stuffing...)
