@@ -81,10 +81,18 @@ func (a *attempt) attackOnTLS(direct bool, v verification) *ending {
 // requestStuffed is what becomes of a channel that is there, and of the bytes behind the request for it.
 func (a *attempt) requestStuffed(stage matrix.Stage, ch matrix.Channel) ending {
 	a.acted = true
+	if ch == matrix.TLS && a.w.Server >= 17 {
+		a.why("backend_startup.c, ProcessSSLStartup", "the server has bytes in its buffer that came before the handshake: it closes without a word (CVE-2021-23214)")
+		return refused(broken, stage, matrix.ProtocolViolation)
+	}
 	a.step(matrix.StepAuthFail)
 	a.why(a.serverSource("ProcessStartupPacket"), "the server has bytes in its buffer that came before the handshake: FATAL, through the new channel (CVE-2021-23214)")
 	e := refused(errorBeforeOK, stage, matrix.ProtocolViolation)
 	e.outcome.Channel, e.state = ch, "08P01"
+	if a.w.Server < 14 && a.lib.UsesLibpq() {
+		a.why("fe-connect.c, PQconnectPoll", "a server before 14 has not yet read a startup packet and writes the error as protocol 2.0 does: final to libpq since 14")
+		e.how = hungUp
+	}
 	return e
 }
 

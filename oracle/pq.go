@@ -52,7 +52,12 @@ func (a *attempt) pq() (ending, error) {
 	case "prefer":
 		a.why("conn.go, Connector.open", "sslmode=prefer: TLS first, then no encryption")
 		a.connect()
-		if e := a.encryptTLS(direct, a.pqVerification(sslmode)); e.how == opened {
+		e := a.encryptTLS(direct, a.pqVerification(sslmode))
+		if e.how == errorBeforeOK {
+			a.why("conn.go, Connector.open", "sslmode=prefer: once TLS is there a failure is final")
+			return e, nil
+		}
+		if e.how == opened {
 			last, err := a.authenticate(matrix.TLS, pqClient{})
 			if err == nil && last.how != opened {
 				a.why("conn.go, Connector.open", "sslmode=prefer: once TLS is there a failure is final")

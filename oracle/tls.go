@@ -45,6 +45,9 @@ func (a *attempt) encryptTLS(direct bool, v verification) ending {
 	if a.c.Attack == "stuff-server" && !direct {
 		return a.answerStuffed(matrix.StageTLS)
 	}
+	if a.c.Attack == "stuff-client" && !direct && a.w.Server >= 17 {
+		return a.requestStuffed(matrix.StageTLS, matrix.TLS)
+	}
 	a.because = append(a.because, v.because)
 	if v.noRoot {
 		return refused(broken, matrix.StageTLS, matrix.RootMissing)

@@ -20,6 +20,9 @@ const (
 // receivedEarly begins the FATAL of a server that finds bytes in its buffer that came before the handshake.
 const receivedEarly = "received unencrypted data after "
 
+// noTLSRecord ends the message of a client in Go that reads the attacker's bytes as TLS.
+const noTLSRecord = "tls: first record does not look like a TLS handshake"
+
 // tamper is what the relay is asked to do. Whoever only listens asks for nothing: it records anyway.
 func tamper(attack string) *agent.Tamper {
 	switch attack {

@@ -237,6 +237,9 @@ func (c *classifier) localCause(text string, n *connection) (cause, error) {
 	if n != nil && n.did(matrix.StepDirectAccept) && strings.Contains(n.badPacket, " ALPN protocol") && hungUp.MatchString(text) {
 		return cause{matrix.StageTLS, matrix.DirectTLSRefused}, nil
 	}
+	if n != nil && n.did(matrix.StepSSLAccept) && (n.early && hungUp.MatchString(text) || n.acted && strings.HasSuffix(text, noTLSRecord)) {
+		return cause{matrix.StageTLS, matrix.ProtocolViolation}, nil
+	}
 	if n != nil && n.did(matrix.StepSSLAccept, matrix.StepDirectAccept) {
 		if found, ok := handshakeCause(text, n); ok {
 			return found, nil

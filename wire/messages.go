@@ -11,11 +11,11 @@ func requestPacket(code uint32) []byte {
 	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, 8), code)
 }
 
-// startupPacket takes the version as 3<<16 and names and values in turn.
-func startupPacket(version uint32, params ...string) []byte {
+// startupPacket is one of protocol 3.0; params are names and values in turn.
+func startupPacket(params ...string) []byte {
 	body := strings.Join(params, "\x00") + "\x00\x00"
 	b := binary.BigEndian.AppendUint32(nil, uint32(8+len(body)))
-	return append(binary.BigEndian.AppendUint32(b, version), body...)
+	return append(binary.BigEndian.AppendUint32(b, 3<<16), body...)
 }
 
 func typedMessage(kind byte, body string) []byte {

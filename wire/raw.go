@@ -182,9 +182,9 @@ func (c *rawConn) send(parts ...[]byte) error {
 
 func (c *rawConn) startup(user string) []byte {
 	if c.Database == "" {
-		return startupPacket(3<<16, "user", user)
+		return startupPacket("user", user)
 	}
-	return startupPacket(3<<16, "user", user, "database", c.Database)
+	return startupPacket("user", user, "database", c.Database)
 }
 
 // play returns why nothing more was read: an error of the connection, or errThrough.
@@ -231,8 +231,8 @@ func (c *rawConn) play(what Sequence) error {
 	case CancelWrongKey:
 		return c.exchange(binary.BigEndian.AppendUint32(nil, 16), binary.BigEndian.AppendUint32(nil, cancelRequestCode), []byte{0, 0, 0, 1, 0, 0, 0, 0})
 	case LongStartup:
-		size := len(startupPacket(3<<16, "user", c.User, "application_name", ""))
-		long := startupPacket(3<<16, "user", c.User, "application_name", strings.Repeat("x", maxStartup+1-size))
+		size := len(startupPacket("user", c.User, "application_name", ""))
+		long := startupPacket("user", c.User, "application_name", strings.Repeat("x", maxStartup+1-size))
 		return c.exchange(long)
 	case Protocol2: // struct StartupPacket of 2.0: database 64, user 32, options 64, unused 64, tty 64
 		body := make([]byte, 288)

@@ -59,7 +59,7 @@ func (t *tampering) requests() {
 		if t.Attack == StuffClient && !t.did {
 			stuffing := queryMessage(t.SQL)
 			if t.User != "" {
-				stuffing = append(startupPacket(3<<16, "user", t.User), stuffing...)
+				stuffing = append(startupPacket("user", t.User), stuffing...)
 			}
 			t.note(Inserted, fmt.Sprintf("%d bytes to the server", len(stuffing)))
 			asked = append(asked, stuffing...)
@@ -234,6 +234,17 @@ func (t *tampering) refused(by side, err error) {
 	if errors.Is(err, net.ErrClosed) {
 		return // the link was cut: nobody's word
 	}
-	t.note(Refused, fmt.Sprintf("%s: %s", by, text([]byte(err.Error()))))
+	word := text([]byte(err.Error()))
+	// OpenSSL sends its alert in the clear where crypto/tls awaits a sealed record: then the record has it, err has not.
+	if by == client {
+		t.link.mu.Lock()
+		for _, e := range t.link.parser.events {
+			if e.From == client.String() && e.Kind == TLSAlert && e.Detail != "encrypted" {
+				word = "alert " + e.Detail
+			}
+		}
+		t.link.mu.Unlock()
+	}
+	t.note(Refused, by.String()+": "+word)
 	t.stop()
 }

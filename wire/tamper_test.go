@@ -276,7 +276,7 @@ func TestTamper(t *testing.T) {
 			did:    "answered S to sslrequest | refused client: remote error: tls: bad certificate", upstream: true},
 		{name: "impersonate, verification, TLS 1.2", tamper: Tamper{Attack: Impersonate, Certificate: &forged}, ways: "S", config: strict12,
 			client: "tls: tls: failed to verify certificate: x509: certificate signed by unknown authority…",
-			did:    "answered S to sslrequest | refused client: remote error: tls: bad certificate", upstream: true},
+			did:    "answered S to sslrequest | refused client: alert fatal 42 bad_certificate", upstream: true},
 		{name: "impersonate and inject", tamper: Tamper{Attack: Impersonate, Certificate: &forged, SQL: "select yours"}, ways: "S", config: loose, client: session,
 			did:   "answered S to sslrequest | impersonated TLSv1.3 alpn=postgresql | injected select yours -> ok SELECT 1",
 			heard: "ssl | startup alice | password s3cret | query select yours | query select mine", upstream: true,

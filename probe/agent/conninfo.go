@@ -1,6 +1,10 @@
 package agent
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/pgauthmatrix/pgauthmatrix/wire"
+)
 
 const redacted = "***"
 
@@ -51,8 +55,10 @@ func redactResult(r *AttemptResult, secrets *strings.Replacer) {
 	}
 	for i := range r.Records {
 		r.Records[i].Error = secrets.Replace(r.Records[i].Error)
-		for j := range r.Records[i].Events {
-			r.Records[i].Events[j].Detail = secrets.Replace(r.Records[i].Events[j].Detail)
+		for _, events := range [][]wire.Event{r.Records[i].Events, r.Records[i].Upstream} {
+			for j := range events {
+				events[j].Detail = secrets.Replace(events[j].Detail)
+			}
 		}
 	}
 }
