@@ -24,7 +24,11 @@ func (c *Coverage) choose(cells []*Cell) []*Cell {
 			group[i] = cells[n]
 		}
 		a := newArray(group, c.Strength)
-		for _, n := range a.cover(c.Seed, name) {
+		picked := a.cover(c.Seed, name)
+		if slices.ContainsFunc(group, func(cell *Cell) bool { return cell.Client.Attacked() }) {
+			picked = a.whole()
+		}
+		for _, n := range picked {
 			chosen = append(chosen, byScenario[name][n])
 		}
 		for _, state := range a.combinations {
@@ -45,6 +49,16 @@ func (c *Coverage) choose(cells []*Cell) []*Cell {
 		taken[i] = cells[n]
 	}
 	return taken
+}
+
+// whole picks every applicable cell.
+func (a *array) whole() (picked []int) {
+	for n, applicable := range a.applicable {
+		if applicable {
+			picked = append(picked, n)
+		}
+	}
+	return picked
 }
 
 // array is a covering array in the making: the cells of one scenario as rows of small numbers, and the state of every

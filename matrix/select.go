@@ -38,7 +38,8 @@ type Coverage struct {
 // says what there is.
 //
 // With a Strength it chooses greedily among each scenario's applicable cells until every combination of values that one
-// of them has is in a chosen one; equal cells and seeds give equal choices, whatever other scenarios there are.
+// of them has is in a chosen one; equal cells and seeds give equal choices, whatever other scenarios there are. Scenarios
+// about attacks are taken whole: what they show is a table of every setting.
 func Select(cells []Cell, s Selection) ([]Cell, Coverage, error) {
 	coverage := Coverage{Strength: s.Strength, Seed: s.Seed}
 	if err := s.validate(cells); err != nil {

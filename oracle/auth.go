@@ -21,6 +21,8 @@ type client interface {
 	onOK(exchanged, bound bool, ch matrix.Channel) *objection
 	// emptyPassword: where it answers a request for a password that it was not given; "" if it does not.
 	emptyPassword() (source string)
+	// binds: it binds SCRAM to TLS where it can.
+	binds() bool
 	// ignoresErrorToken: it waits for the server's own error behind a Kerberos error token.
 	ignoresErrorToken() bool
 }
@@ -235,7 +237,7 @@ func (x *exchange) passwordMethod() (*ending, error) {
 		x.why("auth-scram.c, scram_init", "the stored md5 password cannot be used for scram-sha-256")
 	case given != "right":
 		x.why("crypt.c", "the password is wrong")
-	case ask == askScram && x.impersonated(x.ch) && x.serverChannel(x.ch) == matrix.TLS && channelBindings.of(x.c.ChannelBinding) != "disable":
+	case ask == askScram && x.binds() && x.impersonated(x.ch) && x.serverChannel(x.ch) == matrix.TLS && channelBindings.of(x.c.ChannelBinding) != "disable":
 		x.why("auth-scram.c, read_client_final_message", "the client binds the exchange to the attacker's certificate, the server to its own: they differ")
 		end := x.fails(matrix.StageAuth, matrix.ChannelBinding, "28000")
 		return &end, nil

@@ -37,6 +37,7 @@ func (l *libpqClient) onOK(exchanged, bound bool, ch matrix.Channel) *objection 
 }
 
 func (l *libpqClient) emptyPassword() string   { return "" }
+func (l *libpqClient) binds() bool             { return true }
 func (l *libpqClient) ignoresErrorToken() bool { return false }
 
 // libpqSettings are the connection parameters in force. sslnegotiation=postgres says of a library before 17, which
@@ -91,10 +92,11 @@ func (a *attempt) libpqVerification(s *libpqSettings) verification {
 		return matrix.Because{Text: "sslmode=" + s.sslmode + text, Source: "libpq, sslrootcert"}
 	}
 	insists := strings.HasPrefix(s.sslmode, "verify-")
+	noRoot := a.root() == "missing" || a.root() == "none" // the default is ~/.postgresql/root.crt, which nobody has
 	switch {
-	case a.root() == "missing" && insists:
+	case noRoot && insists:
 		return verification{noRoot: true, because: why(" and no root file: the client gives up before its handshake")}
-	case a.root() == "missing":
+	case noRoot:
 		return verification{level: "none", because: why(" and no root file: the server's certificate is not verified")}
 	case s.sslmode == "verify-full":
 		return verification{level: "full", because: why(": issuer and name of the server's certificate are verified")}

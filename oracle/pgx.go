@@ -36,6 +36,7 @@ func (p *pgxClient) onOK(exchanged, bound bool, _ matrix.Channel) *objection {
 }
 
 func (p *pgxClient) emptyPassword() string   { return "pgconn.go, connectOne" }
+func (p *pgxClient) binds() bool             { return true }
 func (p *pgxClient) ignoresErrorToken() bool { return false }
 
 // pgxFinal are the errors of the server behind which pgx does not try its next configuration: a wrong password, no
@@ -68,7 +69,7 @@ func (a *attempt) pgx() (ending, error) {
 		}
 		last = ending{}
 		if ch == matrix.TLS {
-			last = a.encryptTLS(direct, pgxVerification(sslmode))
+			last = a.encryptTLS(direct, pgxVerification(sslmode, a.root()))
 		}
 		if last.how == opened {
 			var err error
@@ -141,7 +142,7 @@ func pgxOrder(methods []matrix.Channel) string {
 }
 
 // pgxVerification: unlike libpq, pgx lets allow and prefer use the root file for nothing.
-func pgxVerification(sslmode string) verification {
+func pgxVerification(sslmode, root string) verification {
 	v := verification{inGo: true, because: matrix.Because{Source: "pgconn/config.go, configTLS"}}
 	switch sslmode {
 	case "allow", "prefer":
@@ -149,6 +150,10 @@ func pgxVerification(sslmode string) verification {
 	case "verify-full":
 		v.level, v.because.Text = "full", "sslmode=verify-full: issuer and name of the server's certificate are verified"
 	case "require":
+		if root == "none" {
+			v.level, v.because.Text = "none", "sslmode=require without a root file: the server's certificate is not verified"
+			return v
+		}
 		v.level, v.because.Text = "ca", "sslmode=require with a root file: the issuer is verified as with verify-ca"
 	default:
 		v.level, v.because.Text = "ca", "sslmode="+sslmode+": the issuer of the server's certificate is verified"

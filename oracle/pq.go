@@ -14,6 +14,7 @@ func (pqClient) onOK(exchanged, bound bool, _ matrix.Channel) *objection { retur
 func (pqClient) emptyPassword() string                                   { return "conn.go, auth" }
 
 // It ignores what its GSSAPI provider says of the server's token, and reads the server's next message.
+func (pqClient) binds() bool             { return false }
 func (pqClient) ignoresErrorToken() bool { return true }
 
 // pqSSLModes: lib/pq's default is require.
@@ -102,7 +103,7 @@ func (a *attempt) pqVerification(sslmode string) verification {
 	switch {
 	case a.root() == "missing" && insists:
 		v.noRoot, text = true, " and no root file: lib/pq gives up after it has connected, before it asks for TLS"
-	case a.root() == "missing":
+	case a.root() == "missing", a.root() == "none" && !insists:
 		v.level, text = "none", " and no root file: the server's certificate is not verified"
 	case sslmode == "verify-full":
 		v.level, text = "full", ": issuer and name of the server's certificate are verified"

@@ -141,7 +141,7 @@ func (a *attempt) check(c *matrix.Cell) error {
 		{"transport", cmp.Or(a.c.Transport, "tcp"), []string{"tcp", "unix"}},
 		{"ticket", cmp.Or(a.c.Ticket, "none"), []string{"none", "valid", "expired"}},
 		{"cert", cmp.Or(a.c.Cert, "none"), []string{"none", "good"}},
-		{"root", cmp.Or(a.c.Root, "right"), []string{"right", "other", "missing"}},
+		{"root", cmp.Or(a.c.Root, "right"), []string{"right", "other", "missing", "none"}},
 		{"password", cmp.Or(a.c.Password, "none"), []string{"none", "right", "wrong"}},
 		{"attack", cmp.Or(a.c.Attack, matrix.NoAttack), attacks},
 	} {

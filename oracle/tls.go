@@ -67,7 +67,7 @@ func (a *attempt) serverCertificate(v verification) matrix.Reason {
 		return ""
 	}
 	kind := cmp.Or(a.w.ServerCert, "good")
-	untrusted := (kind == "other-ca") != (a.root() == "other") // other-ca is signed by the CA that root=other names
+	untrusted := (kind == "other-ca") != (a.root() == "other") || a.root() == "none" // other-ca is signed by the CA that root=other names; the system's CAs signed none
 	expired := kind == "expired"
 	misnamed := kind == "wrong-name" && v.level == "full"
 	source := "verify_cb and open_client_SSL, fe-secure-openssl.c"

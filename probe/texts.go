@@ -39,6 +39,7 @@ var fatalCauses = []textCause{
 	row(`^28000 pg_hba\.conf rejects connection for host `, matrix.StageHBA, matrix.HBAReject),
 	row(`^28000 connection requires a valid client certificate$`, matrix.StageAuth, matrix.CertMissing),
 	row(`^28P01 empty password returned by client$`, matrix.StageAuth, matrix.NoPassword),
+	row(`^28000 SCRAM channel binding check failed$`, matrix.StageAuth, matrix.ChannelBinding),
 	row(`^28000 role ".*" does not exist$`, matrix.StageStartup, matrix.RoleMissing),
 	row(`^28000 role ".*" is not permitted to log in$`, matrix.StageStartup, matrix.RoleNoLogin),
 	row(`^3D000 database ".*" does not exist$`, matrix.StageStartup, matrix.DatabaseMissing),

@@ -37,8 +37,8 @@ func Markdown(w io.Writer, run *Run, o Options) error {
 	p.markdownNotes(t)
 	p.markdownFailures(t, listed)
 	for _, s := range t.scenarios {
-		if len(s.attacks.rows) > 0 {
-			fmt.Fprintf(p, "What an attacker in the middle obtains, %s:\n\n%s\n\n", cell(s.name), s.attacks.table().RenderMarkdown())
+		if table := s.attacks.table(); table != nil {
+			fmt.Fprintf(p, "What an attacker in the middle obtains, %s:\n\n%s\n\n", cell(s.name), table.RenderMarkdown())
 		}
 	}
 	return p.Flush()

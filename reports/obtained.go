@@ -11,8 +11,9 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// settingAxes are the client's settings: what somebody chooses who wants to be safe from an attacker.
-var settingAxes = []string{"ticket", "gssencmode", "sslmode", "sslnegotiation", "root", "channel_binding", "require_auth", "password"}
+// settingAxes are the client's settings, what somebody chooses who wants to be safe from an attacker, and the user, who
+// stands for the server's rule.
+var settingAxes = []string{"user", "ticket", "gssencmode", "sslmode", "sslnegotiation", "root", "channel_binding", "require_auth", "password"}
 
 // foldedAxis is the one whose values share a row where they come to the same.
 const foldedAxis = "sslmode"
@@ -52,9 +53,14 @@ func (b *obtained) add(r *Record, o *matrix.Outcome) {
 	}
 }
 
-// table draws a row per choice of settings. Libraries that fare alike share one, and so do values of sslmode.
+// table draws a row per choice of settings that every attack was tried on. Libraries that fare alike share one, and so do
+// values of sslmode. It is nil where there is no such choice.
 func (b *obtained) table() table.Writer {
 	axis, _ := matrix.AxisByName("attack")
+	b.rows = slices.DeleteFunc(b.rows, func(r *obtainedRow) bool { return len(r.had) < len(b.attacks) })
+	if len(b.rows) == 0 {
+		return nil
+	}
 	slices.SortFunc(b.attacks, func(x, y string) int { return slices.Index(axis.Words(), x) - slices.Index(axis.Words(), y) })
 	slices.SortStableFunc(b.rows, compareSettings)
 	var shown []string
@@ -153,11 +159,8 @@ func (r *obtainedRow) text(attacks []string) string {
 	return strings.Join(words, " ")
 }
 
-// word is what an attack had; several words if servers differ, a dash if no attempt was made.
+// word is what an attack had; several words if servers differ.
 func (r *obtainedRow) word(attack string) string {
-	if len(r.had[attack]) == 0 {
-		return "–"
-	}
 	words := make([]string, len(r.had[attack]))
 	for i, o := range r.had[attack] {
 		words[i] = string(o)

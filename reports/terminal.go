@@ -415,11 +415,12 @@ func (p *page) legend(t *tally) {
 // obtained draws what an attacker had of the attempts of each scenario about that.
 func (p *page) obtained(t *tally) {
 	for _, s := range t.scenarios {
-		if len(s.attacks.rows) == 0 {
+		table := s.attacks.table()
+		if table == nil {
 			continue
 		}
 		p.rule("What an attacker in the middle obtains", s.name)
-		for l := range strings.SplitSeq(s.attacks.table().Render(), "\n") {
+		for l := range strings.SplitSeq(table.Render(), "\n") {
 			p.line("  " + l)
 		}
 		p.line("")
