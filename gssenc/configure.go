@@ -71,6 +71,7 @@ func Configure(config *pgconn.Config, o Options) error {
 	if delegation, ok := take(config, "gssdelegation", "PGGSSDELEGATION"); ok && delegation == "1" {
 		o.Delegate = true
 	}
+	delete(config.RuntimeParams, "gsslib") // libpq's choice between GSSAPI and SSPI
 	if mode == Disable {
 		return nil
 	}

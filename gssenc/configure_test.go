@@ -375,11 +375,12 @@ func TestModeComesFrom(t *testing.T) {
 		{"", "", "always", ""},
 	} {
 		t.Setenv("PGGSSENCMODE", tt.env)
-		c := parse(t, "host=h sslmode=disable gssdelegation=1 "+tt.setting)
+		c := parse(t, "host=h sslmode=disable gssdelegation=1 gsslib=gssapi "+tt.setting)
 		err := Configure(c, Options{Mode: tt.option})
 		_, left := c.RuntimeParams["gssencmode"]
-		_, leftToo := c.RuntimeParams["gssdelegation"]
-		if err == nil && (left || leftToo) {
+		_, delegation := c.RuntimeParams["gssdelegation"]
+		_, lib := c.RuntimeParams["gsslib"]
+		if err == nil && (left || delegation || lib) {
 			t.Errorf("%+v: the server would be sent %v", tt, c.RuntimeParams)
 		}
 		got := map[int]string{0: "require", 1: "prefer"}[len(c.Fallbacks)]

@@ -15,8 +15,11 @@ import (
 // fe-secure-gssapi.c and be-secure-gssapi.c, which is part of the protocol.
 const maxPacket = 16384
 
-// bulk is how much ciphertext at most goes through one system call.
-const bulk = 4 * maxPacket
+// How much ciphertext at most one system call reads and writes. pgx's COPY writes a little more than 64 kB at a time.
+const (
+	bulk  = 4 * maxPacket
+	batch = 8 * maxPacket
+)
 
 // securityContext is what a connection needs of a Context.
 type securityContext interface {
@@ -193,10 +196,10 @@ func (c *Conn) Write(p []byte) (int, error) {
 
 // seal makes packets of the beginning of p, as many as one system call is to write.
 func (c *Conn) seal(dst, p []byte) (sealed []byte, taken int, err error) {
-	if want := min(bulk, (len(p)/c.out.largest+1)*maxPacket); cap(dst) < want {
+	if want := min(batch, (len(p)/c.out.largest+1)*maxPacket); cap(dst) < want {
 		dst = make([]byte, 0, want)
 	}
-	for taken < len(p) && len(dst)+maxPacket <= bulk {
+	for taken < len(p) && len(dst)+maxPacket <= batch {
 		plain := p[taken:min(len(p), taken+c.out.largest)]
 		start := len(dst)
 		if dst, err = c.context.Seal(append(dst, 0, 0, 0, 0), plain, true); err != nil {

@@ -130,7 +130,7 @@ func wantStage(t *testing.T, err error, stage Stage, text string) {
 
 func TestConnCarriesAnyLength(t *testing.T) {
 	largest := maxPacket - 4 - fakeOverhead
-	for _, n := range []int{1, 2, largest - 1, largest, largest + 1, 2*largest - 1, 2 * largest, bulk, bulk + 1, 10*largest + 7, 3 << 20} {
+	for _, n := range []int{1, 2, largest - 1, largest, largest + 1, 2*largest - 1, 2 * largest, bulk, bulk + 1, batch, 8*largest + 1, 10*largest + 7, 3 << 20} {
 		for _, into := range []int{1 << 10, 8 << 10, maxPacket, 1 << 20} {
 			client, server := connPair(t)
 			data := make([]byte, n)
