@@ -36,7 +36,7 @@ var rooms = map[string]struct {
 	"fixtures":                       {[]string{"matrix", "kdc", "pgimages", "probe/agent"}, "a running world has no opinion about outcomes"},
 	"probe":                          {[]string{"matrix", "fixtures", "probe/agent", "wire"}, "an opinion that shares no code with the oracle"},
 	"run":                            {[]string{"matrix", "oracle", "verdict", "reports", "fixtures", "kdc", "pgimages", "probe", "probe/agent", "scenarios"}, "the path that data takes"},
-	"prove":                          {[]string{"matrix", "oracle", "verdict", "reports", "fixtures", "kdc", "pgimages", "probe", "probe/agent", "run", "scenarios"}, "plants faults in a real run"},
+	"prove":                          {[]string{"matrix", "wire", "oracle", "verdict", "reports", "fixtures", "kdc", "pgimages", "probe", "probe/agent", "run", "scenarios"}, "plants faults in a real run"},
 	"bench":                          {[]string{"matrix", "oracle", "fixtures", "probe", "probe/agent", "run", "reports", "verdict"}, "measures a real run"},
 	"suites":                         {[]string{"matrix", "reports", "run", "scenarios", "verdict", "prove"}, "thin: ginkgo over run"},
 	"cmd/pgauthmatrix":               {[]string{"matrix", "oracle", "verdict", "reports", "pgimages", "run", "scenarios", "prove", "bench"}, "thin: a command line over run"},

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
@@ -109,6 +110,21 @@ func lockFile(name string, flag int) (*os.File, error) {
 	return f, nil
 }
 
+// lockAlone locks as lockFile does, and waits for whoever holds it.
+func lockAlone(ctx context.Context, name string) (*os.File, error) {
+	for {
+		f, err := lockFile(name, os.O_CREATE)
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return f, err
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
 // Sweep removes the containers, networks and volumes of runs that have died, and says which runs they were. What belongs to a live run,
 // to this process, or to a run of which it cannot be known stays.
 func Sweep(ctx context.Context) (runs []string, err error) {
@@ -122,6 +138,11 @@ func Sweep(ctx context.Context) (runs []string, err error) {
 	if err != nil {
 		return nil, err
 	}
+	alone, err := lockAlone(ctx, filepath.Join(dir, "sweeping")) // two at a time would remove the same things
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, alone.Close()) }()
 	type things struct{ containers, networks, volumes []string }
 	dead := map[string]*things{} // by run ID; nil: not dead
 	of := func(labels map[string]string) *things {

@@ -3,6 +3,7 @@ package prove
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/pgauthmatrix/pgauthmatrix/fixtures"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
@@ -11,6 +12,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/probe/agent"
 	"github.com/pgauthmatrix/pgauthmatrix/run"
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
+	"github.com/pgauthmatrix/pgauthmatrix/wire"
 )
 
 // The cells that faults are shown on: one scenario's cells by client options, with the libraries that differ most.
@@ -19,6 +21,7 @@ const (
 	plainOnly = "ticket=none,gssencmode=disable,sslmode=disable,sslnegotiation=postgres"
 	tlsOnly   = "ticket=none,gssencmode=disable,sslmode=require,sslnegotiation=postgres"
 	gssOnly   = "ticket=valid,gssencmode=require,sslmode=disable,sslnegotiation=postgres"
+	preferTLS = "ticket=none,gssencmode=disable,sslmode=prefer,sslnegotiation=postgres"
 	preferAll = "ticket=valid,gssencmode=prefer,sslmode=prefer,sslnegotiation=postgres"
 	ticketAny = "ticket=valid,gssencmode=disable,sslmode=disable,sslnegotiation=postgres"
 )
@@ -108,6 +111,25 @@ func faults() []fault {
 				e.Connections[i].Wire = nil
 			}
 		})},
+		{"relay strips where nobody asked it to", cells(on("host-alone"), preferTLS), nil, differ, "^trace ", &run.Sabotage{
+			Client: func(c *matrix.Client) { c.Attack = "strip" }}},
+		{"relay does not say what it did", attacked("sslmode=prefer", "strip"), nil, broken, "the relay does not say what became of the attack", witness(func(e *matrix.Evidence) {
+			for i := range e.Connections {
+				e.Connections[i].Wire = slices.DeleteFunc(e.Connections[i].Wire, func(w matrix.WireEvent) bool { return w.From == "attacker" })
+			}
+		})},
+		{"relay hides that it stripped", attacked("sslmode=prefer", "strip"), nil, broken, contradiction, witness(hide)},
+		{"relay hides that it impersonated", attacked("sslmode=prefer", "impersonate"), nil, broken, "witnesses contradict: |the wire shows a startup packet in the clear", witness(hide)},
+		{"relay hides that it injected", attacked("sslmode=disable", "inject"), nil, broken, contradiction, witness(hide)},
+		{"relay claims to have injected", attacked("sslmode=verify-full", "inject"), nil, broken, contradiction, witness(func(e *matrix.Evidence) {
+			for i := range e.Connections {
+				for j, w := range e.Connections[i].Wire {
+					if w.From == "attacker" {
+						e.Connections[i].Wire[j].Kind, e.Connections[i].Wire[j].Detail = string(wire.Injected), "SELECT 1 -> ok SELECT 1"
+					}
+				}
+			}
+		})},
 		{"relay records of two attempts swapped", cells(on("host-alone"), plainOnly, tlsOnly), nil, broken, contradiction, exchange(func(a, b *matrix.Evidence) {
 			for i := range min(len(a.Connections), len(b.Connections)) {
 				a.Connections[i].Wire, b.Connections[i].Wire = b.Connections[i].Wire, a.Connections[i].Wire
@@ -124,6 +146,28 @@ func faults() []fault {
 		{"agent answers for another attempt, both refused", cells(on("hostssl-alone"), plainOnly), nil, broken, contradiction, exchange(func(a, b *matrix.Evidence) {
 			*a, *b = *b, *a
 		})},
+	}
+}
+
+// attacked are cells of the attacks family, on a server that logs the negotiation itself.
+func attacked(sslmode, attack string) []string {
+	var patterns []string
+	for _, lib := range []string{"libpq13", "libpq17"} {
+		patterns = append(patterns, "attacks/what-an-attacker-obtains/pg17/"+lib+"/user=alice,ticket=none,gssencmode=disable,"+sslmode+",root=right,password=right,attack="+attack)
+	}
+	return patterns
+}
+
+// hide says that there was no occasion for the attack, and nothing else on the way to the server than at the client's side.
+func hide(e *matrix.Evidence) {
+	for i := range e.Connections {
+		n := &e.Connections[i]
+		n.Upstream = nil
+		for j := range n.Wire {
+			if n.Wire[j].From == "attacker" {
+				n.Wire[j].Kind, n.Wire[j].Detail = string(wire.Idle), "nothing to do"
+			}
+		}
 	}
 }
 

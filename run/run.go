@@ -51,6 +51,7 @@ type Display interface {
 type Sabotage struct {
 	Plan        func(*fixtures.Plan)                                                // before anything is provisioned
 	World       func(matrix.World) matrix.World                                     // what is installed in place of what the cells and the oracle say
+	Client      func(*matrix.Client)                                                // what is attempted in place of what the cells and the oracle say
 	Provisioned func(context.Context, *fixtures.Env) error                          // before the first control cell
 	Attempted   func(context.Context, *fixtures.Env, int) error                     // after the n-th attempt of a world, counted from 0
 	Evidence    func(cells []*matrix.Cell, observations []matrix.Observation) error // before the judge sees them
@@ -423,12 +424,18 @@ func (r *Run) world(ctx context.Context, env *fixtures.Env, e *EnvPlan, w *World
 	r.display.Phase(e.Name + ": " + w.Cells[0].Scenario)
 	result := newAttempts(w.Cells)
 	wanted, attempted := w.World, w.Cells
-	if s := r.config.Sabotage; s != nil && s.World != nil {
-		other := s.World(*w.World)
-		wanted, attempted = &other, nil
+	if s := r.config.Sabotage; s != nil && (s.World != nil || s.Client != nil) {
+		if s.World != nil {
+			other := s.World(*w.World)
+			wanted = &other
+		}
+		attempted = nil
 		for _, c := range w.Cells {
 			moved := *c
 			moved.World = wanted
+			if s.Client != nil {
+				s.Client(&moved.Client)
+			}
 			attempted = append(attempted, &moved)
 		}
 	}
