@@ -46,6 +46,9 @@ var deeds = map[string][]wire.Kind{
 	"stuff-client": {wire.Inserted}, "stuff-server": {wire.Inserted}, "error": {wire.Answered}, "error-unterminated": {wire.Answered},
 }
 
+// stuffers are the sides whose bytes an attack adds to, at the client's and at the server's side of the relay.
+var stuffers = map[string]string{"stuff-server near": "server", "stuff-client far": "client"}
+
 func (a *attack) read(e matrix.WireEvent, attacked string) error {
 	kind := wire.Kind(e.Kind)
 	switch {

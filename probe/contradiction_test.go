@@ -122,6 +122,28 @@ var connectedLies = []lie{
 	}},
 }
 
+// attackLies are about what the relay did.
+var attackLies = []lie{
+	{"nothing is said of the attack", func(e *matrix.Evidence) {
+		n := last(e)
+		n.Wire = slices.DeleteFunc(n.Wire, func(w matrix.WireEvent) bool { return w.From == "attacker" })
+	}},
+	{"another attack", func(e *matrix.Evidence) {
+		n := last(e)
+		n.Wire = append(n.Wire, matrix.WireEvent{From: "attacker", Kind: "flipped", Detail: "bit 0 of byte 61 from the client"})
+	}},
+	{"a statement was executed", func(e *matrix.Evidence) {
+		n := last(e)
+		n.Log = append(n.Log, matrix.LogLine{Severity: "LOG", SQLState: "00000", Text: attackersWords})
+		n.Wire = slices.DeleteFunc(n.Wire, func(w matrix.WireEvent) bool { return w.Kind == "injected" })
+	}},
+	{"a statement was answered", func(e *matrix.Evidence) {
+		n := last(e)
+		n.Log = slices.DeleteFunc(n.Log, func(l matrix.LogLine) bool { return l.Text == attackersWords })
+		n.Wire = append(n.Wire, matrix.WireEvent{From: "attacker", Kind: "injected", Detail: "SELECT 1 -> ok SELECT 1"})
+	}},
+}
+
 // tellingLies are about what psql does not tell.
 var tellingLies = []lie{
 	{"the client's SSL flag turned", func(e *matrix.Evidence) { e.Client.SSLInUse = !e.Client.SSLInUse }},
@@ -298,6 +320,9 @@ func TestCaptured(t *testing.T) {
 				if c.Cell.Client.Library.Kind() != "psql" {
 					lies = append(lies, tellingLies...)
 				}
+			}
+			if c.Cell.Client.Attack != "" && c.Cell.Client.Attack != "listen" {
+				lies = append(lies, attackLies...)
 			}
 			before, _ := json.Marshal(c.Evidence)
 			for _, l := range lies {

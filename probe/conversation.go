@@ -32,11 +32,14 @@ type conversation struct {
 // readWire follows the negotiation (PostgreSQL manual, "Message Flow", SSL and GSSAPI session encryption). Bytes that
 // are no protocol, bytes behind an answer that nobody was asked to put there, and cleartext after an accepted encryption,
 // unless an attacker ends it, are errors.
-func readWire(events []matrix.WireEvent, attacked string, readable bool) (conversation, error) {
+//
+// stuffer is the side whose bytes the attacker adds to, or "".
+func readWire(events []matrix.WireEvent, attacked, stuffer string, readable bool) (conversation, error) {
 	var c conversation
 	pending := wire.Kind("")
 	closed := false  // by the client
 	stuffed := false // bytes of the attacker's are in the stream
+	malformed := false
 	settle := func(accept, reject, failed matrix.Step, answer string) {
 		step := failed
 		switch answer {
@@ -107,15 +110,17 @@ func readWire(events []matrix.WireEvent, attacked string, readable bool) (conver
 			}
 		case wire.ClientHello, wire.TLSData, wire.GSSToken, wire.PasswordSent, wire.Ready:
 		case wire.Stuffed:
-			// A server whose handshake was cut off answers with an alert that nobody will read.
-			// So are those that the attack puts there.
-			if (e.From != "server" || !closed) && attacked != "stuff-client" && attacked != "stuff-server" {
+			switch {
+			case e.From == stuffer && !stuffed:
+				stuffed = true
+			case e.From == "server" && closed: // whose handshake was cut off: an alert that nobody will read
+			default:
 				return c, fmt.Errorf("the wire shows %s bytes from %s that were not due yet", e.Detail, e.From)
 			}
-			stuffed = true
 		default: // wire.Malformed, wire.CancelRequest and kinds yet unknown
-			if kind == wire.Malformed && stuffed {
-				continue // what he put there is no TLS record and no GSS token
+			if kind == wire.Malformed && stuffed && !malformed && e.From == stuffer && stuffer == "client" {
+				malformed = true // what he put there is no TLS record and no GSS token
+				continue
 			}
 			return c, fmt.Errorf("the wire shows %s from %s (%s)", e.Kind, e.From, e.Detail)
 		}

@@ -75,7 +75,9 @@ func liveCells() []liveCell {
 	binding := func(c *matrix.Client) { c.ChannelBinding = "require" }
 	database := func(c *matrix.Client) { c.Database = "nosuch" }
 	auth := func(list string) func(*matrix.Client) { return func(c *matrix.Client) { c.RequireAuth = list } }
+	attack := func(name string) func(*matrix.Client) { return func(c *matrix.Client) { c.Attack = name } }
 	const (
+		plainErin  = "connected plain, method scram-sha-256, identity erin, role erin, hba:7, trace connect "
 		gssSession = "connected gss, method gss, identity alice@EXAMPLE.TEST, role alice, hba:1, trace connect gssaccept authok"
 		tlsSession = "connected tls, method trust, role alice, hba:2, trace connect sslaccept authok"
 		gssInTLS   = "connected tls, method gss, identity carol@EXAMPLE.TEST, role carol, hba:5, trace connect sslaccept authok"
@@ -171,6 +173,29 @@ func liveCells() []liveCell {
 		{"main", "libpq18", client("alice", "valid", "require", "", unix), "refused at options, gss-on-unix-socket", 0, 0},
 		{"main", "libpq15", client("alice", "valid", "require", "", unix), "refused at options, gss-on-unix-socket, trace connect", 0, 0},
 		{"main", "psql15", client("alice", "valid", "require", "", unix), "refused at options, gss-on-unix-socket, trace connect", 0, 0},
+		{"main", "libpq%d", client("erin", "none", "disable", "disable", password("right"), attack("listen")), plainErin + "authok, obtains plaintext", 0, 0},
+		{"main", "libpq%d", client("erin", "none", "disable", "prefer", password("right"), attack("strip")), plainErin + "sslreject authok, obtains downgrade", 0, 0},
+		{"main", "pq", client("erin", "none", "", "prefer", password("right"), attack("strip")), plainErin + "sslreject reconnect authok, obtains downgrade", 0, 0},
+		{"main", "psql%d", client("erin", "none", "disable", "require", password("right"), attack("strip")), "refused at tls, tls-refused, trace connect sslreject, obtains nothing", 0, 0},
+		{"main", "libpq18", client("alice", "valid", "prefer", "require", attack("strip-gss")), "connected tls, method trust, role alice, hba:2, trace connect gssreject sslaccept authok, obtains nothing", 0, 0},
+		{"main", "libpq13", client("alice", "valid", "prefer", "require", attack("strip-gss")), "connected tls, method trust, role alice, hba:2, trace connect gssreject sslaccept authok, obtains nothing", 0, 0},
+		{"main", "libpq%d", client("alice", "none", "", "require", root("none"), attack("impersonate")), tlsSession + ", obtains session", 0, 0},
+		{"main", "pgx", client("alice", "none", "", "require", root("none"), attack("impersonate")), tlsSession + ", obtains session", 0, 0},
+		{"main", "libpq%d", client("erin", "none", "", "require", root("none"), password("right"), attack("impersonate")), "refused at auth, channel-binding, channel tls, method scram-sha-256, hba:7, trace connect sslaccept authfail, obtains plaintext", 0, 0},
+		{"main", "libpq%d", client("alice", "none", "", "verify-full", attack("impersonate")), "refused at tls, server-cert-untrusted, trace connect sslaccept, obtains nothing", 0, 0},
+		{"main", "pgx", client("alice", "none", "", "verify-full", attack("impersonate")), "refused at tls, server-cert-untrusted, trace connect sslaccept, obtains nothing", 0, 0},
+		{"main", "libpq%d", client("erin", "none", "disable", "disable", password("right"), attack("inject")), plainErin + "authok, obtains injected", 0, 0},
+		{"main", "libpq%d", client("alice", "none", "", "require", attack("inject")), tlsSession + ", obtains nothing", 0, 0},
+		{"main", "libpq%d", client("alice", "valid", "", "", attack("inject")), gssSession + ", obtains nothing", 0, 0},
+		{"main", "libpq%d", client("alice", "none", "", "require", attack("stuff-server")), "refused at tls, protocol-violation, trace connect sslaccept, obtains nothing", 0, 0},
+		{"main", "pgx", client("alice", "none", "", "require", attack("stuff-server")), "refused at tls, protocol-violation, trace connect sslaccept, obtains nothing", 0, 0},
+		{"main", "libpq18", client("alice", "none", "", "require", attack("stuff-client")), "refused at tls, protocol-violation, channel tls, trace connect sslaccept authfail, obtains nothing", 14, 16},
+		{"main", "libpq18", client("alice", "none", "", "require", attack("stuff-client")), "refused at tls, protocol-violation, trace connect sslaccept, obtains nothing", 17, 0},
+		{"main", "libpq18", client("alice", "valid", "require", "", attack("stuff-client")), "refused at gssenc, protocol-violation, channel gss, trace connect gssaccept authfail, obtains nothing", 14, 0},
+		{"main", "libpq%d", client("alice", "none", "", "prefer", attack("error")), "refused at tls, answer-error, trace connect sslerror, obtains nothing", 0, 0},
+		{"main", "libpq18", client("alice", "valid", "require", "", attack("error")), "refused at gssenc, answer-error, trace connect gsserror, obtains nothing", 0, 0},
+		{"main", "libpq15", client("alice", "valid", "require", "", attack("error")), "refused at gssenc, answer-error, trace connect gsserror reconnect, obtains nothing", 0, 0},
+		{"main", "libpq%d", client("alice", "valid", "require", "", attack("error-unterminated")), "refused at gssenc, answer-error, trace connect gssaccept, obtains injected", 0, 0},
 		{"no-keytab", "libpq%d", client("alice", "valid", "require", ""), "refused at gssenc, keytab-missing, trace connect gssaccept", 0, 0},
 		{"no-keytab", "libpq%d", client("alice", "valid", "", ""), "connected tls, method trust, role alice, hba:2, trace connect gssaccept reconnect sslaccept authok", 0, 0},
 		{"no-keytab", "libpq%d", client("carol", "valid", "disable", "require"), "refused at auth, keytab-missing, channel tls, method gss, hba:5, trace connect sslaccept authfail", 0, 0},
