@@ -1,0 +1,91 @@
+package oracle
+
+import "testing"
+
+// The outcomes are those that were seen of real servers and clients (scenarios/attacks), and what follows from the sources
+// for versions that could not be had.
+func TestAttacks(t *testing.T) {
+	const scram = "hba='hostgssenc all alice all gss include_realm=0; host all scram all scram-sha-256; host all all all trust' "
+	for base, rows := range map[string]string{
+		scram + "user=scram password=right gssencmode=disable": `
+// listening
+sslmode=disable attack=listen => connected plain, method scram-sha-256, identity scram, role scram, hba:2, trace connect authok, obtains plaintext
+sslmode=require attack=listen => connected tls, method scram-sha-256, identity scram, role scram, hba:2, trace connect sslaccept authok, obtains nothing
+sslmode=disable attack=listen password=wrong => refused at auth, password, channel plain, method scram-sha-256, hba:2, trace connect authfail, obtains plaintext
+// stripping
+sslmode=prefer attack=strip => connected plain, method scram-sha-256, identity scram, role scram, hba:2, trace connect sslreject authok, obtains downgrade
+sslmode=disable attack=strip => connected plain, method scram-sha-256, identity scram, role scram, hba:2, trace connect authok, obtains plaintext
+sslmode=verify-full attack=strip => refused at tls, tls-refused, trace connect sslreject, obtains nothing
+sslmode=require sslnegotiation=direct attack=strip => refused at tls, direct-tls-refused, trace connect directreject, obtains nothing
+sslmode=prefer attack=strip library=pgx => connected plain, method scram-sha-256, identity scram, role scram, hba:2, trace connect sslreject reconnect authok, obtains downgrade
+sslmode=require attack=strip library=pgx => refused at tls, tls-refused, trace connect sslreject, obtains nothing
+sslmode=prefer attack=strip-gss => connected tls, method scram-sha-256, identity scram, role scram, hba:2, trace connect sslaccept authok, obtains nothing
+// impersonating: without a root nothing is verified, and SCRAM's binding notices it
+sslmode=require root=none attack=impersonate => refused at auth, channel-binding, channel tls, method scram-sha-256, hba:2, trace connect sslaccept authfail, obtains plaintext
+sslmode=prefer root=none attack=impersonate => connected plain, method scram-sha-256, identity scram, role scram, hba:2, trace connect sslaccept authfail reconnect authok, obtains downgrade
+sslmode=require root=none channel_binding=disable attack=impersonate => connected tls, method scram-sha-256, identity scram, role scram, hba:2, trace connect sslaccept authok, obtains session
+sslmode=require root=none library=pq attack=impersonate => connected tls, method scram-sha-256, identity scram, role scram, hba:2, trace connect sslaccept authok, obtains session
+sslmode=require root=none library=pgx attack=impersonate => refused at auth, channel-binding, channel tls, method scram-sha-256, hba:2, trace connect sslaccept authfail, obtains plaintext
+sslmode=require root=none ssl=off attack=impersonate => connected tls, method scram-sha-256, identity scram, role scram, hba:2, trace connect sslaccept authok, obtains session
+sslmode=verify-ca attack=impersonate => refused at tls, server-cert-untrusted, trace connect sslaccept, obtains nothing
+sslmode=prefer attack=impersonate => connected plain, method scram-sha-256, identity scram, role scram, hba:2, trace connect sslaccept reconnect authok, obtains downgrade
+sslmode=verify-full root=none attack=impersonate => refused at tls, root-missing, trace connect sslaccept, obtains nothing
+sslmode=verify-full root=none library=pgx attack=impersonate => refused at tls, server-cert-untrusted, trace connect sslaccept, obtains nothing
+// injecting
+sslmode=disable attack=inject => connected plain, method scram-sha-256, identity scram, role scram, hba:2, trace connect authok, obtains injected
+sslmode=require attack=inject => connected tls, method scram-sha-256, identity scram, role scram, hba:2, trace connect sslaccept authok, obtains nothing
+`,
+		scram + "ticket=valid gssencmode=prefer": `
+attack=listen => connected gss, method gss, identity alice@EXAMPLE.TEST, role alice, hba:1, trace connect gssaccept authok, obtains nothing
+attack=strip-gss sslmode=require => connected tls, method trust, role alice, hba:3, trace connect gssreject sslaccept authok, obtains nothing
+attack=strip-gss sslmode=require library=libpq15 => connected tls, method trust, role alice, hba:3, trace connect gssreject sslaccept authok, obtains nothing
+attack=strip-gss sslmode=disable => connected plain, method trust, role alice, hba:3, trace connect gssreject authok, obtains downgrade
+attack=strip => connected plain, method trust, role alice, hba:3, trace connect gssreject sslreject authok, obtains downgrade
+attack=strip library=libpq13 => connected plain, method trust, role alice, hba:3, trace connect gssreject sslreject authok, obtains downgrade
+attack=strip gssencmode=require => refused at gssenc, gss-refused, trace connect gssreject, obtains nothing
+attack=strip gssencmode=require library=libpq16 => refused at gssenc, gss-refused, trace connect gssreject, obtains nothing
+attack=inject => connected gss, method gss, identity alice@EXAMPLE.TEST, role alice, hba:1, trace connect gssaccept authok, obtains nothing
+// an error in the place of an answer
+attack=error gssencmode=require => refused at gssenc, answer-error, trace connect gsserror, obtains nothing
+attack=error gssencmode=require library=libpq16 => refused at gssenc, answer-error, trace connect gsserror reconnect, obtains nothing
+attack=error sslmode=disable => connected plain, method trust, role alice, hba:3, trace connect gsserror reconnect authok, obtains downgrade
+attack=error => refused at tls, answer-error, trace connect gsserror reconnect sslerror, obtains nothing
+attack=error-unterminated gssencmode=require => refused at gssenc, answer-error, trace connect gssaccept, obtains injected
+attack=error-unterminated sslmode=disable => connected plain, method trust, role alice, hba:3, trace connect gssaccept reconnect authok, obtains downgrade
+attack=error-unterminated => refused at tls, answer-error, trace connect gssaccept reconnect sslerror, obtains injected
+// bytes before the handshake
+attack=stuff-server => refused at gssenc, protocol-violation, trace connect gssaccept, obtains nothing
+attack=stuff-client gssencmode=require => refused at gssenc, protocol-violation, channel gss, trace connect gssaccept authfail, obtains nothing
+attack=stuff-client sslmode=disable => connected plain, method trust, role alice, hba:3, trace connect gssaccept authfail reconnect authok, obtains downgrade
+attack=stuff-client sslmode=disable server=13 library=libpq15 => refused at gssenc, protocol-violation, channel gss, trace connect gssaccept authfail, obtains nothing
+`,
+		scram + "gssencmode=disable": `
+attack=error => refused at tls, answer-error, trace connect sslerror, obtains nothing
+attack=error library=pgx => connected plain, method trust, role alice, hba:3, trace connect sslerror reconnect authok, obtains downgrade
+attack=error library=pgx sslmode=require => refused at tls, tls-refused, trace connect sslerror, obtains nothing
+attack=error library=pq sslmode=require => refused at tls, tls-refused, trace connect sslerror, obtains nothing
+attack=stuff-server => refused at tls, protocol-violation, trace connect sslaccept, obtains nothing
+attack=stuff-server library=pgx => connected plain, method trust, role alice, hba:3, trace connect sslaccept reconnect authok, obtains downgrade
+attack=stuff-server root=other sslmode=require => refused at tls, protocol-violation, trace connect sslaccept, obtains nothing
+attack=stuff-server ssl=off => connected plain, method trust, role alice, hba:3, trace connect sslreject authok, obtains plaintext
+attack=stuff-client server=15 sslmode=require => refused at tls, protocol-violation, channel tls, trace connect sslaccept authfail, obtains nothing
+attack=stuff-client server=15 => connected plain, method trust, role alice, hba:3, trace connect sslaccept authfail reconnect authok, obtains downgrade
+attack=stuff-client server=15 library=pq sslmode=prefer => refused at tls, protocol-violation, channel tls, trace connect sslaccept authfail, obtains nothing
+attack=stuff-client server=17 => connected plain, method trust, role alice, hba:3, trace connect sslaccept reconnect authok, obtains downgrade
+attack=stuff-client server=17 sslmode=require => refused at tls, protocol-violation, trace connect sslaccept, obtains nothing
+// lib/pq offers no ALPN: a server closes, an impersonator need not
+attack=impersonate library=pq sslmode=require sslnegotiation=direct root=none => connected tls, method trust, role alice, hba:3, trace connect directaccept authok, obtains session
+attack=impersonate sslmode=require sslnegotiation=direct root=none server=13 => connected tls, method trust, role alice, hba:3, trace connect directaccept authok, obtains session
+`,
+	} {
+		checkRows(t, base, rows)
+	}
+}
+
+// A certificate that the client shows reaches the attacker, not the server.
+func TestImpersonatorHasNoClientCertificate(t *testing.T) {
+	checkRows(t, "hba='hostssl all all all cert' cert=good root=none sslmode=require gssencmode=disable", `
+attack=listen => connected tls, method cert, identity CN=alice, role alice, hba:1, trace connect sslaccept authok, obtains nothing
+attack=impersonate => refused at auth, cert-missing, channel tls, method cert, hba:1, trace connect sslaccept authfail, obtains plaintext
+`)
+}

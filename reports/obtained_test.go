@@ -1,0 +1,88 @@
+package reports
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+	"github.com/pgauthmatrix/pgauthmatrix/verdict"
+)
+
+func TestObtainedTable(t *testing.T) {
+	var b obtained
+	add := func(library, sslmode, root, attack, server string, had matrix.Obtained) {
+		b.add(&Record{Axes: map[string]string{"library": library, "sslmode": sslmode, "root": root, "attack": attack, "server": server, "user": "alice"}}, &matrix.Outcome{Obtains: had})
+	}
+	for _, server := range []string{"15", "17"} {
+		for _, library := range []string{"pgx", "libpq17", "libpq15"} {
+			for _, sslmode := range []string{"verify-ca", "require", "prefer", ""} {
+				strip, listen := matrix.Nothing, matrix.Nothing
+				if sslmode == "prefer" || sslmode == "" {
+					strip = matrix.Downgraded
+				}
+				if library == "pgx" && sslmode == "prefer" && server == "17" {
+					strip = matrix.Plaintext
+				}
+				add(library, sslmode, "right", "strip", server, strip)
+				add(library, sslmode, "right", "listen", server, listen)
+			}
+		}
+	}
+	add("libpq18", "disable", "right", "listen", "17", matrix.Plaintext) // strip was not tried: not a row
+	got := strings.Split(b.table().RenderCSV(), "\n")
+	want := []string{
+		"sslmode,library,listen,strip",
+		`default,"libpq 15 17, pgx",nothing,downgrade`,
+		"prefer,libpq 15 17,nothing,downgrade",
+		"prefer,pgx,nothing,plaintext or downgrade",
+		`"require, verify-ca","libpq 15 17, pgx",nothing,nothing`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if (&obtained{}).table() != nil {
+		t.Error("a table of nothing")
+	}
+}
+
+// The table stands in the terminal's and in the job's report, for scenarios with attacks alone.
+func TestObtainedIsDrawn(t *testing.T) {
+	const scenario = "attacks/case"
+	file := &strings.Builder{}
+	w, err := NewWriter(file, sampleHeader(4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, attack := range []string{"strip", "listen"} {
+		for _, sslmode := range []string{"prefer", "require"} {
+			p, o := connectedByTLS(17)
+			o.Outcome.Obtains = matrix.Nothing
+			if attack == "strip" && sslmode == "prefer" {
+				o.Outcome.Obtains = matrix.Downgraded
+			}
+			if err := w.Write(&Record{ID: scenario + "/" + attack + sslmode, Scenario: scenario, Start: sampleStart, Predicted: p.Outcome, Observation: &o,
+				Axes:    map[string]string{"library": "libpq17", "server": "17", "sslmode": sslmode, "attack": attack},
+				Verdict: verdict.Verdict{Status: verdict.Agree, Severity: verdict.IsAgree}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := w.Close(Trailer{End: sampleStart}); err != nil {
+		t.Fatal(err)
+	}
+	run := opened(t, []byte(file.String()))
+	for name, draw := range map[string]func(*strings.Builder) error{
+		"terminal": func(b *strings.Builder) error { return Terminal(b, run, Options{}) },
+		"markdown": func(b *strings.Builder) error { return Markdown(b, run, Options{}) },
+	} {
+		var b strings.Builder
+		if err := draw(&b); err != nil {
+			t.Fatal(err)
+		}
+		if text := b.String(); !strings.Contains(text, "What an attacker in the middle obtains") || !strings.Contains(text, "downgrade") {
+			t.Errorf("%s has no table:\n%s", name, text)
+		}
+	}
+}
