@@ -18,6 +18,9 @@ var settingAxes = []string{"user", "ticket", "gssencmode", "sslmode", "sslnegoti
 // foldedAxis is the one whose values share a row where they come to the same.
 const foldedAxis = "sslmode"
 
+// foldedWidth is that of the columns that list things, so that the table fits a terminal.
+const foldedWidth = 12
+
 // obtained is what attackers had of one scenario's attempts.
 type obtained struct {
 	attacks []string // in the order of matrix.Attacks
@@ -69,9 +72,19 @@ func (b *obtained) table() table.Writer {
 			shown = append(shown, a)
 		}
 	}
+	for _, a := range slices.Clone(shown) {
+		if a != foldedAxis && slices.ContainsFunc(shown, func(by string) bool { return by != a && b.follows(a, by) }) {
+			shown = slices.DeleteFunc(shown, func(s string) bool { return s == a })
+		}
+	}
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
+	t.Style().Options = table.Options{SeparateHeader: true}
 	t.Style().Format.Header = text.FormatDefault
+	t.SetColumnConfigs([]table.ColumnConfig{
+		{Name: foldedAxis, WidthMax: foldedWidth, WidthMaxEnforcer: text.WrapSoft},
+		{Name: "library", WidthMax: foldedWidth, WidthMaxEnforcer: text.WrapSoft},
+	})
 	header := table.Row{}
 	for _, a := range shown {
 		header = append(header, a)
@@ -85,6 +98,18 @@ func (b *obtained) table() table.Writer {
 		t.AppendRow(line.cells(shown, b.attacks))
 	}
 	return t
+}
+
+// follows says whether the setting a is decided by another one in every row, so that it need not be shown.
+func (b *obtained) follows(a, by string) bool {
+	decided := map[string]string{}
+	for _, r := range b.rows {
+		if had, known := decided[r.settings[by]]; known && had != r.settings[a] {
+			return false
+		}
+		decided[r.settings[by]] = r.settings[a]
+	}
+	return true
 }
 
 // obtainedLine is a line of the table: several libraries, several values of sslmode.
@@ -159,11 +184,14 @@ func (r *obtainedRow) text(attacks []string) string {
 	return strings.Join(words, " ")
 }
 
-// word is what an attack had; several words if servers differ.
+// word is what an attack had, a dash for nothing; several words if servers differ.
 func (r *obtainedRow) word(attack string) string {
 	words := make([]string, len(r.had[attack]))
 	for i, o := range r.had[attack] {
 		words[i] = string(o)
+	}
+	if len(words) == 1 && r.had[attack][0] == matrix.Nothing {
+		return "–"
 	}
 	return strings.Join(words, " or ")
 }

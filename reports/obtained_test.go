@@ -34,10 +34,10 @@ func TestObtainedTable(t *testing.T) {
 	got := strings.Split(b.table().RenderCSV(), "\n")
 	want := []string{
 		"sslmode,library,listen,strip",
-		`default,"libpq 15 17, pgx",nothing,downgrade`,
-		"prefer,libpq 15 17,nothing,downgrade",
-		"prefer,pgx,nothing,plaintext or downgrade",
-		`"require, verify-ca","libpq 15 17, pgx",nothing,nothing`,
+		`default,"libpq 15 17, pgx",–,downgrade`,
+		"prefer,libpq 15 17,–,downgrade",
+		"prefer,pgx,–,plaintext or downgrade",
+		`"require, verify-ca","libpq 15 17, pgx",–,–`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

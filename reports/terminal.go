@@ -421,7 +421,7 @@ func (p *page) obtained(t *tally) {
 		}
 		p.rule("What an attacker in the middle obtains", s.name)
 		for l := range strings.SplitSeq(table.Render(), "\n") {
-			p.line("  " + l)
+			p.line(" " + l)
 		}
 		p.line("")
 	}
