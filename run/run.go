@@ -594,10 +594,12 @@ func (r *Run) record(c *matrix.Cell, o *matrix.Observation, start time.Time, too
 	r.display.Cell(v.Status)
 }
 
-// fail ends the run with an error of its own.
+// fail ends the run with an error of its own, the first.
 func (r *Run) fail(err error) {
 	r.mu.Lock()
-	r.fatal = errors.Join(r.fatal, err)
+	if r.fatal == nil {
+		r.fatal = err
+	}
 	r.mu.Unlock()
 	if r.cancel != nil {
 		r.cancel()
