@@ -30,6 +30,7 @@ type backend struct {
 	peerFailed    string // why the operating system's user was not to be had
 	authorized    *authorized
 	executed      bool // the attacker's statement was
+	early         bool // bytes came before the TLS handshake, 17+
 	fatal         *fatal
 }
 
@@ -183,6 +184,8 @@ func (b *backend) readMessage(text, detail string) error {
 	switch {
 	case text == attackersWords:
 		b.executed = true
+	case text == "buffered unencrypted data remains after negotiating SSL connection":
+		b.early = true
 	case logCertName.MatchString(text):
 		b.certMismatch = true
 	case logPeer.MatchString(text):
