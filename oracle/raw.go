@@ -79,6 +79,13 @@ func (a *attempt) rawSequence() (ending, error) {
 		a.why(source, "N, and there are bytes in the buffer that came before it: FATAL (CVE-2021-23214)")
 		return fatal(matrix.StageTLS, "")
 	case "gssenc-with-query", "gssenc-with-startup":
+		if !a.unix() && a.ticket() != "none" {
+			if e := a.encryptGSS(); e.how != opened {
+				return e, unknown("the raw client needs a context that comes about", "%s with %s", attack, e.outcome.Reason)
+			}
+			a.why(source, "after the handshake there are bytes in the buffer that came before it: FATAL (CVE-2021-23214)")
+			return fatal(matrix.StageGSSEnc, matrix.GSS)
+		}
 		if !a.unix() {
 			a.step(matrix.StepGSSAccept)
 			a.why("be-secure-gssapi.c, secure_open_gssapi", "G; the token is read past the buffer in which the stuffed bytes are, and the raw client sends none")

@@ -51,7 +51,7 @@ type Attempt struct {
 type RawSequence struct {
 	Name string `json:"name"`          // a wire.Sequence
 	SQL  string `json:"sql,omitempty"` // of the sequences that stuff a statement
-	SPN  string `json:"spn,omitempty"` // of tls-in-gss, SERVICE/HOST
+	SPN  string `json:"spn,omitempty"` // where a ticket is given and GSS encryption is begun, SERVICE/HOST
 }
 
 // Tamper is an attack of the relay: see wire.Tamper, whose attacks it names. The certificate that impersonates the host

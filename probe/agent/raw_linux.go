@@ -29,8 +29,10 @@ func rawAttempt(ctx context.Context, p *prepared) (*AttemptResult, error) {
 	for _, o := range p.options {
 		given[o.Name] = o.Value
 	}
-	raw := wire.Raw{User: given["user"], Database: given["dbname"], SQL: p.Raw.SQL, Count: rawAlternations, Wait: rawWait,
-		Seal: func(conn net.Conn) (net.Conn, error) { return p.seal(ctx, conn) }}
+	raw := wire.Raw{User: given["user"], Database: given["dbname"], SQL: p.Raw.SQL, Count: rawAlternations, Wait: rawWait}
+	if p.CCache != "" {
+		raw.Seal = func(conn net.Conn) (net.Conn, error) { return p.seal(ctx, conn) }
+	}
 	if raw.Address = net.JoinHostPort(given["hostaddr"], given["port"]); p.Server == "" {
 		raw.Address = given["host"] + "/.s.PGSQL." + given["port"]
 	}
