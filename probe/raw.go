@@ -40,8 +40,8 @@ var sent = map[string][]wire.Kind{
 	"ssl-with-startup":     {wire.SSLRequest, wire.Stuffed},
 	"gssenc-with-query":    {wire.GSSENCRequest, wire.Stuffed},
 	"gssenc-with-startup":  {wire.GSSENCRequest, wire.Stuffed},
-	"direct-no-alpn":       {wire.DirectTLS},
-	"direct-wrong-alpn":    {wire.DirectTLS},
+	"direct-no-alpn":       {wire.DirectTLS, wire.Startup},
+	"direct-wrong-alpn":    {wire.DirectTLS, wire.Startup},
 	"long-startup":         {wire.Malformed},
 	"protocol-2.0":         {wire.Startup},
 	"protocol-3.9":         {wire.Startup},
@@ -68,6 +68,8 @@ func (c *classifier) raw() error {
 		return fmt.Errorf("the raw client did not play %s: %+v", c.cell.Client.Attack, r)
 	case c.evidence.Client.Connected || c.evidence.Client.Session != nil || c.evidence.Client.Message != r.Error:
 		return fmt.Errorf("witnesses contradict: the raw client asks no session query; connected=%t, %q and %q", c.evidence.Client.Connected, c.evidence.Client.Message, r.Error)
+	case !slices.Contains([]wire.Ending{wire.EndClosed, wire.EndReset, wire.EndOpen, wire.EndSession}, wire.Ending(r.End)):
+		return fmt.Errorf("the raw client says that %s ended as %q", r.Sequence, r.End)
 	case len(c.evidence.Connections) != 1:
 		return fmt.Errorf("the raw client opens one connection, seen were %d", len(c.evidence.Connections))
 	}
@@ -219,9 +221,15 @@ func telling(events []matrix.WireEvent, from string) (told []string) {
 	for _, e := range events {
 		switch wire.Kind(e.Kind) {
 		case wire.GSSENCRequest, wire.SSLRequest, wire.DirectTLS, wire.Answer, wire.ServerHello, wire.Startup, wire.AuthRequest, wire.ErrorResponse, wire.Ready, wire.Query:
-			if e.From == from {
-				told = append(told, strings.TrimSpace(e.Kind+" "+e.Detail))
+		case wire.Stuffed, wire.Malformed:
+			if from == "server" {
+				continue // see checkRelayed
 			}
+		default:
+			continue
+		}
+		if e.From == from {
+			told = append(told, strings.TrimSpace(e.Kind+" "+e.Detail))
 		}
 	}
 	return told
@@ -245,7 +253,7 @@ func checkRelayed(n connection, r *matrix.RawEvidence) error {
 		gone := r.End == string(wire.EndReset) || r.End == string(wire.EndClosed)
 		switch {
 		case unread == 0 && (hidden || missed == 1 && from == "client" && gone):
-		case missed == 0 && unread == 1 && from == "server" && r.End == string(wire.EndReset):
+		case missed == 0 && unread == 1 && from == "server" && r.End == string(wire.EndReset) && strings.HasPrefix(relay[common], string(wire.ErrorResponse)):
 		default:
 			return fmt.Errorf("witnesses contradict: of the %s the relay saw %q, the raw client %q", from, relay, own)
 		}
@@ -289,22 +297,25 @@ func checkSent(n connection, r *matrix.RawEvidence) error {
 	if stopped := map[string]bool{
 		"gssenc-in-tls":        n.did(matrix.StepSSLReject),
 		"gssenc-in-direct-tls": n.did(matrix.StepDirectReject),
+		"direct-no-alpn":       n.did(matrix.StepDirectReject),
+		"direct-wrong-alpn":    n.did(matrix.StepDirectReject),
 		"second-startup":       r.End == string(wire.EndSession) || len(n.errors) > 0 && !slices.Contains(own, wire.Malformed),
 	}[r.Sequence]; stopped {
 		want = want[:1]
 	}
 	if r.Sequence == "alternate" { // as long as it is N
-		for i, k := range own {
-			if k != want[i%2] {
-				return fmt.Errorf("the raw client did not send %s in turn: %v", r.Sequence, own)
-			}
+		good := len(own) > 0 && len(n.steps) == len(own)
+		for i := 0; good && i < len(own); i++ {
+			declined := n.steps[i] == matrix.StepSSLReject || n.steps[i] == matrix.StepGSSReject
+			good = own[i] == want[i%2] && declined == (i < len(own)-1)
 		}
-		if last := len(own) - 1; last < 0 || len(n.steps) != len(own) || n.steps[last] == matrix.StepSSLReject || n.steps[last] == matrix.StepGSSReject {
-			return fmt.Errorf("the raw client did not send %s as long as it was answered N: %v", r.Sequence, n.steps)
+		if !good {
+			return fmt.Errorf("the raw client did not send %s as long as it was answered N: %v, %v", r.Sequence, own, n.steps)
 		}
 		return nil
 	}
-	if len(own) < len(want) || !slices.Equal(own[:len(want)], want) {
+	stuffs := slices.Contains(want, wire.Stuffed) // then there is more, and how much of it is chance
+	if len(own) < len(want) || !slices.Equal(own[:len(want)], want) || !stuffs && len(own) != len(want) {
 		return fmt.Errorf("the raw client did not send %s: want %v, its record shows %v", r.Sequence, want, own)
 	}
 	if want[0] == wire.DirectTLS {
@@ -321,7 +332,11 @@ func checkSent(n connection, r *matrix.RawEvidence) error {
 			return fmt.Errorf("the raw client's ClientHello of %s offers ALPN %q", r.Sequence, said)
 		}
 	}
-	if version, ok := strings.CutPrefix(r.Sequence, "protocol-"); ok && (len(startups) != 1 || !strings.HasSuffix(startups[0], version)) {
+	version, special := strings.CutPrefix(r.Sequence, "protocol-")
+	if !special {
+		version = "3.0"
+	}
+	if len(startups) > 1 || len(startups) == 1 && !strings.HasSuffix(startups[0], version) {
 		return fmt.Errorf("the raw client did not send %s: its startup packets were %q", r.Sequence, startups)
 	}
 	return nil
@@ -348,6 +363,9 @@ func (c *classifier) checkRawAnswers(n connection, r *matrix.RawEvidence) error 
 	case f != nil && r.Error != "" && !strings.HasPrefix(r.Error, f.state+" "+f.text) && r.Error != "- FATAL:  "+f.text:
 		return fmt.Errorf("witnesses contradict: the server logged FATAL:  %s, the raw client was told %q", f.text, r.Error)
 	}
+	if !slices.Equal(n.requests, c.evidence.Client.AuthRequests) {
+		return fmt.Errorf("witnesses contradict: the raw client received the requests %v, its record shows %v", c.evidence.Client.AuthRequests, n.requests)
+	}
 	if n.answered != (n.authorized != nil) {
 		return fmt.Errorf("witnesses contradict: the raw client received AuthenticationOk: %t, authorized in the server's log: %t", n.answered, n.authorized != nil)
 	}
@@ -363,6 +381,9 @@ func (c *classifier) checkRawAnswers(n connection, r *matrix.RawEvidence) error 
 	stuffs := slices.Contains(sent[r.Sequence], wire.Stuffed)
 	if len(r.Executed) > 0 && !n.executed || n.executed && !stuffs {
 		return fmt.Errorf("witnesses contradict: the raw client saw the statements executed: %v, the server's log shows the attacker's: %t", r.Executed, n.executed)
+	}
+	if r.TLS != "" && (n.channel == matrix.TLS || !slices.ContainsFunc(sent[r.Sequence], func(k wire.Kind) bool { return k == wire.SSLRequest || k == wire.DirectTLS })) {
+		return fmt.Errorf("witnesses contradict: the raw client could not have TLS (%s), and its channel is %q", r.TLS, n.channel)
 	}
 	if n.early && !stuffs {
 		return fmt.Errorf("witnesses contradict: nothing was sent before its time, and the server found bytes that came before the handshake")
@@ -405,13 +426,13 @@ func (c *classifier) rawCause(n *connection, r *matrix.RawEvidence) (cause, erro
 		return found, nil
 	case strings.Contains(n.badPacket, " ALPN protocol") && r.Sequence == "direct-no-alpn" && step == matrix.StepDirectAccept:
 		return cause{matrix.StageTLS, matrix.DirectTLSRefused}, nil
-	case n.badPacket == "invalid length of startup packet" && step == matrix.StepDirectReject && c.server < 17:
+	case n.badPacket == "invalid length of startup packet" && step == matrix.StepDirectReject && c.server < 17 && r.TLS != "":
 		return cause{matrix.StageTLS, matrix.DirectTLSRefused}, nil
 	case n.badPacket == "invalid length of startup packet" && step == "" && r.Sequence == "long-startup":
 		return cause{matrix.StageStartup, matrix.ProtocolViolation}, nil
 	case n.badPacket != "":
 		return cause{}, fmt.Errorf("the server logged %q in answer to %s", n.badPacket, r.Sequence)
-	case n.tlsFailed != "" && n.early && step == matrix.StepSSLAccept && noRecord.MatchString(n.tlsFailed):
+	case n.tlsFailed != "" && n.early && r.TLS != "" && step == matrix.StepSSLAccept && noRecord.MatchString(n.tlsFailed):
 		return cause{matrix.StageTLS, matrix.ProtocolViolation}, nil
 	case n.tlsFailed != "" && r.Sequence == "direct-wrong-alpn" && noALPN.MatchString(n.tlsFailed) && tlsAlerts.MatchString(r.TLS):
 		return cause{matrix.StageTLS, matrix.TLSHandshake}, nil
