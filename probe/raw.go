@@ -91,6 +91,9 @@ func (c *classifier) raw() error {
 			return fmt.Errorf("witnesses contradict: the server was ready for a query, and its log shows no session (channel %q)", n.channel)
 		}
 		c.outcome.End, c.outcome.Stage, c.outcome.Channel, c.outcome.Role = matrix.Connected, matrix.StageSession, n.channel, n.authorized.user
+		if n.authorized.user != c.cell.Client.User {
+			return nil // no record decided for whom the cell asks for
+		}
 		return c.decidedBy(c.last())
 	}
 	found, err := c.rawCause(c.last(), r)
@@ -299,7 +302,7 @@ func checkSent(n connection, r *matrix.RawEvidence) error {
 		"gssenc-in-direct-tls": n.did(matrix.StepDirectReject),
 		"direct-no-alpn":       n.did(matrix.StepDirectReject),
 		"direct-wrong-alpn":    n.did(matrix.StepDirectReject),
-		"second-startup":       r.End == string(wire.EndSession) || len(n.errors) > 0 && !slices.Contains(own, wire.Malformed),
+		"second-startup":       !slices.Contains(own, wire.Malformed) && (r.End == string(wire.EndSession) || len(n.errors) > 0), // it was not asked for anything
 	}[r.Sequence]; stopped {
 		want = want[:1]
 	}

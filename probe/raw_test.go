@@ -220,3 +220,67 @@ func interchangeable(a, b string) bool {
 	}
 	return false
 }
+
+// TestRawFindings: what a server that is not mended would show must be seen for what it is.
+func TestRawFindings(t *testing.T) {
+	rawCell := func(attack string) *matrix.Cell {
+		return testCell(17, "raw", withHBA("host all all all trust\n"), func(c *matrix.Cell) { c.Client.Attack = attack })
+	}
+	// own is what the raw client recorded of itself; the relay saw the part of it that was not encrypted.
+	played := func(attack, end, tellsError, own string, n matrix.ConnectionEvidence) matrix.Evidence {
+		r := &matrix.RawEvidence{Sequence: attack, End: end, Error: tellsError, Events: seen(n.ServerPort, 1, own).Wire}
+		e := evidenceOf(matrix.ClientEvidence{Message: tellsError, Raw: r}, n)
+		for _, event := range r.Events {
+			if event.Kind == "auth-request" {
+				e.Client.AuthRequests = append(e.Client.AuthRequests, event.Detail)
+			}
+		}
+		return e
+	}
+	const (
+		start   = "client startup user=alice database=postgres 3.0"
+		ready   = "; server auth-request ok; server ready; client query"
+		trusted = `LOG connection authenticated: user="alice" method=trust (/srv/pg/pg_hba.conf:1)`
+		inTLS   = "client sslrequest; client stuffed 71; server answer S; client malformed 5100000046; server server-hello TLSv1.3; server tls-data"
+	)
+	authorized := func(user, more string) string {
+		return "LOG connection authorized: user=" + user + " database=postgres" + more
+	}
+	stuffed := func(end string, executed []string) matrix.Evidence {
+		e := played("ssl-with-query", end, "", inTLS+"; "+start+ready, seen(5001, 41, inTLS, "LOG SSLRequest accepted", trusted, authorized("alice", tlsSession), "LOG "+attackersWords))
+		e.Client.Raw.Executed = executed
+		return e
+	}
+	direct := "client direct-tls; client client-hello alpn=postgresql max=TLSv1.3; server server-hello TLSv1.3; server tls-data"
+	crashed := played("alternate", "closed", "", "client sslrequest; server answer N; client gssencrequest; server answer N; client sslrequest", seen(5001, 41,
+		"client sslrequest; server answer N; client gssencrequest; server answer N; client sslrequest", "LOG SSLRequest rejected", "LOG GSSENCRequest rejected"))
+	crashed.Connections[0].Exit = "terminated by signal 11: Segmentation fault"
+	second := start + "; server auth-request sasl; client malformed 0000002800"
+	for _, tt := range []struct {
+		name, attack string
+		e            matrix.Evidence
+		want         string
+	}{
+		{"the stuffed statement was executed", "ssl-with-query", stuffed("session", []string{"DO"}),
+			"connected tls, method trust, role alice, hba:1, trace connect sslaccept authok, obtains injected"},
+		{"executed by the client's word alone", "ssl-with-query", func() matrix.Evidence {
+			e := stuffed("session", []string{"DO"})
+			e.Connections[0].Log = e.Connections[0].Log[:len(e.Connections[0].Log)-1]
+			return e
+		}(), "fault: witnesses contradict"},
+		{"a second startup packet decides who one is", "second-startup", played("second-startup", "session", "", second+ready, seen(5001, 41, second+ready,
+			`LOG connection authenticated: user="postgres" method=trust (/srv/pg/pg_hba.conf:1)`, authorized("postgres", ""))),
+			"connected plain, role postgres, trace connect authok, obtains injected"},
+		{"GSS encryption is offered inside TLS", "gssenc-in-direct-tls", played("gssenc-in-direct-tls", "open", "", direct+"; client gssencrequest; server answer G",
+			seen(5001, 41, direct, "LOG direct SSL connection accepted", "LOG GSSENCRequest accepted")),
+			"refused at gssenc, abandoned, channel tls, trace connect directaccept gssaccept, obtains nothing"},
+		{"the wire and the log disagree on it", "gssenc-in-direct-tls", played("gssenc-in-direct-tls", "open", "", direct+"; client gssencrequest; server answer N",
+			seen(5001, 41, direct, "LOG direct SSL connection accepted", "LOG GSSENCRequest accepted")), "fault: witnesses contradict"},
+		{"the backend crashed", "alternate", crashed, "fault: ended abnormally"},
+		{"nothing was sent", "long-startup", played("long-startup", "closed", "", "", seen(5001, 41, "")), "fault: did not send long-startup"},
+		{"the server asks for what the raw client has not", "protocol-3.9", played("protocol-3.9", "open", "", "client startup user=alice database=postgres 3.9; server auth-request sasl",
+			seen(5001, 41, "client startup user=alice database=postgres 3.9; server auth-request sasl")), "fault: nobody says why"},
+	} {
+		t.Run(tt.name, func(t *testing.T) { check(t, rawCell(tt.attack), tt.e, tt.want) })
+	}
+}
