@@ -149,13 +149,20 @@ var (
 		{"error-unterminated", "the same, by an old error message without its end (CVE-2022-41862)"},
 	}
 	Sequences = []Attack{
-		{"gssenc-in-tls", "GSSENCRequest inside TLS that was begun directly, or by SSLRequest before 17 (CVE-2026-14681)"},
+		{"gssenc-in-tls", "SSLRequest, TLS, and inside it GSSENCRequest"},
+		{"gssenc-in-direct-tls", "GSSENCRequest inside TLS that was begun without SSLRequest (CVE-2026-14681)"},
+		{"tls-in-gss", "GSS encryption, and inside it SSLRequest"},
 		{"alternate", "SSLRequest and GSSENCRequest in turn on one connection, as long as the answer is N (CVE-2026-6479)"},
-		{"second-startup", "a second startup message in place of the answer to an authentication request"},
+		{"second-startup", "a second startup packet, of user postgres, in place of the answer to an authentication request"},
 		{"ssl-with-query", "a statement behind SSLRequest in the same segment, then TLS (CVE-2021-23214)"},
-		{"gssenc-with-query", "a statement behind GSSENCRequest in the same segment (CVE-2021-23214)"},
+		{"ssl-with-startup", "a startup packet and a statement behind SSLRequest in the same segment, then TLS"},
+		{"gssenc-with-query", "a statement behind GSSENCRequest in the same segment, then GSS encryption where there is a ticket (CVE-2021-23214)"},
+		{"gssenc-with-startup", "a startup packet and a statement behind GSSENCRequest in the same segment, then GSS encryption where there is a ticket"},
 		{"direct-no-alpn", "direct TLS without ALPN"},
 		{"direct-wrong-alpn", "direct TLS with another protocol's ALPN"},
+		{"long-startup", "a startup packet one byte longer than a server takes"},
+		{"protocol-2.0", "a startup packet of protocol 2.0"},
+		{"protocol-3.9", "a startup packet of protocol 3.9, which the server is to negotiate down: a session like any other"},
 	}
 )
 
@@ -207,6 +214,8 @@ func NotApplicable(c *Cell) string {
 		return fmt.Sprintf("libpq %d has no require_auth (since 16)", lib.Version())
 	case slices.Contains(attackNames(Sequences), c.Client.Attack) != (lib == Raw):
 		return "only the raw client sends " + strings.Join(attackNames(Sequences), ", ") + ", and nothing else"
+	case lib == Raw:
+		return rawNotApplicable(c)
 	case c.Client.Attacked() && c.Client.Transport == "unix":
 		return "nobody can stand between the ends of a unix-domain socket"
 	case lib == PGX && (c.Client.GSSEncMode == "prefer" || c.Client.GSSEncMode == "require"):
@@ -217,6 +226,19 @@ func NotApplicable(c *Cell) string {
 		return "lib/pq has no channel_binding and cannot bind SCRAM to TLS"
 	case lib == PQ && c.Client.RequireAuth != "":
 		return "lib/pq has no require_auth"
+	}
+	return ""
+}
+
+// rawNotApplicable is NotApplicable for the raw client.
+func rawNotApplicable(c *Cell) string {
+	switch {
+	case c.Client.Attack == "tls-in-gss" && c.Client.Transport == "unix":
+		return "there is no GSS encryption on a unix-domain socket"
+	case c.Client.Attack == "tls-in-gss" && c.Client.Ticket != "valid":
+		return "GSS encryption takes a ticket"
+	case c.Client.Attack == "protocol-2.0" && c.World.Server < 14:
+		return "PostgreSQL 13 speaks protocol 2.0, which the raw client cannot follow"
 	}
 	return ""
 }

@@ -172,15 +172,26 @@ type Evidence struct {
 
 // ClientEvidence is the client's own word.
 type ClientEvidence struct {
-	Conninfo     string   `json:"conninfo"`                // what the library was given, secrets redacted
-	Connected    bool     `json:"connected"`               // the library reported a usable session
-	Message      string   `json:"message,omitempty"`       // its error text, whole
-	Crash        string   `json:"crash,omitempty"`         // signal or exit status of a client process that died
-	SSLInUse     bool     `json:"ssl_in_use,omitempty"`    // libpq PQsslInUse; pgx and pq: the connection is a *tls.Conn
-	GSSInUse     bool     `json:"gss_in_use,omitempty"`    // libpq PQgssEncInUse
-	AuthRequests []string `json:"auth_requests,omitempty"` // authentication requests the library received, in order, all connections: "ok", "gss", "gss-continue", "sasl", "md5", "password"
-	Session      *Session `json:"session,omitempty"`       // what the server said from inside, when connected
-	Micros       int64    `json:"us,omitempty"`            // duration of the attempt in microseconds
+	Conninfo     string       `json:"conninfo"`                // what the library was given, secrets redacted
+	Connected    bool         `json:"connected"`               // the library reported a usable session
+	Message      string       `json:"message,omitempty"`       // its error text, whole
+	Crash        string       `json:"crash,omitempty"`         // signal or exit status of a client process that died
+	SSLInUse     bool         `json:"ssl_in_use,omitempty"`    // libpq PQsslInUse; pgx and pq: the connection is a *tls.Conn
+	GSSInUse     bool         `json:"gss_in_use,omitempty"`    // libpq PQgssEncInUse
+	AuthRequests []string     `json:"auth_requests,omitempty"` // authentication requests the library received, in order, all connections: "ok", "gss", "gss-continue", "sasl", "md5", "password"
+	Session      *Session     `json:"session,omitempty"`       // what the server said from inside, when connected
+	Raw          *RawEvidence `json:"raw,omitempty"`           // of the raw client, and of it alone
+	Micros       int64        `json:"us,omitempty"`            // duration of the attempt in microseconds
+}
+
+// RawEvidence is what came of a sequence of the raw client, by its own word (package wire, Played).
+type RawEvidence struct {
+	Sequence string      `json:"sequence"`           // one of Sequences
+	End      string      `json:"end"`                // closed, reset, open (it had no more to send, or the server no more to say), session (ready for a query)
+	Error    string      `json:"error,omitempty"`    // the server's last error, "SQLSTATE text"; "- text" in the form before protocol 3.0
+	TLS      string      `json:"tls,omitempty"`      // why TLS could not be had
+	Executed []string    `json:"executed,omitempty"` // command tags of statements that were stuffed behind a request
+	Events   []WireEvent `json:"events"`             // both directions, as the relay's, and in the same order what TLS and GSS encryption hold
 }
 
 // Session is the server's view of a connected attempt, asked over the session itself (PostgreSQL manual, "The

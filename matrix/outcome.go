@@ -84,6 +84,7 @@ const (
 	ServerStarting    Reason = "server-starting"
 	ProtocolViolation Reason = "protocol-violation"
 	AnswerError       Reason = "answer-error"
+	Abandoned         Reason = "abandoned"
 )
 
 // ReasonInfo is one row of Reasons.
@@ -140,6 +141,7 @@ var Reasons = []ReasonInfo{
 	{ServerStarting, []Stage{StageStartup}, "the server is starting up, shutting down or in recovery"},
 	{ProtocolViolation, []Stage{StageGSSEnc, StageTLS, StageHBA, StageAuth, StageStartup}, "one end noticed bytes that have no place there, or a message that is not its turn"},
 	{AnswerError, []Stage{StageGSSEnc, StageTLS}, "the answer to GSSENCRequest or SSLRequest was an error message, which nobody has vouched for"},
+	{Abandoned, []Stage{StageGSSEnc, StageTLS, StageAuth}, "nobody said no: the raw client had no more to send, and the server waited for it"},
 }
 
 // Channel is how the connection that decided the outcome was protected. Empty when the attempt ended before any

@@ -143,7 +143,7 @@ func (a *attempt) check(c *matrix.Cell) error {
 		{"cert", cmp.Or(a.c.Cert, "none"), []string{"none", "good"}},
 		{"root", cmp.Or(a.c.Root, "right"), []string{"right", "other", "missing", "none"}},
 		{"password", cmp.Or(a.c.Password, "none"), []string{"none", "right", "wrong"}},
-		{"attack", cmp.Or(a.c.Attack, matrix.NoAttack), attacks},
+		{"attack", cmp.Or(a.c.Attack, matrix.NoAttack), a.attacks()},
 	} {
 		if !slices.Contains(known.values, known.value) {
 			return unknown("it knows "+strings.Join(known.values, ", "), "%s=%s", known.name, known.value)

@@ -11,6 +11,29 @@ import (
 
 // checkConnection holds the wire's word against the log's for one connection.
 func (c *classifier) checkConnection(n connection) error {
+	if err := c.checkReached(n); err != nil || n.dialFailed != "" {
+		return err
+	}
+	if err := checkExit(n); err != nil {
+		return err
+	}
+	if err := c.checkNames(n); err != nil {
+		return err
+	}
+	if c.unix() {
+		return nil
+	}
+	if err := c.checkAttack(n); err != nil {
+		return err
+	}
+	if err := c.checkNegotiation(n); err != nil {
+		return err
+	}
+	return checkAuthentication(n)
+}
+
+// checkReached wants the connection to be of the cell's transport, and the log to be its.
+func (c *classifier) checkReached(n connection) error {
 	if c.unix() {
 		if len(n.evidence.Wire) > 0 {
 			return fmt.Errorf("a wire record of a unix socket, which has no relay")
@@ -35,22 +58,7 @@ func (c *classifier) checkConnection(n connection) error {
 			return fmt.Errorf("witnesses contradict: the log is that of %s port %d", n.host, n.backend.port)
 		}
 	}
-	if err := checkExit(n); err != nil {
-		return err
-	}
-	if err := c.checkNames(n); err != nil {
-		return err
-	}
-	if c.unix() {
-		return nil
-	}
-	if err := c.checkAttack(n); err != nil {
-		return err
-	}
-	if err := c.checkNegotiation(n); err != nil {
-		return err
-	}
-	return checkAuthentication(n)
+	return nil
 }
 
 // checkExit wants the log to be complete, and the process to have ended as its log says.

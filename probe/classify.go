@@ -45,7 +45,7 @@ type connection struct {
 type classifier struct {
 	cell        *matrix.Cell
 	evidence    matrix.Evidence
-	kind        string // of the client: libpq, psql, pgx, pq
+	kind        string // of the client: libpq, psql, pgx, pq, raw
 	server      int
 	connections []connection
 	outcome     matrix.Outcome
@@ -56,6 +56,12 @@ func (c *classifier) classify() error {
 	client := c.evidence.Client
 	if client.Crash != "" {
 		return fmt.Errorf("the client crashed: %s", client.Crash)
+	}
+	if c.cell.Client.Library == matrix.Raw {
+		return c.raw()
+	}
+	if client.Raw != nil {
+		return fmt.Errorf("a library made the attempt, and the raw client speaks of it")
 	}
 	if client.Connected != (client.Session != nil) {
 		return fmt.Errorf("witnesses contradict: the client says connected=%t, and there is a session: %t (its message: %q)", client.Connected, client.Session != nil, client.Message)
@@ -117,7 +123,7 @@ func (c *classifier) trace() []matrix.Step {
 		} else {
 			steps = append(steps, matrix.StepReconnect)
 		}
-		if c.unix() {
+		if c.unix() && c.kind != "raw" {
 			steps = append(steps, n.negotiated...)
 		} else {
 			steps = append(steps, n.steps...)

@@ -254,12 +254,13 @@ func TestLive(t *testing.T) {
 			if _, err := fmt.Sscan(version, &server); err != nil {
 				t.Fatal(err)
 			}
-			live(t, server)
+			live(t, server, liveCells(), capturedFile(server))
 		})
 	}
 }
 
-func live(t *testing.T, server int) {
+// live tries the cells that are for this server; file is where -capture puts what was seen.
+func live(t *testing.T, server int, list []liveCell, file string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 	defer cancel()
 	worlds := map[string]*matrix.World{}
@@ -269,7 +270,7 @@ func live(t *testing.T, server int) {
 	byWorld := map[string][]*matrix.Cell{}
 	want := map[string]string{}
 	var cells []*matrix.Cell
-	for i, l := range liveCells() {
+	for i, l := range list {
 		if l.from > server || l.to != 0 && l.to < server {
 			continue
 		}
@@ -338,7 +339,7 @@ func live(t *testing.T, server int) {
 		t.Errorf("%d of %d cells attempted", len(observed), len(cells))
 	}
 	if *capture && !t.Failed() {
-		writeCaptured(t, server, lines)
+		writeCaptured(t, file, lines)
 	}
 }
 
@@ -372,12 +373,12 @@ func capturedFile(server int) string {
 	return filepath.Join("testdata", fmt.Sprintf("pg%d.jsonl", server))
 }
 
-func writeCaptured(t *testing.T, server int, lines []captured) {
+func writeCaptured(t *testing.T, name string, lines []captured) {
 	t.Helper()
 	if err := os.MkdirAll("testdata", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	file, err := os.Create(capturedFile(server))
+	file, err := os.Create(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -396,7 +397,12 @@ func writeCaptured(t *testing.T, server int, lines []captured) {
 
 func readCaptured(t *testing.T, server int) []captured {
 	t.Helper()
-	data, err := os.ReadFile(capturedFile(server))
+	return readCapturedFile(t, server, capturedFile(server))
+}
+
+func readCapturedFile(t *testing.T, server int, name string) []captured {
+	t.Helper()
+	data, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}

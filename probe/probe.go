@@ -100,7 +100,9 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret str
 		}
 		request.CCache = env.CCache(principal, c.Ticket)
 	}
-	request.Tamper = tamper(c.Attack)
+	if c.Library != matrix.Raw {
+		request.Tamper = tamper(c.Attack)
+	}
 	var host []agent.Option
 	switch c.Transport {
 	case "tcp":
@@ -120,8 +122,10 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret str
 		request.Options = append(request.Options, pgxOptions(env, cell, secret)...)
 	case "pq":
 		request.Options = append(request.Options, pqOptions(env, cell, secret)...)
+	case "raw":
+		request.Options, request.Raw = append(request.Options, rawOptions(cell)...), rawSequence(cell)
 	default:
-		return request, "", fmt.Errorf("library %q: want libpq, psql, pgx or pq", c.Library)
+		return request, "", fmt.Errorf("library %q: want libpq, psql, pgx, pq or raw", c.Library)
 	}
 	return request, secret, nil
 }
@@ -162,6 +166,9 @@ func witness(ctx context.Context, client maker, server collector, cell *matrix.C
 	e.Client = matrix.ClientEvidence{
 		Conninfo: result.Conninfo, Connected: result.Connected, Message: result.Message, Crash: result.Crash,
 		SSLInUse: result.SSLInUse, GSSInUse: result.GSSInUse, AuthRequests: result.AuthRequests, Micros: result.Micros,
+	}
+	if result.Raw != nil {
+		e.Client.Raw = rawEvidence(cell, result.Raw)
 	}
 	e.KRB5Trace = result.KRB5Trace
 	if result.Token != request.Token {

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/binary"
@@ -26,7 +27,8 @@ type Raw struct {
 	SQL      string        // of the sequences that stuff a query
 	Count    int           // of alternate: requests sent, 1 to 1,000,000
 	Wait     time.Duration // for each word of the server; then it counts as still open. 0: 5 s
-	// Seal, of tls-in-gss, sends a GSSENCRequest and returns the connection that GSS encryption then seals.
+	// Seal sends a GSSENCRequest and returns the connection that GSS encryption then seals. tls-in-gss needs it; with it the
+	// sequences that stuff bytes behind a GSSENCRequest go on after G, and Seal's own request is then answered without being sent.
 	Seal func(net.Conn) (net.Conn, error)
 }
 
@@ -42,8 +44,8 @@ const (
 	SecondStartup     Sequence = "second-startup"       // a second startup packet, of user postgres, where the answer to an authentication request is due
 	SSLWithQuery      Sequence = "ssl-with-query"       // SSLRequest and a Query in one segment; then TLS, and a startup packet in it (CVE-2021-23214)
 	SSLWithStartup    Sequence = "ssl-with-startup"     // the same with a startup packet before that Query, and none in TLS
-	GSSENCWithQuery   Sequence = "gssenc-with-query"    // GSSENCRequest and a Query in one segment; after N a startup packet, after G nothing
-	GSSENCWithStartup Sequence = "gssenc-with-startup"  // GSSENCRequest, a startup packet and a Query in one segment, and nothing after the answer
+	GSSENCWithQuery   Sequence = "gssenc-with-query"    // GSSENCRequest and a Query in one segment; then GSS encryption if there is a Seal, and a startup packet (CVE-2021-23214)
+	GSSENCWithStartup Sequence = "gssenc-with-startup"  // GSSENCRequest, a startup packet and a Query in one segment; then GSS encryption if there is a Seal
 	DirectNoALPN      Sequence = "direct-no-alpn"       // TLS without SSLRequest and without ALPN, then a startup packet
 	DirectWrongALPN   Sequence = "direct-wrong-alpn"    // the same with ALPN http/1.1
 	CancelWrongKey    Sequence = "cancel-wrong-key"     // CancelRequest for process 1 with key 0
@@ -321,8 +323,14 @@ func (c *rawConn) stuffed(code uint32, whole bool) error {
 			return err
 		}
 		c.use(c.tap.inner(secure))
-	case answer == "G": // to go on takes a ticket
+	case answer == "G" && c.Seal == nil: // to go on takes a ticket
 		return errThrough
+	case answer == "G":
+		sealed, err := c.Seal(&agreed{Conn: buffered{c.tap, c.in}})
+		if err != nil {
+			return &sealError{err}
+		}
+		c.use(c.tap.inner(sealed))
 	}
 	if !whole {
 		if err := c.send(c.startup(c.User)); err != nil {
@@ -330,6 +338,29 @@ func (c *rawConn) stuffed(code uint32, whole bool) error {
 		}
 	}
 	return c.session()
+}
+
+// agreed is a connection on which a GSSENCRequest has been answered with G: whoever asks again is told so, and the server is
+// not.
+type agreed struct {
+	net.Conn
+	asked, told bool
+}
+
+func (a *agreed) Write(b []byte) (int, error) {
+	if !a.asked && bytes.Equal(b, requestPacket(gssencRequestCode)) {
+		a.asked = true
+		return len(b), nil
+	}
+	return a.Conn.Write(b)
+}
+
+func (a *agreed) Read(b []byte) (int, error) {
+	if a.asked && !a.told && len(b) > 0 {
+		a.told, b[0] = true, 'G'
+		return 1, nil
+	}
+	return a.Conn.Read(b)
 }
 
 // session reads messages until the server waits for an answer that Raw has not, is ready, or ends. Once it is ready, an

@@ -232,6 +232,45 @@ func TestRawTLSInGSS(t *testing.T) {
 	}
 }
 
+// What is stuffed behind a GSSENCRequest goes out in one segment with it, and once: the request of the Seal that follows is
+// answered without the server.
+func TestRawGSSENCStuffed(t *testing.T) {
+	key := byte(0x55)
+	query := message('Q', str("select 1\x00"))
+	for _, what := range []Sequence{GSSENCWithQuery, GSSENCWithStartup} {
+		stuffing := query
+		if what == GSSENCWithStartup {
+			stuffing = cat(startup(3<<16, "user", "alice"), query)
+		}
+		addr := serve(t, func(conn *net.TCPConn) {
+			mustRead(t, conn, cat(gssencRequest, stuffing))
+			mustWrite(t, conn, str("G"))
+			c := &masked{conn, key}
+			mustRead(t, c, str("token"))
+			if what == GSSENCWithQuery {
+				mustRead(t, c, startup(3<<16, "user", "alice"))
+			}
+			mustWrite(t, c, errorResponse("C08P01", "Mtoo early"))
+		})
+		r := Raw{Address: addr, User: "alice", SQL: "select 1", Seal: func(conn net.Conn) (net.Conn, error) {
+			if _, err := conn.Write(requestPacket(gssencRequestCode)); err != nil {
+				return nil, err
+			}
+			answer := make([]byte, 1)
+			if _, err := io.ReadFull(conn, answer); err != nil || answer[0] != 'G' {
+				return nil, fmt.Errorf("answer %q, %v", answer, err)
+			}
+			m := &masked{conn, key}
+			_, err := m.Write([]byte("token"))
+			return m, err
+		}}
+		got, err := r.Play(t.Context(), what)
+		if err != nil || got.End != EndClosed || got.Error != "08P01 too early" || got.Answers != 1 || len(got.Executed) != 0 {
+			t.Errorf("%s: %+v, %v", what, got, err)
+		}
+	}
+}
+
 // masked stands for GSS encryption.
 type masked struct {
 	net.Conn

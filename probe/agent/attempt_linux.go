@@ -101,8 +101,10 @@ func (s *server) attemptIn(ctx context.Context, p *prepared, started time.Time) 
 		result, err = s.pgx.attempt(ctx, p, conninfo(p.Options, false))
 	case "pq":
 		result, err = s.pq.attempt(ctx, p, conninfo(p.options, false))
+	case "raw":
+		result, err = rawAttempt(ctx, p)
 	default:
-		err = fmt.Errorf("no client %q: want libpq, psql, pgx or pq", p.Client)
+		err = fmt.Errorf("no client %q: want libpq, psql, pgx, pq or raw", p.Client)
 	}
 	if err != nil {
 		return nil, err

@@ -35,15 +35,23 @@ type Response struct {
 // Attempt makes one connection attempt in a process of its own.
 type Attempt struct {
 	Token   string            `json:"token"`             // the cell ID; the result must carry it back, or the harness calls it a fault
-	Client  string            `json:"client"`            // libpq | psql | pgx | pq
+	Client  string            `json:"client"`            // libpq | psql | pgx | pq | raw
 	Options []Option          `json:"options"`           // connection parameters as the library is given them, without hostaddr and, where Server is set, without port
 	Server  string            `json:"server,omitempty"`  // ADDRESS:PORT that the relay dials; empty: the unix socket named by option host, no relay
 	Env     map[string]string `json:"env,omitempty"`     // the whole environment of the attempt besides what the agent sets: PATH, HOME, LC_ALL, KRB5CCNAME, KRB5_TRACE, and PGSYSCONFDIR, PGSERVICEFILE, PGPASSFILE naming nothing
 	CCache  string            `json:"ccache,omitempty"`  // credential cache file, copied into the attempt's private directory; empty: KRB5CCNAME names a file that does not exist
 	UID     int               `json:"uid,omitempty"`     // operating-system user of the attempt (peer)
 	Tamper  *Tamper           `json:"tamper,omitempty"`  // what the relay does besides recording
+	Raw     *RawSequence      `json:"raw,omitempty"`     // what client raw sends; it takes options user and dbname, and asks no query
 	Query   string            `json:"query"`             // asked once when connected; one row, its columns go to Row
 	Timeout int               `json:"timeout,omitempty"` // seconds until the attempt is a fault; default 20
+}
+
+// RawSequence is what the raw client sends: see wire.Raw.
+type RawSequence struct {
+	Name string `json:"name"`          // a wire.Sequence
+	SQL  string `json:"sql,omitempty"` // of the sequences that stuff a statement
+	SPN  string `json:"spn,omitempty"` // where a ticket is given and GSS encryption is begun, SERVICE/HOST
 }
 
 // Tamper is an attack of the relay: see wire.Tamper, whose attacks it names. The certificate that impersonates the host
@@ -77,6 +85,7 @@ type AttemptResult struct {
 	AuthRequests []string          `json:"auth_requests,omitempty"` // see matrix.ClientEvidence; not told by psql: empty
 	Row          map[string]string `json:"row,omitempty"`           // the query's row by column name; SQL null is absent
 	Records      []wire.Record     `json:"records,omitempty"`       // in the order the connections were opened
+	Raw          *wire.Played      `json:"raw,omitempty"`           // of client raw; its Record is what the client itself saw
 	KRB5Trace    string            `json:"krb5_trace,omitempty"`
 	Conninfo     string            `json:"conninfo"` // what the library was given, secrets redacted
 	Micros       int64             `json:"us"`
