@@ -29,7 +29,7 @@ var rooms = map[string]struct {
 	"wire":                           {nil, "a library for others"},
 	"gssenc":                         {nil, "a library for others"},
 	"gssenc/interop":                 {[]string{"gssenc", "fixtures", "kdc", "pgimages", "matrix", "probe/agent"}, "the library against real servers; only tests"},
-	"probe/agent":                    {[]string{"wire"}, "runs in containers; fixtures and probe use it"},
+	"probe/agent":                    {[]string{"wire", "gssenc"}, "runs in containers; fixtures and probe use it"},
 	"probe/agent/pgauthmatrix-agent": {[]string{"probe/agent"}, "thin"},
 	"pgimages":                       {[]string{"matrix"}, "images and servers know no scenario"},
 	"kdc":                            {[]string{"pgimages", "matrix"}, "a realm knows no scenario"},

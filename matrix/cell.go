@@ -103,7 +103,7 @@ func (w *World) Key() string {
 type Library string
 
 const (
-	PGX Library = "pgx" // github.com/jackc/pgx/v5
+	PGX Library = "pgx" // github.com/jackc/pgx/v5; with our gssenc where the cell gives gssencmode
 	PQ  Library = "pq"  // github.com/lib/pq
 	Raw Library = "raw" // no library: it sends what no library sends
 )
@@ -177,7 +177,7 @@ type ClientEvidence struct {
 	Message      string   `json:"message,omitempty"`       // its error text, whole
 	Crash        string   `json:"crash,omitempty"`         // signal or exit status of a client process that died
 	SSLInUse     bool     `json:"ssl_in_use,omitempty"`    // libpq PQsslInUse; pgx and pq: the connection is a *tls.Conn
-	GSSInUse     bool     `json:"gss_in_use,omitempty"`    // libpq PQgssEncInUse
+	GSSInUse     bool     `json:"gss_in_use,omitempty"`    // libpq PQgssEncInUse; pgx: the connection is a *gssenc.Conn
 	AuthRequests []string `json:"auth_requests,omitempty"` // authentication requests the library received, in order, all connections: "ok", "gss", "gss-continue", "sasl", "md5", "password"
 	Session      *Session `json:"session,omitempty"`       // what the server said from inside, when connected
 	Micros       int64    `json:"us,omitempty"`            // duration of the attempt in microseconds

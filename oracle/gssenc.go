@@ -16,6 +16,9 @@ func (a *attempt) encryptGSS() ending {
 	}
 	a.step(matrix.StepGSSAccept)
 	a.why(a.serverSource("ProcessStartupPacket"), "over TCP the server answers G to every GSSENCRequest, with or without a keytab")
+	if e := a.stopsAtG(); e != nil {
+		return *e
+	}
 	if reason, _ := a.gssContext(); reason != "" {
 		return refused(broken, matrix.StageGSSEnc, reason)
 	}
@@ -26,6 +29,16 @@ func (a *attempt) encryptGSS() ending {
 		return a.answerStuffed(matrix.StageGSSEnc)
 	}
 	return ending{}
+}
+
+// stopsAtG is pgx's end with channel_binding=require; nil: the client goes on. libpq finds out after the handshake.
+func (a *attempt) stopsAtG() *ending {
+	if a.lib != matrix.PGX || a.c.ChannelBinding != "require" {
+		return nil
+	}
+	a.why("gssenc/configure.go, encrypt and dialOther", "channel_binding=require: G means a channel that cannot be bound to; no token is sent, and no other method is tried")
+	e := refused(hungUp, matrix.StageGSSEnc, matrix.ChannelBinding)
+	return &e
 }
 
 // gssContext says why no GSS context comes about between the two ends, or "", and whether it was the server's end
