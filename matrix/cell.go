@@ -179,6 +179,7 @@ type ClientEvidence struct {
 	SSLInUse     bool     `json:"ssl_in_use,omitempty"`    // libpq PQsslInUse; pgx and pq: the connection is a *tls.Conn
 	GSSInUse     bool     `json:"gss_in_use,omitempty"`    // libpq PQgssEncInUse; pgx: the connection is a *gssenc.Conn
 	AuthRequests []string `json:"auth_requests,omitempty"` // authentication requests the library received, in order, all connections: "ok", "gss", "gss-continue", "sasl", "md5", "password"
+	AuthEarlier  int      `json:"auth_earlier,omitempty"`  // pgx: how many of them came before its last startup packet; the others do not tell
 	Session      *Session `json:"session,omitempty"`       // what the server said from inside, when connected
 	Micros       int64    `json:"us,omitempty"`            // duration of the attempt in microseconds
 }

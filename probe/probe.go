@@ -161,7 +161,7 @@ func witness(ctx context.Context, client maker, server collector, cell *matrix.C
 	}
 	e.Client = matrix.ClientEvidence{
 		Conninfo: result.Conninfo, Connected: result.Connected, Message: result.Message, Crash: result.Crash,
-		SSLInUse: result.SSLInUse, GSSInUse: result.GSSInUse, AuthRequests: result.AuthRequests, Micros: result.Micros,
+		SSLInUse: result.SSLInUse, GSSInUse: result.GSSInUse, AuthRequests: result.AuthRequests, AuthEarlier: result.AuthEarlier, Micros: result.Micros,
 	}
 	e.KRB5Trace = result.KRB5Trace
 	if result.Token != request.Token {

@@ -48,6 +48,7 @@ func connectPgx(ctx context.Context, r *workerRequest) (*AttemptResult, error) {
 	}
 	conn, err := pgconn.ConnectConfig(ctx, config)
 	for _, c := range connections {
+		result.AuthEarlier = len(result.AuthRequests)
 		result.AuthRequests = append(result.AuthRequests, c.seen...)
 	}
 	if err != nil {
