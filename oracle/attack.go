@@ -20,6 +20,10 @@ func (a *attempt) attackOnGSS() *ending {
 		if e := a.stopsAtG(); e != nil {
 			return e
 		}
+		if reason := a.gssTicket(); reason != "" {
+			e := refused(broken, matrix.StageGSSEnc, reason)
+			return &e
+		}
 		if a.lib == matrix.PGX {
 			a.why("gssenc/handshake.go, readToken", "G, and an error in the place of the server's token: its text is not shown")
 			e := refused(broken, matrix.StageGSSEnc, matrix.AnswerError)
@@ -62,6 +66,9 @@ func (a *attempt) attackOnTLS(direct bool, v verification) *ending {
 		a.why(source, "N to SSLRequest comes from the attacker; nothing vouches for an answer")
 		return end(declined, matrix.TLSRefused)
 	case "error", "error-unterminated":
+		if direct {
+			return nil // there is no request that he could answer
+		}
 		a.acted = true
 		a.step(matrix.StepSSLError)
 		if a.lib.UsesLibpq() {
