@@ -3,6 +3,7 @@ package gssenc
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -167,6 +169,7 @@ type connector struct {
 	spn, service   string
 	sameConnection bool
 	channelBinding bool
+	watched        bool // connections without GSS encryption are under authWatch
 
 	acquiring sync.Mutex
 	acquired  *Credentials
@@ -196,6 +199,9 @@ func (k *connector) lookupHost(ctx context.Context, host string) ([]string, erro
 func (k *connector) dialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	ip, port, err := net.SplitHostPort(address)
 	ip, host, gss := strings.Cut(ip, withGSS)
+	if address == nowhere {
+		return nil, failf(StageDial, "no cancel request: there is no session")
+	}
 	if network == "unix" || err != nil || !gss {
 		if k.mode == Require {
 			return nil, failf(StageConfig, "gssencmode=require, but %s was to be dialled without GSS encryption", address)
@@ -264,6 +270,14 @@ func (a dialledAddr) String() string { return string(a) }
 
 // dialOther gives a connection for TLS or plaintext: the one that answered N, or a new one.
 func (k *connector) dialOther(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := k.dialOrReuse(ctx, network, address)
+	if err != nil || !k.watched {
+		return conn, err
+	}
+	return &watchedConn{Conn: conn}, nil
+}
+
+func (k *connector) dialOrReuse(ctx context.Context, network, address string) (net.Conn, error) {
 	k.mu.Lock()
 	agreed, conn := k.agreed[address], k.idle[address]
 	delete(k.idle, address)
@@ -370,12 +384,13 @@ func (k *connector) requireAuth(config *pgconn.Config) {
 	if !changed {
 		return
 	}
+	k.watched = true
 	given := config.RequireAuth
 	config.RequireAuth = relaxed
 	build := config.BuildFrontend
 	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
 		if _, ok := w.(*Conn); !ok {
-			r = &authWatch{r: r, list: given}
+			r = &authWatch{r: r, list: given, conn: watchedBelow(w)}
 		}
 		return build(r, w)
 	}
@@ -399,10 +414,37 @@ func countGSS(list string) (relaxed string, changed bool) {
 	return list, false
 }
 
+// watchedConn is a connection under authWatch. After an error of Read pgconn sends a cancel request, on a connection of its own, to
+// where RemoteAddr says. There is nothing to cancel where authWatch ended it, so it then says nowhere.
+type watchedConn struct {
+	net.Conn
+	failed atomic.Bool
+}
+
+const nowhere = "%gssenc-nowhere"
+
+// RemoteAddr is that of the connection, until authWatch has ended it.
+func (c *watchedConn) RemoteAddr() net.Addr {
+	if c.failed.Load() {
+		return dialledAddr(nowhere)
+	}
+	return c.Conn.RemoteAddr()
+}
+
+// watchedBelow is nil where AfterNetConnect has put something else between.
+func watchedBelow(w io.Writer) *watchedConn {
+	if t, ok := w.(*tls.Conn); ok {
+		w = t.NetConn()
+	}
+	c, _ := w.(*watchedConn)
+	return c
+}
+
 // authWatch reads a server's messages up to the first about authentication, and fails if that is AuthenticationOk.
 type authWatch struct {
 	r       io.Reader
 	list    string
+	conn    *watchedConn // that r belongs to; may be nil
 	decided bool
 	err     error
 	header  []byte // type, length and, of an authentication message, its code: as far as seen
@@ -429,6 +471,9 @@ func (a *authWatch) Read(p []byte) (int, error) {
 			a.decided = true
 			if string(a.header[5:]) == "\x00\x00\x00\x00" {
 				a.err = fmt.Errorf("authentication method requirement %q failed: server did not complete authentication", a.list)
+				if a.conn != nil {
+					a.conn.failed.Store(true)
+				}
 				return 0, a.err
 			}
 		}

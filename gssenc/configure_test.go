@@ -1,6 +1,7 @@
 package gssenc
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -580,6 +581,34 @@ func TestAuthWatch(t *testing.T) {
 			if (err == nil) != tt.passes || err == nil && string(got) != tt.stream {
 				t.Errorf("%q, slow %v: %d bytes, %v", tt.stream[:min(20, len(tt.stream))], slow, len(got), err)
 			}
+		}
+	}
+}
+
+// pgconn answers a failed Read with a cancel request; where authWatch made it fail there is no session, and no need to dial.
+func TestAuthWatchLeavesNoCancelRequest(t *testing.T) {
+	dialled := 0
+	c, _ := tcpPair(t)
+	k := &connector{mode: Prefer, watched: true, dial: func(context.Context, string, string) (net.Conn, error) {
+		dialled++
+		return c, nil
+	}}
+	conn, err := k.dialContext(t.Context(), "tcp", "127.0.0.1:1")
+	if err != nil || conn.RemoteAddr() != c.RemoteAddr() {
+		t.Fatalf("%v, %v", conn, err)
+	}
+	ok, err := (&pgproto3.AuthenticationOk{}).Encode(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, w := range map[string]net.Conn{"in the clear": conn, "TLS": tls.Client(conn, &tls.Config{ServerName: "x"})} {
+		conn.(*watchedConn).failed.Store(false)
+		if _, err := (&authWatch{r: bytes.NewReader(ok), list: "gss", conn: watchedBelow(w)}).Read(make([]byte, 64)); err == nil {
+			t.Fatalf("%s: AuthenticationOk passes", name)
+		}
+		a := w.RemoteAddr()
+		if got, err := k.dialContext(t.Context(), a.Network(), a.String()); err == nil || dialled != 1 {
+			t.Errorf("%s: %v dialled for a cancel request, by %s (%d dials)", name, got, a, dialled)
 		}
 	}
 }

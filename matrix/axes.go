@@ -84,7 +84,7 @@ var Axes = []Axis{
 		get: func(_ *World, c *Client) string { return c.Ticket },
 		set: func(_ *World, c *Client, v string) { c.Ticket = v }},
 	{Name: "gssencmode", Kind: ClientAxis, Values: []string{"disable", "prefer", "require"},
-		Doc: "libpq connection parameter",
+		Doc: "libpq connection parameter; pgx has it by gssenc.Configure, and where it is not given is pgx alone",
 		get: func(_ *World, c *Client) string { return c.GSSEncMode },
 		set: func(_ *World, c *Client, v string) { c.GSSEncMode = v }},
 	{Name: "sslmode", Kind: ClientAxis, Values: []string{"disable", "allow", "prefer", "require", "verify-ca", "verify-full"},
@@ -218,8 +218,6 @@ func NotApplicable(c *Cell) string {
 		return rawNotApplicable(c)
 	case c.Client.Attacked() && c.Client.Transport == "unix":
 		return "nobody can stand between the ends of a unix-domain socket"
-	case lib == PGX && (c.Client.GSSEncMode == "prefer" || c.Client.GSSEncMode == "require"):
-		return "pgx has no gssencmode and cannot encrypt with GSSAPI"
 	case lib == PQ && (c.Client.GSSEncMode == "prefer" || c.Client.GSSEncMode == "require"):
 		return "lib/pq has no gssencmode and cannot encrypt with GSSAPI"
 	case lib == PQ && (c.Client.ChannelBinding == "prefer" || c.Client.ChannelBinding == "require"):

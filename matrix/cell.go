@@ -103,7 +103,7 @@ func (w *World) Key() string {
 type Library string
 
 const (
-	PGX Library = "pgx" // github.com/jackc/pgx/v5
+	PGX Library = "pgx" // github.com/jackc/pgx/v5; with our gssenc where the cell gives gssencmode
 	PQ  Library = "pq"  // github.com/lib/pq
 	Raw Library = "raw" // no library: it sends what no library sends
 )
@@ -177,8 +177,9 @@ type ClientEvidence struct {
 	Message      string       `json:"message,omitempty"`       // its error text, whole
 	Crash        string       `json:"crash,omitempty"`         // signal or exit status of a client process that died
 	SSLInUse     bool         `json:"ssl_in_use,omitempty"`    // libpq PQsslInUse; pgx and pq: the connection is a *tls.Conn
-	GSSInUse     bool         `json:"gss_in_use,omitempty"`    // libpq PQgssEncInUse
+	GSSInUse     bool         `json:"gss_in_use,omitempty"`    // libpq PQgssEncInUse; pgx: the connection is a *gssenc.Conn
 	AuthRequests []string     `json:"auth_requests,omitempty"` // authentication requests the library received, in order, all connections: "ok", "gss", "gss-continue", "sasl", "md5", "password"
+	AuthEarlier  int          `json:"auth_earlier,omitempty"`  // pgx: how many of them came before its last startup packet; the others do not tell
 	Session      *Session     `json:"session,omitempty"`       // what the server said from inside, when connected
 	Raw          *RawEvidence `json:"raw,omitempty"`           // of the raw client, and of it alone
 	Micros       int64        `json:"us,omitempty"`            // duration of the attempt in microseconds

@@ -130,7 +130,7 @@ var Reasons = []ReasonInfo{
 	{RealmMismatch, []Stage{StageAuth}, "the principal's realm is not the krb_realm of the record"},
 	{MethodUnsupported, []Stage{StageAuth}, "the client library cannot do the method that the server asks for"},
 	{MethodRejected, []Stage{StageAuth}, "require_auth forbids the method that the server asks for, or its absence"},
-	{ChannelBinding, []Stage{StageAuth}, "channel_binding=require and the exchange had none"},
+	{ChannelBinding, []Stage{StageGSSEnc, StageAuth}, "channel_binding=require and the exchange had none, or could have none under GSS encryption"},
 	{PeerMismatch, []Stage{StageAuth}, "the operating system could not name the user at the other end of the socket"},
 	{MapNoMatch, []Stage{StageIdent}, "the authenticated identity may not become the role it asks for"},
 	{RoleMissing, []Stage{StageStartup}, "there is no such role"},

@@ -14,7 +14,7 @@ import (
 func twoFamilies(t testing.TB) []Cell {
 	t.Helper()
 	scenarios, err := Load(fstest.MapFS{
-		"negotiation/both-on.yaml": {Data: []byte(top + "  server: [13, 17]\n  ssl: [off, on]\nclient:\n  library: [libpq15, pgx]\n  gssencmode: [default, prefer, require]\n  sslmode: [disable, require]\n")},
+		"negotiation/both-on.yaml": {Data: []byte(top + "  server: [13, 17]\n  ssl: [off, on]\nclient:\n  library: [libpq15, pq]\n  gssencmode: [default, prefer, require]\n  sslmode: [disable, require]\n")},
 		"auth/stored.yaml":         {Data: []byte(top + "client:\n  user: [alice, bob]\n  password: all\n")},
 	})
 	if err != nil {
@@ -38,7 +38,7 @@ func TestSelect(t *testing.T) {
 		{"everything", Selection{}, 54, ""},
 		{"a family", Selection{Family: "auth"}, 6, ""},
 		{"a folder of IDs", Selection{Patterns: []string{"negotiation/both-on/pg17/ssl=on"}}, 12, ""},
-		{"two patterns that overlap", Selection{Patterns: []string{"negotiation/*/pg17", "**/pgx"}}, 36, ""},
+		{"two patterns that overlap", Selection{Patterns: []string{"negotiation/*/pg17", "**/pq"}}, 36, ""},
 		{"a whole ID", Selection{Patterns: []string{cells[7].ID}}, 1, ""},
 		{"axes", Selection{Axes: []AxisValues{{"server", []string{"17"}}, {"sslmode", []string{"require", "disable"}}}}, 24, ""},
 		{"an option that is not given", Selection{Family: "negotiation", Axes: []AxisValues{{"gssencmode", []string{""}}}}, 16, ""},
@@ -58,7 +58,7 @@ func TestSelect(t *testing.T) {
 		{"parts that nothing has together", Selection{Family: "auth", Axes: []AxisValues{{"server", []string{"13"}}}}, 0, "no cell is taken by all of the selection together, though each part of it takes some; loosen one part"},
 		{"a strength that says nothing", Selection{Strength: 1}, 0, "strength 1; want 0 (every cell), 2 (pairwise), 3 or 4"},
 		{"a shard that is none", Selection{Shard: Shard{3, 2}}, 0, "shard 3/2; want INDEX/COUNT with an index from 1 to the count"},
-		{"pairwise over what no client can express", Selection{Strength: 2, Patterns: []string{"**/pgx/gssencmode=require,*"}}, 0, "no client can express any of the 8 cells that the selection takes; select without a strength to see them with their reasons"},
+		{"pairwise over what no client can express", Selection{Strength: 2, Patterns: []string{"**/pq/gssencmode=require,*"}}, 0, "no client can express any of the 8 cells that the selection takes; select without a strength to see them with their reasons"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			from := cells

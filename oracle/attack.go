@@ -15,15 +15,32 @@ func (a *attempt) attackOnGSS() *ending {
 		e := refused(declined, matrix.StageGSSEnc, matrix.GSSRefused)
 		return &e
 	case "error-unterminated":
-		a.acted, a.shown = true, true
+		a.acted = true
 		a.step(matrix.StepGSSAccept)
+		if e := a.stopsAtG(); e != nil {
+			return e
+		}
+		if reason := a.gssTicket(); reason != "" {
+			e := refused(broken, matrix.StageGSSEnc, reason)
+			return &e
+		}
+		if a.lib == matrix.PGX {
+			a.why("gssenc/handshake.go, readToken", "G, and an error in the place of the server's token: its text is not shown")
+			e := refused(broken, matrix.StageGSSEnc, matrix.AnswerError)
+			return &e
+		}
+		a.shown = true
 		a.why("fe-secure-gssapi.c, pqsecure_open_gss", "G, and an error in the place of the server's token: libpq takes its text for the server's")
 		e := refused(broken, matrix.StageGSSEnc, matrix.AnswerError)
 		return &e
 	case "error":
 		a.acted = true
 		a.step(matrix.StepGSSError)
-		a.why("fe-connect.c, PQconnectPoll", "an error in answer to GSSENCRequest: its text is not shown, and the client goes on as if GSS encryption had failed")
+		source := "fe-connect.c, PQconnectPoll"
+		if a.lib == matrix.PGX {
+			source = "gssenc/handshake.go, request"
+		}
+		a.why(source, "an error in answer to GSSENCRequest: its text is not shown, and the client goes on as if GSS encryption had failed")
 		e := refused(broken, matrix.StageGSSEnc, matrix.AnswerError)
 		return &e
 	}
@@ -49,6 +66,9 @@ func (a *attempt) attackOnTLS(direct bool, v verification) *ending {
 		a.why(source, "N to SSLRequest comes from the attacker; nothing vouches for an answer")
 		return end(declined, matrix.TLSRefused)
 	case "error", "error-unterminated":
+		if direct {
+			return nil // there is no request that he could answer
+		}
 		a.acted = true
 		a.step(matrix.StepSSLError)
 		if a.lib.UsesLibpq() {
@@ -102,6 +122,10 @@ func (a *attempt) answerStuffed(stage matrix.Stage) ending {
 	if a.lib.UsesLibpq() {
 		a.why("fe-connect.c, PQconnectPoll", "the client has bytes in its buffer that came before the handshake: final (CVE-2021-23222)")
 		return refused(hungUp, stage, matrix.ProtocolViolation)
+	}
+	if stage == matrix.StageGSSEnc {
+		a.why("gssenc/handshake.go, exchange", "the client reads the one byte of the answer, and sees that there is more before a token is due")
+		return refused(broken, stage, matrix.ProtocolViolation)
 	}
 	a.why("crypto/tls, readRecordOrCCS", "the client reads the one byte of the answer; what is behind it is no TLS record")
 	return refused(broken, stage, matrix.ProtocolViolation)

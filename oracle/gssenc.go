@@ -16,6 +16,10 @@ func (a *attempt) encryptGSS() ending {
 	}
 	a.step(matrix.StepGSSAccept)
 	a.why(a.serverSource("ProcessStartupPacket"), "over TCP the server answers G to every GSSENCRequest, with or without a keytab")
+	a.acted = a.acted || a.c.Attack == "stuff-client" || a.c.Attack == "stuff-server"
+	if e := a.stopsAtG(); e != nil {
+		return *e
+	}
 	if reason, _ := a.gssContext(); reason != "" {
 		return refused(broken, matrix.StageGSSEnc, reason)
 	}
@@ -28,24 +32,24 @@ func (a *attempt) encryptGSS() ending {
 	return ending{}
 }
 
+// stopsAtG is pgx's end with channel_binding=require; nil: the client goes on. libpq finds out after the handshake.
+func (a *attempt) stopsAtG() *ending {
+	if a.lib != matrix.PGX || a.c.ChannelBinding != "require" {
+		return nil
+	}
+	a.why("gssenc/configure.go, encrypt and dialOther", "channel_binding=require: G means a channel that cannot be bound to; no token is sent, and no other method is tried")
+	e := refused(hungUp, matrix.StageGSSEnc, matrix.ChannelBinding)
+	return &e
+}
+
 // gssContext says why no GSS context comes about between the two ends, or "", and whether it was the server's end
 // that refused. The client's end fails first: it sends no token that the KDC gave it no ticket for.
 func (a *attempt) gssContext() (reason matrix.Reason, byServer bool) {
+	if reason := a.gssTicket(); reason != "" {
+		return reason, false
+	}
 	service := cmp.Or(a.c.KrbSrvName, "postgres")
 	spn := service + "/" + a.w.Host
-	switch a.ticket() {
-	case "none":
-		a.why("gss_init_sec_context", "there is no credential cache, so no ticket for "+spn)
-		return matrix.NoTicket, false
-	case "expired":
-		a.why("gss_init_sec_context", "the ticket-granting ticket has expired: the client fails before it sends a token")
-		return matrix.TicketExpired, false
-	}
-	isUser := slices.Contains(a.w.Realms[0].Principals, spn)
-	if service != "postgres" && !isUser {
-		a.why("RFC 4120, section 3.3.3", "the KDC knows no "+spn+" (krbsrvname="+service+")")
-		return matrix.SPNUnknown, false
-	}
 	source := "gss_accept_sec_context"
 	switch {
 	case cmp.Or(a.w.Keytab, "good") == "none":
@@ -60,6 +64,26 @@ func (a *attempt) gssContext() (reason matrix.Reason, byServer bool) {
 	}
 	a.why(source, "ticket and keytab agree on "+spn+": the context is there, for "+a.principal())
 	return "", false
+}
+
+// gssTicket is the client's end of it.
+func (a *attempt) gssTicket() matrix.Reason {
+	service := cmp.Or(a.c.KrbSrvName, "postgres")
+	spn := service + "/" + a.w.Host
+	switch a.ticket() {
+	case "none":
+		a.why("gss_init_sec_context", "there is no credential cache, so no ticket for "+spn)
+		return matrix.NoTicket
+	case "expired":
+		a.why("gss_init_sec_context", "the ticket-granting ticket has expired: the client fails before it sends a token")
+		return matrix.TicketExpired
+	}
+	isUser := slices.Contains(a.w.Realms[0].Principals, spn)
+	if service != "postgres" && !isUser {
+		a.why("RFC 4120, section 3.3.3", "the KDC knows no "+spn+" (krbsrvname="+service+")")
+		return matrix.SPNUnknown
+	}
+	return ""
 }
 
 // realmOf is the part of a principal behind the first @ (auth.c, pg_GSS_checkauth).

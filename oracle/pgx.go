@@ -25,10 +25,12 @@ func (p *pgxClient) onRequest(ask request, ch matrix.Channel) (*objection, error
 	return nil, nil
 }
 
-func (p *pgxClient) onOK(exchanged, bound bool, _ matrix.Channel) *objection {
+func (p *pgxClient) onOK(exchanged, bound bool, ch matrix.Channel) *objection {
 	switch {
 	case p.binding == "require" && !bound:
 		return &objection{matrix.ChannelBinding, matrix.Because{Text: "channel_binding=require: the server let the client in without it", Source: "pgconn.go, connectOne"}}
+	case p.required.exchange && !exchanged && ch == matrix.GSS && p.required.allows(askGSS):
+		return nil // gssenc/configure.go, requireAuth: GSS encryption counts as gss
 	case p.required.exchange && !exchanged:
 		return &objection{matrix.MethodRejected, matrix.Because{Text: "require_auth=" + p.required.text + ": the server authenticated nobody by an exchange", Source: "pgconn/require_auth.go"}}
 	}
@@ -43,7 +45,8 @@ func (p *pgxClient) ignoresErrorToken() bool { return false }
 // such database, no privilege (pgconn.go, connectPreferred). Everything else sends it on, even after AuthenticationOk.
 var pgxFinal = []string{"28P01", "3D000", "42501"}
 
-// pgx is pgconn.ConnectConfig over the configurations that configTLS makes of sslmode, each on a connection of its own.
+// pgx is pgconn.ConnectConfig over the configurations that configTLS makes of sslmode, each on a connection of its own. Where
+// the cell gives gssencmode, gssenc.Configure puts GSS encryption before them.
 func (a *attempt) pgx() (ending, error) {
 	p, sslmode, bad := a.pgxOptions()
 	if bad != nil {
@@ -55,20 +58,49 @@ func (a *attempt) pgx() (ending, error) {
 		a.why("pgconn/config.go, configTLS", "sslnegotiation=direct turns sslmode=prefer into require")
 	}
 	methods := pgxMethods(sslmode)
-	if a.unix() {
+	insists := a.c.GSSEncMode == "require"
+	if insists && a.unix() {
+		a.why("gssenc/configure.go, addAttempts", "gssencmode=require on a unix socket: rejected before the socket is opened")
+		return refused(neverOpened, matrix.StageOptions, matrix.GSSOnUnixSocket), nil
+	}
+	if insists {
+		a.why("gssenc/configure.go, addAttempts", "gssencmode=require: GSS encryption and nothing else")
+		methods = []matrix.Channel{matrix.GSS}
+		if a.ticket() == "none" {
+			a.why("gssenc/configure.go, dialContext", "there is no credential cache: the client fails before it connects")
+			return refused(neverOpened, matrix.StageCredentials, matrix.NoTicket), nil
+		}
+	} else if a.unix() {
 		methods = []matrix.Channel{matrix.Plain}
 		a.why("pgconn/config.go, ParseConfigWithOptions", "on a unix socket the TLS settings are ignored")
 	} else {
 		a.why("pgconn/config.go, configTLS", "sslmode="+sslmode+": "+pgxOrder(methods))
+		if a.c.GSSEncMode == "prefer" && a.ticket() == "none" {
+			a.why("gssenc/configure.go, dialContext", "gssencmode=prefer and no credential cache: GSS encryption is not tried")
+		} else if a.c.GSSEncMode == "prefer" {
+			a.why("gssenc/configure.go, addAttempts", "gssencmode=prefer and a ticket at hand: GSS encryption is tried first")
+			methods = slices.Insert(methods, 0, matrix.GSS)
+		}
 	}
 	var last ending
 	for i, ch := range methods {
-		a.connect()
-		if i > 0 {
+		switch {
+		case i == 0:
+			a.connect()
+		case last.how == declined && methods[i-1] == matrix.GSS && !direct:
+			a.why("gssenc/configure.go, dialOther", "N leaves the connection usable: pgx's next configuration gets the same connection")
+		default:
+			a.connect()
 			a.why("pgconn.go, connectPreferred", "pgx goes on to its next configuration, on a new connection")
 		}
 		last = ending{}
-		if ch == matrix.TLS {
+		switch ch {
+		case matrix.GSS:
+			last = a.encryptGSS()
+			if last.how == hungUp {
+				return last, nil
+			}
+		case matrix.TLS:
 			last = a.encryptTLS(direct, pgxVerification(sslmode, a.root()))
 		}
 		if last.how == opened {

@@ -448,6 +448,70 @@ channel_binding=require require_auth=md5 sslmode=require hba='host all all all p
 `)
 }
 
+// The rows of attacks, and of what channel_binding=require does, are as seen of gssenc with real servers.
+func TestPgxWithGssenc(t *testing.T) {
+	checkRows(t, "library=pgx ticket=valid gssencmode=prefer", `
+ => connected gss, method trust, role alice, hba:1, trace connect gssaccept authok
+ticket=none => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+ticket=expired => connected tls, method trust, role alice, hba:1, trace connect gssaccept reconnect sslaccept authok
+ticket=expired ssl=off => connected plain, method trust, role alice, hba:1, trace connect gssaccept reconnect sslreject reconnect authok
+keytab=stale sslmode=require => connected tls, method trust, role alice, hba:1, trace connect gssaccept reconnect sslaccept authok
+krbsrvname=nosuch sslmode=disable => connected plain, method trust, role alice, hba:1, trace connect gssaccept reconnect authok
+gssencmode=disable => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+transport=unix hba='local all all trust' => connected plain, method trust, role alice, hba:1, trace connect authok
+sslnegotiation=direct ticket=expired => connected tls, method trust, role alice, hba:1, trace connect gssaccept reconnect directaccept authok
+hba='hostssl all all all trust' sslmode=allow => connected tls, method trust, role alice, hba:1, trace connect gssaccept authfail reconnect authfail reconnect sslaccept authok
+// unlike libpq, pgx goes on after an error behind AuthenticationOk, and stops at a wrong password
+user=nobody sslmode=disable => refused at startup, role-missing, channel plain, method trust, hba:1, trace connect gssaccept authok startfail reconnect authok startfail
+database=nodb => refused at startup, database-missing, channel gss, method trust, hba:1, trace connect gssaccept authok startfail
+hba='host all all all scram-sha-256' user=scram password=wrong => refused at auth, password, channel gss, method scram-sha-256, hba:1, trace connect gssaccept authfail
+// what is missing on this side of the wire comes before what is wrong on the other
+root=missing => refused at options, bad-options
+gssencmode=require root=missing => refused at options, bad-options
+gssencmode=require ticket=none => refused at credentials, no-ticket
+gssencmode=require transport=unix => refused at options, gss-on-unix-socket
+gssencmode=require sslmode=verify-full => connected gss, method trust, role alice, hba:1, trace connect gssaccept authok
+gssencmode=require ticket=expired => refused at gssenc, ticket-expired, trace connect gssaccept
+gssencmode=require krbsrvname=nosuch => refused at gssenc, spn-unknown, trace connect gssaccept
+gssencmode=require keytab=none => refused at gssenc, keytab-missing, trace connect gssaccept
+gssencmode=require hba='hostssl all all all trust' => refused at hba, no-hba-entry, channel gss, trace connect gssaccept authfail
+// GSS encryption counts as gss for require_auth, nothing else does
+require_auth=gss => connected gss, method trust, role alice, hba:1, trace connect gssaccept authok
+require_auth=!none => connected gss, method trust, role alice, hba:1, trace connect gssaccept authok
+require_auth=gss ticket=expired sslmode=require => refused at auth, method-rejected, channel tls, method trust, hba:1, trace connect gssaccept reconnect sslaccept authok
+require_auth=!none,!gss gssencmode=require => refused at auth, method-rejected, channel gss, method trust, hba:1, trace connect gssaccept authok
+require_auth=scram-sha-256 gssencmode=require => refused at auth, method-rejected, channel gss, method trust, hba:1, trace connect gssaccept authok
+require_auth=gss hba='host all all all scram-sha-256' user=scram password=right gssencmode=require => refused at auth, method-rejected, channel gss, method scram-sha-256, hba:1, trace connect gssaccept
+// channel_binding=require ends at G, before a token, whatever else there is to try
+channel_binding=require hba='host all all all scram-sha-256' user=scram password=right => refused at gssenc, channel-binding, trace connect gssaccept
+channel_binding=require hba='host all all all scram-sha-256' user=scram password=right ticket=expired => refused at gssenc, channel-binding, trace connect gssaccept
+channel_binding=require hba='host all all all scram-sha-256' user=scram password=right ticket=none => connected tls, method scram-sha-256, identity scram, role scram, hba:1, trace connect sslaccept authok
+`)
+	for _, row := range []struct{ attack, given, want string }{
+		// N leaves the connection usable, but not for direct TLS
+		{"strip", "sslmode=prefer", "connected plain, method trust, role alice, hba:1, trace connect gssreject sslreject reconnect authok, obtains downgrade"},
+		{"strip", "gssencmode=require", "refused at gssenc, gss-refused, trace connect gssreject, obtains nothing"},
+		{"strip-gss", "sslmode=require", "connected tls, method trust, role alice, hba:1, trace connect gssreject sslaccept authok, obtains nothing"},
+		{"strip-gss", "sslmode=require sslnegotiation=direct", "connected tls, method trust, role alice, hba:1, trace connect gssreject reconnect directaccept authok, obtains nothing"},
+		{"strip-gss", "channel_binding=require hba='host all all all scram-sha-256' user=scram password=right", "connected tls, method scram-sha-256, identity scram, role scram, hba:1, trace connect gssreject sslaccept authok, obtains nothing"},
+		{"error", "gssencmode=require", "refused at gssenc, answer-error, trace connect gsserror, obtains nothing"},
+		// libpq shows this text; gssenc does not
+		{"error-unterminated", "gssencmode=require", "refused at gssenc, answer-error, trace connect gssaccept, obtains nothing"},
+		{"error-unterminated", "gssencmode=require channel_binding=require", "refused at gssenc, channel-binding, trace connect gssaccept, obtains nothing"},
+		{"stuff-client", "gssencmode=require", "refused at gssenc, protocol-violation, channel gss, trace connect gssaccept authfail, obtains nothing"},
+		// unlike libpq's, its failure is not final
+		{"stuff-server", "gssencmode=require", "refused at gssenc, protocol-violation, trace connect gssaccept, obtains nothing"},
+		{"stuff-server", "sslmode=disable", "connected plain, method trust, role alice, hba:1, trace connect gssaccept reconnect authok, obtains downgrade"},
+	} {
+		c := cell(set("library=pgx ticket=valid gssencmode=prefer"), set(row.given))
+		c.Client.Attack = row.attack
+		p := predict(t, c)
+		if got := p.Outcome.String(); got != row.want {
+			t.Errorf("attack=%s %s\n got %s\nwant %s%s", row.attack, row.given, got, row.want, explain(p))
+		}
+	}
+}
+
 func TestPq(t *testing.T) {
 	checkRows(t, "library=pq", `
 // the default is require
@@ -517,7 +581,7 @@ func TestWhatIsNotPredicted(t *testing.T) {
 	for _, given := range []string{
 		"hba='host all all all pam'", "hba='host all all all ident'", "hba='host all all 10.0.0.0/24 trust'", "hba='host all all db.example.test trust'",
 		"hba='host all all all ldap ldapserver=x'", "hba='include other.conf'", "hba='host all @users all trust'", "transport=unix hba='local all all peer'",
-		"library=libpq16 sslnegotiation=direct", "library=libpq15 require_auth=gss", "library=pgx gssencmode=prefer", "library=pq gssencmode=require", "library=pq channel_binding=prefer", "library=pq require_auth=gss", "library=jdbc", "server=12",
+		"library=libpq16 sslnegotiation=direct", "library=libpq15 require_auth=gss", "library=pq gssencmode=require", "library=pq channel_binding=prefer", "library=pq require_auth=gss", "library=jdbc", "server=12",
 		"setting=ssl_ca_file=", "setting=max_connections=1", "database=template0", "database=bob", "ticket=renewable", "cert=revoked",
 		"ticket=valid principal=alice@OTHER.TEST", "hba='host all all all gss' require_auth=!sspi", "hba='host all /al(?=ice) all trust'",
 	} {

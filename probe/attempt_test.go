@@ -267,8 +267,10 @@ func TestRequest(t *testing.T) {
 			c.Client.Cert, c.Client.Root, c.Client.ChannelBinding, c.Client.RequireAuth, c.Client.KrbSrvName, c.Client.Password = "good", "other", "disable", "gss", "svc", "wrong"
 		}), "10.9.0.2:5432", "/caches/bob-expired", []string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + applicationName(testCell(17, "psql18")), "connect_timeout=15",
 			"sslmode=require", "sslnegotiation=direct", "sslrootcert=/roots/other", "sslcert=/certs/alice.crt", "sslkey=/certs/alice.key", "channel_binding=disable", "require_auth=gss", "krbsrvname=svc", "password=(secret)", "gssencmode=prefer"}},
-		{"pgx has no gssencmode", testCell(17, "pgx", func(c *matrix.Cell) { c.Client.GSSEncMode, c.Client.Ticket = "disable", "valid" }), "10.9.0.2:5432", "/caches/alice-valid",
+		{"pgx", testCell(17, "pgx", func(c *matrix.Cell) { c.Client.Ticket = "valid" }), "10.9.0.2:5432", "/caches/alice-valid",
 			[]string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + applicationName(testCell(17, "pgx")), "connect_timeout=15", "sslrootcert=/roots/right"}},
+		{"pgx with gssenc", testCell(17, "pgx", func(c *matrix.Cell) { c.Client.GSSEncMode = "require" }), "10.9.0.2:5432", "",
+			[]string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + applicationName(testCell(17, "pgx")), "connect_timeout=15", "sslrootcert=/roots/right", "gssencmode=require"}},
 		{"pq has no gssencmode and no channel_binding", testCell(17, "pq", func(c *matrix.Cell) {
 			c.Client.GSSEncMode, c.Client.ChannelBinding, c.Client.SSLNegotiation, c.Client.KrbSrvName = "disable", "disable", "postgres", "svc"
 		}), "10.9.0.2:5432", "",

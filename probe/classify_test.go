@@ -344,3 +344,79 @@ func TestClassifyRefused(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) { check(t, tt.cell, tt.e, tt.want, tt.unseen...) })
 	}
 }
+
+// What gssenc says, as it was said of real servers.
+func TestGssenc(t *testing.T) {
+	cell := testCell(17, "pgx", func(c *matrix.Cell) { c.Client.GSSEncMode = "require" })
+	attacked := func(attack string) *matrix.Cell {
+		return testCell(15, "pgx", func(c *matrix.Cell) { c.Client.GSSEncMode, c.Client.Attack = "require", attack })
+	}
+	says := func(text string) matrix.ClientEvidence {
+		return saidNo("failed to connect to `user=alice database=postgres`: 127.0.0.1%gssenc=pg.example.test:40001 (pg.example.test): " + text)
+	}
+	const (
+		agreed   = "client gssencrequest; server answer G"
+		expired  = "dial error: gssenc: ticket: ticket expired: that of alice@EXAMPLE.TEST, on 2026-11-24T03:00:00Z; kinit gets a new one"
+		none     = "dial error: gssenc: token: none came: EOF: the server hung up; its log says why (keytab, clock, principal)"
+		noCCache = "dial error: gssenc: credentials: stat /dev/shm/pgauthmatrix-1/2/no-ccache: no such file or directory"
+		binding  = "dial error: gssenc: request: channel binding required, but SSL not in use: the server agreed to GSS encryption, which has none; gssencmode=disable would use TLS"
+		answered = "the peer answered with an error message; it is unauthenticated and not shown, the server's log may tell more"
+		early    = "dial error: gssenc: token: received unencrypted data after the answer to GSSENCRequest: no token was due"
+		notTaken = "LOG could not accept GSSAPI security context"
+		noKey    = "DETAIL No credentials were supplied, or the credentials were unavailable or inaccessible: Key table file '/none' not found"
+		request  = "LOG GSSENCRequest accepted"
+	)
+	session := connectedClient(41, "ok")
+	session.GSSInUse, session.Session.GSSEncrypted = true, true
+	silent := connectedClient(41, "ok")
+	silent.Session.GSSEncrypted = true
+	asked := func(earlier int) matrix.ClientEvidence {
+		c := connectedClient(41, "sasl", "ok")
+		c.AuthEarlier, c.SSLInUse, c.Session.SSL, c.Session.SSLVersion = earlier, true, true, "TLSv1.3"
+		return c
+	}
+	trusted := seen(5001, 41, overGSS, request, `LOG connection authenticated: user="alice" method=trust (/srv/pg/pg_hba.conf:2)`,
+		authorizedLine(cell, " GSS (authenticated=no, encrypted=yes, delegated_credentials=no)"))
+	for _, tt := range []struct {
+		name string
+		cell *matrix.Cell
+		e    matrix.Evidence
+		want string
+	}{
+		{"a session", cell, evidenceOf(session, trusted), "connected gss, method trust, role alice, hba:2, trace connect gssaccept authok"},
+		{"a session, and the connection is no *gssenc.Conn", cell, evidenceOf(silent, trusted), "fault: the client says that its channel is plain"},
+		{"no ticket", cell, evidenceOf(says(noCCache)), "refused at credentials, no-ticket"},
+		{"no ticket, and a connection", cell, evidenceOf(says(noCCache), seen(5001, 41, "client close")), "fault: and opened a connection"},
+		{"a unix socket", testCell(17, "pgx", overUnix), evidenceOf(saidNo("gssenc: configuration: gssencmode=require, but host /pgam/sock is a unix-domain socket, which GSS encryption does not support")),
+			"refused at options, gss-on-unix-socket"},
+		{"ticket expired", cell, evidenceOf(says(expired), seen(5001, 41, agreed+"; client close", request)), "refused at gssenc, ticket-expired, trace connect gssaccept"},
+		{"ticket expired, and N", cell, evidenceOf(says(expired), seen(5001, 41, "client gssencrequest; server answer N; client close", "LOG GSSENCRequest rejected")), "fault: no gssaccept"},
+		{"ticket expired, and the server had a token", cell, evidenceOf(says(expired), seen(5001, 41, agreed+"; client close", request, notTaken, noKey)), "fault: the server had its token"},
+		{"ticket expired, and sealed packets", cell, evidenceOf(says(expired), seen(5001, 41, overGSS, request)), "fault: the wire shows"},
+		{"a service that the KDC does not know", cell, evidenceOf(says(`dial error: gssenc: ticket: POSTGRES/pg.example.test@EXAMPLE.TEST: KDC refuses (unauthenticated): (7) KDC_ERR_S_PRINCIPAL_UNKNOWN Server not found in Kerberos database ("LOOKING_UP_SERVER")`),
+			seen(5001, 41, agreed+"; client close", request)), "refused at gssenc, spn-unknown, trace connect gssaccept"},
+		{"another reason why there is no ticket", cell, evidenceOf(says("dial error: gssenc: ticket: the moon is full"), seen(5001, 41, agreed+"; client close", request)), "fault: unrecognised reason"},
+		{"no keytab", cell, evidenceOf(says(none), seen(5001, 41, agreed+"; client gss-token 768 ap-req; server close", request, notTaken, noKey)), "refused at gssenc, keytab-missing, trace connect gssaccept"},
+		{"the server hung up, and its log does not say why", cell, evidenceOf(says(none), seen(5001, 41, agreed+"; client gss-token 768 ap-req; server close", request)), "fault: unrecognised message"},
+		{"channel binding", cell, evidenceOf(says(binding), seen(5001, 41, agreed+"; client close", request)), "refused at gssenc, channel-binding, trace connect gssaccept"},
+		{"channel binding, and N", cell, evidenceOf(says(binding), seen(5001, 41, "client gssencrequest; server answer N; client close", "LOG GSSENCRequest rejected")), "fault: the wire shows"},
+		{"an error of gssenc that nobody knows", cell, evidenceOf(says("dial error: gssenc: answer: the AP-REP answers another request: a replay, or a broken acceptor"),
+			seen(5001, 41, agreed+"; client gss-token 768 ap-req; server gss-token 156 ap-rep; client close", request)), "fault: unrecognised message"},
+		{"N", attacked("strip"), evidenceOf(says("dial error: gssenc: request: the server does not offer GSS encryption"),
+			seen(5001, 41, "client gssencrequest; attacker answered N to gssencrequest; server answer N; client close")), "refused at gssenc, gss-refused, trace connect gssreject, obtains nothing"},
+		{"N, and the wire shows G", cell, evidenceOf(says("dial error: gssenc: request: the server does not offer GSS encryption"), seen(5001, 41, agreed+"; client close", request)), "fault: the wire shows"},
+		{"an error for an answer", attacked("error"), evidenceOf(says("dial error: gssenc: request: "+answered),
+			seen(5001, 41, "client gssencrequest; attacker answered an error to gssencrequest; client close")), "refused at gssenc, answer-error, trace connect gsserror, obtains nothing"},
+		{"an error for a token, and none was due", cell, evidenceOf(says("dial error: gssenc: token: "+answered), seen(5001, 41, "client gssencrequest; client close")), "fault: the wire shows"},
+		{"bytes behind G, and no G", cell, evidenceOf(says(early), seen(5001, 41, "client gssencrequest; client close")), "fault: the wire shows"},
+		{"asked for a password inside GSS, which it does not want; then trust inside TLS, on 13", testCell(13, "pgx"), evidenceOf(asked(1), seen(5000, 40, overGSS), seen(5001, 41, overTLS, authorizedLine(cell, tlsSession))),
+			"connected tls, method trust, role alice, hba:2, trace connect gssaccept reconnect sslaccept authok"},
+		{"and a client that says it was asked last", testCell(15, "pgx"), evidenceOf(asked(0), seen(5000, 40, overGSS), seen(5001, 41, overTLS, authorizedLine(cell, tlsSession))),
+			"fault: the client received the requests [sasl]"},
+		{"require_auth, after AuthenticationOk", testCell(17, "pgx"), evidenceOf(saidNo("failed to connect to `user=alice database=postgres`: 127.0.0.1:40001 (pg.example.test%nogssenc): failed to receive message: authentication method requirement \"gss\" failed: server did not complete authentication", "ok"),
+			seen(5001, 41, overTLS, "LOG SSLRequest accepted", `LOG connection authenticated: user="alice" method=trust (/srv/pg/pg_hba.conf:2)`, authorizedLine(cell, tlsSession))),
+			"refused at auth, method-rejected, channel tls, method trust, hba:2, trace connect sslaccept authok"},
+	} {
+		t.Run(tt.name, func(t *testing.T) { check(t, tt.cell, tt.e, tt.want) })
+	}
+}

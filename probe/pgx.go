@@ -5,8 +5,8 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/probe/agent"
 )
 
-// pgxOptions are the connection parameters for pgx. It has no gssencmode, and would send a parameter that it does
-// not know to the server as a setting of the session: gssencmode=disable, which is all it can do, is not given.
+// pgxOptions are the connection parameters for pgx. It has no gssencmode: gssenc.Configure takes it away where it is given,
+// and where it is not, the attempt is made with pgx alone.
 func pgxOptions(env world, cell *matrix.Cell, password string) []agent.Option {
-	return commonOptions(env, cell, password)
+	return option(commonOptions(env, cell, password), "gssencmode", cell.Client.GSSEncMode)
 }

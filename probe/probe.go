@@ -165,7 +165,7 @@ func witness(ctx context.Context, client maker, server collector, cell *matrix.C
 	}
 	e.Client = matrix.ClientEvidence{
 		Conninfo: result.Conninfo, Connected: result.Connected, Message: result.Message, Crash: result.Crash,
-		SSLInUse: result.SSLInUse, GSSInUse: result.GSSInUse, AuthRequests: result.AuthRequests, Micros: result.Micros,
+		SSLInUse: result.SSLInUse, GSSInUse: result.GSSInUse, AuthRequests: result.AuthRequests, AuthEarlier: result.AuthEarlier, Micros: result.Micros,
 	}
 	if result.Raw != nil {
 		e.Client.Raw = rawEvidence(cell, result.Raw)

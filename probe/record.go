@@ -132,6 +132,9 @@ func (c *classifier) requests(n *connection) (requests []string, complete bool) 
 			}
 		}
 	}
+	if earlier := c.evidence.Client.AuthEarlier; earlier > 0 { // the server logs nothing of a client that hangs up in a sealed channel
+		return withoutOK(requests[min(earlier, len(requests)):]), true
+	}
 	for _, earlier := range c.connections[:len(c.connections)-1] {
 		switch {
 		case !earlier.reachedStartup():

@@ -206,6 +206,12 @@ func (c *classifier) localCause(text string, n *connection) (cause, error) {
 		}
 		return contextCause(matrix.StageGSSEnc, m[1])
 	}
+	if m := gssencTicket.FindStringSubmatch(text); m != nil {
+		if n == nil || !n.did(matrix.StepGSSAccept) || n.gssFailed != "" {
+			return cause{}, fmt.Errorf("witnesses contradict: the client says %q, and there is no gssaccept or the server had its token", text)
+		}
+		return contextCause(matrix.StageGSSEnc, m[1])
+	}
 	if m := gssContinue.FindStringSubmatch(text); m != nil {
 		return contextCause(matrix.StageAuth, m[1])
 	}
@@ -222,7 +228,7 @@ func (c *classifier) localCause(text string, n *connection) (cause, error) {
 		}
 		return cause{matrix.StageTLS, matrix.RootMissing}, nil
 	}
-	if n != nil && n.gssFailed != "" && (text == "" || hungUp.MatchString(text)) {
+	if n != nil && n.gssFailed != "" && (text == "" || hungUp.MatchString(text) || gssencHungUp.MatchString(text)) {
 		return contextCause(matrix.StageGSSEnc, "")
 	}
 	if n != nil && n.did(matrix.StepDirectReject) && hungUp.MatchString(text) {
@@ -263,8 +269,12 @@ func (c *classifier) checkLocal(found cause, text string, n *connection) error {
 		need = []matrix.Step{matrix.StepSSLReject}
 	case found.reason == matrix.TLSRefused: // to the others everything but S is the same
 		need = []matrix.Step{matrix.StepSSLReject, matrix.StepSSLError}
+	case found.reason == matrix.AnswerError && strings.HasPrefix(text, "dial error: gssenc: token:"): // in the place of a token
+		need = []matrix.Step{matrix.StepGSSAccept}
 	case found.reason == matrix.AnswerError:
 		need = []matrix.Step{matrix.StepGSSError, matrix.StepSSLError}
+	case found.stage == matrix.StageGSSEnc:
+		need = []matrix.Step{matrix.StepGSSAccept}
 	case found.stage == matrix.StageTLS:
 		need = []matrix.Step{matrix.StepSSLAccept, matrix.StepDirectAccept}
 	default:

@@ -70,7 +70,7 @@ var methodFailures = []struct {
 // the stage is where the context was wanted.
 var contextCauses = []textCause{
 	// the client's side
-	row(`Ticket expired|KRB_AP_ERR_TKT_EXPIRED|no valid existing session`, "", matrix.TicketExpired),
+	row(`Ticket expired|^ticket expired: |KRB_AP_ERR_TKT_EXPIRED|no valid existing session`, "", matrix.TicketExpired),
 	row(`Server .* not found in Kerberos database|KDC_ERR_S_PRINCIPAL_UNKNOWN`, "", matrix.SPNUnknown),
 	row(`No Kerberos credentials available|No credentials cache found|No credentials cache file found|Credentials cache file '.*' not found|Cannot find .*credentials cache|^kerberos: no credential cache`, "", matrix.NoTicket),
 	row(`Cannot contact any KDC for realm|Cannot find KDC for realm|Cannot resolve (network address for KDC|servers for KDC)`, "", matrix.KDCUnreachable),
@@ -84,7 +84,8 @@ var contextCauses = []textCause{
 
 // localCauses are the messages with which a client ends an attempt by itself. Sources: fe-connect.c, fe-auth.c,
 // fe-auth-scram.c, fe-secure-openssl.c, fe-secure-common.c, fe-secure-gssapi.c, fe-gssapi-common.c of 13 to 18;
-// pgconn/{pgconn,config,krb5,auth_scram}.go of pgx 5; {conn,connector,ssl}.go of lib/pq 1.12. What depends on other witnesses is in localCause.
+// pgconn/{pgconn,config,krb5,auth_scram}.go of pgx 5; {conn,connector,ssl}.go of lib/pq 1.12;
+// {configure,handshake}.go of gssenc. What depends on other witnesses is in localCause.
 var localCauses = []textCause{
 	row(`^weak sslmode ".*" may not be used with (sslnegotiation=direct|sslrootcert=system)`, matrix.StageOptions, matrix.BadOptions),
 	row(`^invalid "?\S+"? value: ".*"$`, matrix.StageOptions, matrix.BadOptions),
@@ -93,6 +94,12 @@ var localCauses = []textCause{
 	row(`^cannot parse .*: .*$`, matrix.StageOptions, matrix.BadOptions),
 	row(`^GSSAPI encryption required but it is not supported over a local socket$`, matrix.StageOptions, matrix.GSSOnUnixSocket),
 	row(`^GSSAPI encryption required but no credential cache$`, matrix.StageCredentials, matrix.NoTicket),
+	row(`^gssenc: configuration: gssencmode=require, but host \S+ is a unix-domain socket, which GSS encryption does not support$`, matrix.StageOptions, matrix.GSSOnUnixSocket),
+	row(`^dial error: gssenc: credentials: stat \S+: no such file or directory$`, matrix.StageCredentials, matrix.NoTicket),
+	row(`^dial error: gssenc: request: the server does not offer GSS encryption$`, matrix.StageGSSEnc, matrix.GSSRefused),
+	row(`^dial error: gssenc: (request|token): the peer answered with an error message; it is unauthenticated and not shown`, matrix.StageGSSEnc, matrix.AnswerError),
+	row(`^dial error: gssenc: token: received unencrypted data after the answer to GSSENCRequest`, matrix.StageGSSEnc, matrix.ProtocolViolation),
+	row(`^dial error: gssenc: request: channel binding required, but SSL not in use: the server agreed to GSS encryption`, matrix.StageGSSEnc, matrix.ChannelBinding),
 	row(`^server doesn't support GSSAPI encryption, but it was required$`, matrix.StageGSSEnc, matrix.GSSRefused),
 	row(`^received unencrypted data after SSL response$`, matrix.StageTLS, matrix.ProtocolViolation),
 	row(`^received unencrypted data after GSSAPI encryption response$`, matrix.StageGSSEnc, matrix.ProtocolViolation),
@@ -110,6 +117,7 @@ var localCauses = []textCause{
 	row(`^channel binding check failed: |channel binding required but `, matrix.StageAuth, matrix.ChannelBinding),
 	row(`^authentication method requirement ".*" failed: `, matrix.StageAuth, matrix.MethodRejected),
 	row(`^require_auth check failed: `, matrix.StageAuth, matrix.MethodRejected),
+	row(`^failed to receive message: authentication method requirement ".*" failed: server did not complete authentication$`, matrix.StageAuth, matrix.MethodRejected),
 	row(`^fe_sendauth: no password supplied$`, matrix.StageAuth, matrix.NoPassword),
 	row(`^(none of the server's SASL authentication mechanisms are supported|(GSSAPI|SSPI|Kerberos \d|Crypt) authentication not supported|authentication method \d+ not supported)$`, matrix.StageAuth, matrix.MethodUnsupported),
 	row(`no GSSAPI provider registered`, matrix.StageAuth, matrix.MethodUnsupported),
@@ -119,6 +127,8 @@ var localCauses = []textCause{
 var (
 	gssImpossible = `GSSAPI encryption required but was impossible (possibly no credential cache, no server support, or using a local socket)`
 	gssInitiate   = regexp.MustCompile(`^(?:could not initiate GSSAPI security context|GSSAPI context establishment error): ?(.*)$`)
+	gssencTicket  = regexp.MustCompile(`^dial error: gssenc: ticket: (.*)$`)
+	gssencHungUp  = regexp.MustCompile(`^dial error: gssenc: token: none came: (EOF: the server hung up; its log says why .*|read tcp \S+->\S+: read: connection reset by peer)$`)
 	gssContinue   = regexp.MustCompile(`^GSSAPI continuation error: ?(.*)$`)
 	pgxGSS        = regexp.MustCompile(`^(?:failed GSS auth: )(.*)$`)
 	pqGSS         = regexp.MustCompile(`^(?:kerberos error|failed to get Kerberos ticket): (.*)$`)

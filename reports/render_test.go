@@ -424,8 +424,8 @@ func TestExplain(t *testing.T) {
 	record := NewRecord(differs, p, &o, verdict.Judge(differs, p, &o, nil, nil), sampleStart, 6*time.Millisecond)
 	hidden := theCell("negotiation/both-enabled", "wide", 13, "libpq17", "sslmode=require")
 	hidden.World.Ident = "krb  /^(.*)@EXAMPLE.TEST$  \\1\n"
-	pgx := theCell("negotiation/both-enabled", "wide", 17, matrix.PGX, "gssencmode=prefer")
-	pgx.Client.GSSEncMode = "prefer"
+	pq := theCell("negotiation/both-enabled", "wide", 17, matrix.PQ, "gssencmode=prefer")
+	pq.Client.GSSEncMode = "prefer"
 	local := theCell("negotiation/local", "", 17, "psql17", "transport=unix")
 	refusal, localSaw := refusedAtHBA()
 	refusal.Outcome.Channel, refusal.Outcome.Trace = matrix.Plain, []matrix.Step{matrix.StepConnect, matrix.StepAuthFail}
@@ -433,7 +433,7 @@ func TestExplain(t *testing.T) {
 	localSaw.Evidence.Connections[0].ServerPort, localSaw.Evidence.Connections[0].Wire = 0, nil
 	localRecord := NewRecord(local, refusal, &localSaw, verdict.Judge(local, refusal, &localSaw, nil, nil), sampleStart, time.Millisecond)
 	crashed := NewRecord(local, refusal, &matrix.Observation{Fault: "the client crashed: signal 11"}, verdict.Verdict{Status: verdict.Broken, Severity: verdict.IsBroken, Cause: "the client crashed: signal 11"}, sampleStart, time.Millisecond)
-	skipped := NewRecord(pgx, matrix.Prediction{}, nil, verdict.Judge(pgx, matrix.Prediction{}, nil, nil, nil), sampleStart, 0)
+	skipped := NewRecord(pq, matrix.Prediction{}, nil, verdict.Judge(pq, matrix.Prediction{}, nil, nil, nil), sampleStart, 0)
 	lost := NewRecord(local, refusal, nil, verdict.Judge(local, refusal, nil, nil, nil), sampleStart, 0)
 	for name, draw1 := range map[string]func(io.Writer) error{
 		"explain.txt":          func(w io.Writer) error { return Explain(w, differs, p, nil, Options{}) },
@@ -442,7 +442,7 @@ func TestExplain(t *testing.T) {
 		"explain-color.txt":    func(w io.Writer) error { return Explain(w, differs, p, record, Options{Color: true, Width: 80}) },
 		"explain-local.txt":    func(w io.Writer) error { return Explain(w, nil, matrix.Prediction{}, localRecord, Options{}) },
 		"explain-broken.txt":   func(w io.Writer) error { return Explain(w, nil, matrix.Prediction{}, crashed, Options{}) },
-		"explain-not-for.txt":  func(w io.Writer) error { return Explain(w, pgx, matrix.Prediction{}, skipped, Options{}) },
+		"explain-not-for.txt":  func(w io.Writer) error { return Explain(w, pq, matrix.Prediction{}, skipped, Options{}) },
 		"explain-not-for2.txt": func(w io.Writer) error { return Explain(w, nil, matrix.Prediction{}, skipped, Options{}) },
 		"explain-lost.txt":     func(w io.Writer) error { return Explain(w, local, refusal, lost, Options{}) },
 	} {

@@ -35,7 +35,7 @@ func TestNewPlanGroupsByEnvAndWorld(t *testing.T) {
 	cells := scenario(t, "a/one", "server: [15, 17]\nssl: [off, on]\n"+trustAll, "library: [libpq15, pgx]\nuser: [alice, bob]\n", "")
 	cells = append(cells, scenario(t, "a/two", "server: 17\nsettings:\n  krb_caseins_users: true\n"+trustAll, "library: pgx\n", "")...)
 	cells = append(cells, scenario(t, "a/three", "server: 17\nssl: [off, on]\nroles: [alice, bob]\n"+trustAll, "library: pgx\nuser: alice\n", "")...)
-	cells = append(cells, scenario(t, "a/four", "server: 17\n"+trustAll, "library: [pgx]\ngssencmode: [disable, prefer]\n", "")...)
+	cells = append(cells, scenario(t, "a/four", "server: 17\n"+trustAll, "library: [libpq15]\nsslnegotiation: [postgres, direct]\n", "")...)
 	plan, err := NewPlan(cells, controls(t, "[libpq15, pgx]"))
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +60,7 @@ func TestNewPlanGroupsByEnvAndWorld(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
-	if len(plan.Inapplicable) != 1 || plan.Inapplicable[0].Client.GSSEncMode != "prefer" {
+	if len(plan.Inapplicable) != 1 || plan.Inapplicable[0].Client.SSLNegotiation != "direct" {
 		t.Errorf("not applicable: %v", plan.Inapplicable)
 	}
 	if total != len(cells) {

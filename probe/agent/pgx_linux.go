@@ -7,6 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/pgauthmatrix/pgauthmatrix/gssenc"
 )
 
 // ServePgx is a worker: it makes one attempt with pgx per line of in.
@@ -29,14 +31,24 @@ func connectPgx(ctx context.Context, r *workerRequest) (*AttemptResult, error) {
 		config.LookupFunc = func(context.Context, string) ([]string, error) { return []string{r.Relay}, nil }
 	}
 	config.DialFunc = newCountingDialer("pgx", r, config.ConnectTimeout, &result.Connects).DialContext
+	// Without gssencmode it is pgx alone.
+	if _, given := config.RuntimeParams["gssencmode"]; given {
+		if err := gssenc.Configure(config, gssenc.Options{}); err != nil {
+			result.Message = err.Error()
+			return result, nil
+		}
+	}
+	// Last, so as to see what gssenc reads and does not pass on (require_auth).
 	var connections []*authRequests
+	build := config.BuildFrontend
 	config.BuildFrontend = func(from io.Reader, to io.Writer) *pgproto3.Frontend {
 		seen := &authRequests{}
 		connections = append(connections, seen)
-		return pgproto3.NewFrontend(io.TeeReader(from, seen), to)
+		return build(io.TeeReader(from, seen), to)
 	}
 	conn, err := pgconn.ConnectConfig(ctx, config)
 	for _, c := range connections {
+		result.AuthEarlier = len(result.AuthRequests)
 		result.AuthRequests = append(result.AuthRequests, c.seen...)
 	}
 	if err != nil {
@@ -45,6 +57,7 @@ func connectPgx(ctx context.Context, r *workerRequest) (*AttemptResult, error) {
 	}
 	result.Connected = true
 	_, result.SSLInUse = conn.Conn().(*tls.Conn)
+	_, result.GSSInUse = conn.Conn().(*gssenc.Conn)
 	rows, err := conn.Exec(ctx, r.Query).ReadAll()
 	_ = conn.Close(ctx)
 	switch {

@@ -83,6 +83,7 @@ type AttemptResult struct {
 	SSLInUse     bool              `json:"ssl_in_use,omitempty"`    // not told by psql: false
 	GSSInUse     bool              `json:"gss_in_use,omitempty"`    // not told by psql: false
 	AuthRequests []string          `json:"auth_requests,omitempty"` // see matrix.ClientEvidence; not told by psql: empty
+	AuthEarlier  int               `json:"auth_earlier,omitempty"`  // see matrix.ClientEvidence; pgx only
 	Row          map[string]string `json:"row,omitempty"`           // the query's row by column name; SQL null is absent
 	Records      []wire.Record     `json:"records,omitempty"`       // in the order the connections were opened
 	Raw          *wire.Played      `json:"raw,omitempty"`           // of client raw; its Record is what the client itself saw
