@@ -63,17 +63,18 @@ func (a *attempt) pgx() (ending, error) {
 		a.why("gssenc/configure.go, addAttempts", "gssencmode=require on a unix socket: rejected before the socket is opened")
 		return refused(neverOpened, matrix.StageOptions, matrix.GSSOnUnixSocket), nil
 	}
-	if insists {
+	switch {
+	case insists:
 		a.why("gssenc/configure.go, addAttempts", "gssencmode=require: GSS encryption and nothing else")
 		methods = []matrix.Channel{matrix.GSS}
 		if a.ticket() == "none" {
 			a.why("gssenc/configure.go, dialContext", "there is no credential cache: the client fails before it connects")
 			return refused(neverOpened, matrix.StageCredentials, matrix.NoTicket), nil
 		}
-	} else if a.unix() {
+	case a.unix():
 		methods = []matrix.Channel{matrix.Plain}
 		a.why("pgconn/config.go, ParseConfigWithOptions", "on a unix socket the TLS settings are ignored")
-	} else {
+	default:
 		a.why("pgconn/config.go, configTLS", "sslmode="+sslmode+": "+pgxOrder(methods))
 		if a.c.GSSEncMode == "prefer" && a.ticket() == "none" {
 			a.why("gssenc/configure.go, dialContext", "gssencmode=prefer and no credential cache: GSS encryption is not tried")

@@ -327,4 +327,10 @@ func compareRows(a, b *rowTally) int {
 	return 0
 }
 
-func libraryRank(l matrix.Library) int { return slices.Index(matrix.Libraries, l) }
+// libraryRank puts the raw client behind the libraries.
+func libraryRank(l matrix.Library) int {
+	if i := slices.Index(matrix.Libraries, l); i >= 0 {
+		return i
+	}
+	return len(matrix.Libraries)
+}

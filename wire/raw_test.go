@@ -257,8 +257,11 @@ func TestRawGSSENCStuffed(t *testing.T) {
 				return nil, err
 			}
 			answer := make([]byte, 1)
-			if _, err := io.ReadFull(conn, answer); err != nil || answer[0] != 'G' {
-				return nil, fmt.Errorf("answer %q, %v", answer, err)
+			if _, err := io.ReadFull(conn, answer); err != nil {
+				return nil, err
+			}
+			if answer[0] != 'G' {
+				return nil, fmt.Errorf("answer %q", answer)
 			}
 			m := &masked{conn, key}
 			_, err := m.Write([]byte("token"))
