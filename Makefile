@@ -9,8 +9,9 @@ STATIC := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w"
 RUN ?=
 FULL ?=
 SHARD ?=
+FUZZTIME ?= 10m
 
-.PHONY: help build test-matrix test images prove bench lint fmt clean
+.PHONY: help build test-matrix test fuzz images prove bench lint fmt clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t16
@@ -29,6 +30,11 @@ test: build ## every test, with -race
 	@go vet ./...
 	@bin/pgauthmatrix images
 	@go test -race -timeout 30m -p 1 ./...
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=100x
+
+fuzz: ## every fuzz target, FUZZTIME=10m each
+	@for room in gssenc wire; do for target in $$(grep -rhoE '^func Fuzz[A-Za-z]+' $$room/*_test.go | cut -c6-); do \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -parallel 1 ./$$room >/tmp/fuzz.$$$$ 2>&1 || { cat /tmp/fuzz.$$$$; exit 1; }; rm -f /tmp/fuzz.$$$$; echo "fuzz $$target: $(FUZZTIME)"; done; done
 
 images: build ## build or find every image; a line each
 	@bin/pgauthmatrix images

@@ -136,7 +136,7 @@ func (a *attempt) check(c *matrix.Cell) error {
 		values      []string
 	}{
 		{"ssl", a.w.SSL, []string{"off", "on"}},
-		{"servercert", cmp.Or(a.w.ServerCert, "good"), []string{"good", "other-ca", "expired", "wrong-name"}},
+		{"servercert", cmp.Or(a.w.ServerCert, "good"), []string{"good", "other-ca", "expired", "wrong-name", "cn-only"}},
 		{"keytab", cmp.Or(a.w.Keytab, "good"), []string{"good", "none", "stale", "other"}},
 		{"transport", cmp.Or(a.c.Transport, "tcp"), []string{"tcp", "unix"}},
 		{"ticket", cmp.Or(a.c.Ticket, "none"), []string{"none", "valid", "expired"}},

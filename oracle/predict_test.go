@@ -376,6 +376,10 @@ func TestServerCertificate(t *testing.T) {
 sslmode=verify-full => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
 sslmode=verify-full servercert=wrong-name => refused at tls, server-cert-name, trace connect sslaccept
 sslmode=verify-ca servercert=wrong-name => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+sslmode=verify-full servercert=cn-only => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+sslmode=verify-full servercert=cn-only library=pgx => refused at tls, server-cert-name, trace connect sslaccept
+sslmode=verify-full servercert=cn-only library=pq => refused at tls, server-cert-name, trace connect sslaccept
+sslmode=verify-ca servercert=cn-only library=pgx => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
 sslmode=require servercert=expired => refused at tls, server-cert-expired, trace connect sslaccept
 sslmode=require servercert=expired root=other => refused at tls, server-cert-untrusted, trace connect sslaccept
 sslmode=verify-full servercert=wrong-name root=other => refused at tls, server-cert-untrusted, trace connect sslaccept

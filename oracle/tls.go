@@ -69,7 +69,7 @@ func (a *attempt) serverCertificate(v verification) matrix.Reason {
 	kind := cmp.Or(a.w.ServerCert, "good")
 	untrusted := (kind == "other-ca") != (a.root() == "other") || a.root() == "none" // other-ca is signed by the CA that root=other names; the system's CAs signed none
 	expired := kind == "expired"
-	misnamed := kind == "wrong-name" && v.level == "full"
+	misnamed := v.level == "full" && (kind == "wrong-name" || kind == "cn-only" && v.inGo)
 	source := "verify_cb and open_client_SSL, fe-secure-openssl.c"
 	order := []matrix.Reason{matrix.ServerCertTrust, matrix.ServerCertExpired, matrix.ServerCertName}
 	if v.inGo {
@@ -85,6 +85,10 @@ func (a *attempt) serverCertificate(v verification) matrix.Reason {
 			a.why(source, "the server's certificate has expired")
 			return reason
 		case reason == matrix.ServerCertName && misnamed:
+			if kind == "cn-only" {
+				a.why(source, "the server's certificate has its name in its subject alone, where Go does not look; libpq does")
+				return reason
+			}
 			a.why(source, "the server's certificate is not for "+a.w.Host)
 			return reason
 		}

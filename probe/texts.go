@@ -111,6 +111,7 @@ var localCauses = []textCause{
 	row(`^root certificate file ".*" does not exist$`, matrix.StageTLS, matrix.RootMissing),
 	row(`^server certificate for ".*" (\(and \d+ other names?\) )?does not match host name ".*"$`, matrix.StageTLS, matrix.ServerCertName),
 	row(`x509: certificate is (valid for .*, )?not (valid for )?|x509: certificate is not valid for any names`, matrix.StageTLS, matrix.ServerCertName),
+	row(`x509: certificate relies on legacy Common Name field, use SANs instead$`, matrix.StageTLS, matrix.ServerCertName),
 	row(`x509: certificate signed by unknown authority`, matrix.StageTLS, matrix.ServerCertTrust),
 	row(`x509: certificate has expired or is not yet valid`, matrix.StageTLS, matrix.ServerCertExpired),
 	row(`^channel binding (is )?required`, matrix.StageAuth, matrix.ChannelBinding),
