@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/reports"
@@ -30,6 +31,9 @@ type fault struct {
 	why   string // regular expression: a cause if Broken, a difference (FIELD WANTED, observed OBSERVED) if Differ
 	plant *run.Sabotage
 }
+
+// atATime is how many runs go on at once, each with a fault of its own; they mostly wait.
+const atATime = 3
 
 // Prove runs every fault and prints the table. It is false if a fault was missed, or blamed on a cell it cannot touch.
 func Prove(ctx context.Context, out io.Writer) (bool, error) {
@@ -60,14 +64,26 @@ func Prove(ctx context.Context, out io.Writer) (bool, error) {
 	t := table.NewWriter()
 	t.SetOutputMirror(out)
 	t.AppendHeader(table.Row{"planted fault", "must show", "as", "shown", "missed", "untouched", "blamed", ""})
+	results := make([]result, len(faults))
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(atATime)
+	for i, f := range faults {
+		group.Go(func() error {
+			verdicts, err := try(groupCtx, input, dir, slices.Concat(f.shows, f.not), f.plant)
+			if err != nil {
+				return fmt.Errorf("%s: %w", f.name, err)
+			}
+			results[i] = f.judge(verdicts)
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return false, err
+	}
 	caught := 0
 	var wrong []string
-	for _, f := range faults {
-		verdicts, err := try(ctx, input, dir, append(f.shows, f.not...), f.plant)
-		if err != nil {
-			return false, fmt.Errorf("%s: %w", f.name, err)
-		}
-		r := f.judge(verdicts)
+	for i, f := range faults {
+		r := results[i]
 		word := "MISSED"
 		if r.caught() {
 			word = "caught"

@@ -196,6 +196,10 @@ func Again(out io.Writer, input *Input, folder string) (*reports.Summary, error)
 
 // Planted is a run of these cells with faults planted, for package prove: nothing is drawn. It returns the run's folder.
 func Planted(ctx context.Context, input *Input, patterns []string, dir string, plant *Sabotage) (*reports.Summary, string, error) {
-	return do(ctx, io.Discard, Config{Scenarios: input.Scenarios, Controls: input.Controls, Divergences: input.Divergences,
+	named := func(s *matrix.Scenario) bool {
+		return slices.ContainsFunc(patterns, func(p string) bool { return strings.HasPrefix(p, s.Name+"/") })
+	}
+	scenarios := slices.DeleteFunc(slices.Clone(input.Scenarios), func(s *matrix.Scenario) bool { return !named(s) }) // the others' cells need not be predicted
+	return do(ctx, io.Discard, Config{Scenarios: scenarios, Controls: input.Controls, Divergences: input.Divergences,
 		Selection: matrix.Selection{Patterns: patterns}, Described: "planted fault", Dir: dir, Sabotage: plant})
 }
