@@ -46,8 +46,11 @@ var deeds = map[string][]wire.Kind{
 	"stuff-client": {wire.Inserted}, "stuff-server": {wire.Inserted}, "error": {wire.Answered}, "error-unterminated": {wire.Answered},
 }
 
-// stuffers are the sides whose bytes an attack adds to, at the client's and at the server's side of the relay.
-var stuffers = map[string]string{"stuff-server near": "server", "stuff-client far": "client"}
+// The sides whose bytes an attack adds to: one is seen at the client's side of the relay, the other at the server's.
+var (
+	stuffedNear = map[string]string{"stuff-server": "server"}
+	stuffedFar  = map[string]string{"stuff-client": "client"}
+)
 
 func (a *attack) read(e matrix.WireEvent, attacked string) error {
 	kind := wire.Kind(e.Kind)
