@@ -29,6 +29,7 @@ type Relay struct {
 	ctx      context.Context // of the dials
 	cancel   context.CancelFunc
 	accepted chan struct{}  // closed when nothing more is accepted
+	patience time.Duration  // of drain
 	open     sync.WaitGroup // of links
 
 	mu     sync.Mutex
@@ -59,7 +60,7 @@ func Listen(ctx context.Context, opt Options) (*Relay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("wire: open a relay on %s: %w", opt.Addr, err)
 	}
-	r := &Relay{listener: l.(*net.TCPListener), dial: opt.Dial, start: opt.Start, tamper: opt.Tamper, accepted: make(chan struct{})}
+	r := &Relay{listener: l.(*net.TCPListener), dial: opt.Dial, start: opt.Start, tamper: opt.Tamper, accepted: make(chan struct{}), patience: 10 * time.Second}
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	go r.accept()
 	return r, nil
@@ -98,21 +99,36 @@ func (r *Relay) Close(ctx context.Context) []Record {
 
 // drain takes in what waits in the listener's queue and stops accepting. A client that connects and goes away at once
 // may have ended before it was accepted; closing the listener would lose its record. The queue is first in, first out:
-// so all that was opened before a connection of our own has been accepted when that one is.
+// so all that was opened before a connection of our own has been accepted when that one is. Where something between
+// rewrites addresses it is not known again: the records then say so.
 func (r *Relay) drain() {
 	r.mu.Lock()
 	if r.last == nil && r.failed == "" {
 		own, err := net.DialTimeout("tcp", r.Addr().String(), time.Second)
 		if err != nil {
-			r.failed = fmt.Sprintf("the relay cannot tell whether it saw every connection: %v", err)
-			_ = r.listener.Close()
+			r.giveUp(err)
 		} else {
 			r.last = own.LocalAddr()
 			defer reset(own)
 		}
 	}
 	r.mu.Unlock()
-	<-r.accepted
+	select {
+	case <-r.accepted:
+	case <-time.After(r.patience):
+		r.mu.Lock()
+		if r.failed == "" {
+			r.giveUp(errors.New("its own connection did not arrive"))
+		}
+		r.mu.Unlock()
+		<-r.accepted
+	}
+	_ = r.listener.Close()
+}
+
+// giveUp stops accepting. The caller holds mu.
+func (r *Relay) giveUp(err error) {
+	r.failed = fmt.Sprintf("the relay cannot tell whether it saw every connection: %v", err)
 	_ = r.listener.Close()
 }
 

@@ -410,6 +410,16 @@ func TestCloseCutsADial(t *testing.T) {
 	}
 }
 
+// Where addresses are rewritten on the way, the connection that marks the end of the queue is not known again.
+func TestCloseWithoutItsMark(t *testing.T) {
+	r := relayTo(t, serve(t, func(*net.TCPConn) {}))
+	r.last, r.patience = &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}, time.Millisecond
+	records := r.Close(t.Context())
+	if len(records) != 1 || !strings.Contains(records[0].Error, "cannot tell whether it saw every connection") {
+		t.Fatalf("%+v", records)
+	}
+}
+
 func TestListenErrors(t *testing.T) {
 	if _, err := Listen(t.Context(), Options{}); err == nil || !strings.Contains(err.Error(), "Dial") {
 		t.Errorf("no Dial: %v", err)
