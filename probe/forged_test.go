@@ -284,6 +284,15 @@ func TestForgedRefusals(t *testing.T) {
 	}
 }
 
+// psql does not tell what it was asked: the wire must show that it was let in.
+func TestForgedWithoutOk(t *testing.T) {
+	n := seen(5001, 41, "client startup user=alice database=postgres application_name=x 3.0; attacker forged gss; server auth-request gss; client query; client close")
+	n.Upstream = []matrix.WireEvent{{From: "client", Kind: "close"}}
+	row := forgedSession("alice")
+	e := evidenceOf(matrix.ClientEvidence{Connected: true, Session: &row}, n)
+	check(t, testCell(17, "psql17", func(c *matrix.Cell) { c.Client.Attack = "forge-gss-ok" }), e, "fault: AuthenticationOk on the wire: false, a query: true")
+}
+
 // A client that goes on behind a session that the attacker forged is no libpq.
 func TestForgedEarlier(t *testing.T) {
 	first, second := seen(5001, 41, "client startup user=alice database=postgres application_name=x 3.0; attacker forged ok; server auth-request ok; server ready; client close"), matrix.ConnectionEvidence{}
