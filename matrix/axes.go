@@ -147,6 +147,9 @@ var (
 		{"stuff-server", "he puts a message behind the server's answer S or G, in the same segment (CVE-2021-23222)"},
 		{"error", "he answers SSLRequest and GSSENCRequest with an error message of his own words (CVE-2024-10977)"},
 		{"error-unterminated", "the same, by an old error message without its end (CVE-2022-41862)"},
+		{"forge-ok", "he plays the server, which hears nothing: N to GSSENCRequest, TLS with his own certificate, AuthenticationOk to the startup packet, a row of his own to the query"},
+		{"forge-gss-ok", "the same, but he asks for GSSAPI authentication first, and says AuthenticationOk to whatever token comes"},
+		{"forge-ap-rep", "the same, but he answers the token, and that of GSSENCRequest, with an AP-REP that he made without the key"},
 	}
 	Sequences = []Attack{
 		{"gssenc-in-tls", "SSLRequest, TLS, and inside it GSSENCRequest"},

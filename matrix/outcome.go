@@ -53,6 +53,7 @@ const (
 	KeytabMissing     Reason = "keytab-missing"
 	KeytabMismatch    Reason = "keytab-mismatch"
 	Enctype           Reason = "enctype"
+	ServerUnproven    Reason = "server-unproven"
 	KDCUnreachable    Reason = "kdc-unreachable"
 	TLSRefused        Reason = "tls-refused"
 	DirectTLSRefused  Reason = "direct-tls-refused"
@@ -110,6 +111,7 @@ var Reasons = []ReasonInfo{
 	{KeytabMissing, []Stage{StageGSSEnc, StageAuth}, "the server has no keytab, or none it can read"},
 	{KeytabMismatch, []Stage{StageGSSEnc, StageAuth}, "the server's keytab holds no key for this ticket: another principal, key version or key"},
 	{Enctype, []Stage{StageGSSEnc, StageAuth}, "client, KDC and server share no permitted encryption type"},
+	{ServerUnproven, []Stage{StageGSSEnc, StageAuth}, "the server's Kerberos token does not prove that it holds the service's key"},
 	{KDCUnreachable, []Stage{StageGSSEnc, StageAuth}, "the client reached no KDC of the realm"},
 	{TLSRefused, []Stage{StageTLS}, "the server answered N to SSLRequest and the client insists on TLS"},
 	{DirectTLSRefused, []Stage{StageTLS}, "the server does not take a TLS handshake without SSLRequest"},
@@ -209,7 +211,7 @@ const (
 	Nothing    Obtained = "nothing"   // he read no startup packet, password or query, and neither end took a byte of his for the other's
 	Plaintext  Obtained = "plaintext" // he read at least the startup packet: who connects to what, and whatever else went that way
 	Downgraded Obtained = "downgrade" // he reads a whole session that is in the clear because he answered for the server
-	InSession  Obtained = "session"   // he reads a whole session that the client encrypted for him
+	InSession  Obtained = "session"   // the client has a session with him: it encrypted for him, or took him for the server
 	Injected   Obtained = "injected"  // an end took bytes of his for the other's: a statement was executed, a text was shown
 )
 

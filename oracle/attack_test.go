@@ -89,3 +89,71 @@ attack=listen => connected tls, method cert, identity CN=alice, role alice, hba:
 attack=impersonate => refused at auth, cert-missing, channel tls, method cert, hba:1, trace connect sslaccept authfail, obtains plaintext
 `)
 }
+
+// Whoever plays the server himself needs no rule to let a client in: what keeps him out is the client's alone.
+func TestForgedServer(t *testing.T) {
+	const (
+		inClear  = "connected plain, role alice, trace connect authok, obtains session"
+		rejected = "refused at auth, method-rejected, channel plain, trace connect authok, obtains plaintext"
+		unproven = "refused at auth, server-unproven, channel plain, trace connect authok, obtains plaintext"
+		inTLS    = "connected tls, role alice, trace connect sslaccept authok, obtains session"
+	)
+	rows := ""
+	for _, lib := range []string{"libpq13", "libpq14", "libpq15", "libpq16", "libpq17", "libpq18", "psql17"} {
+		rows += "library=" + lib + " attack=forge-ok => " + inClear + "\n"
+		rows += "library=" + lib + " attack=forge-gss-ok => " + inClear + "\n"
+		rows += "library=" + lib + " attack=forge-ap-rep => " + unproven + "\n"
+	}
+	for _, lib := range []string{"libpq16", "libpq17", "libpq18"} {
+		rows += "library=" + lib + " attack=forge-ok require_auth=gss => " + rejected + "\n"
+		rows += "library=" + lib + " attack=forge-gss-ok require_auth=gss => " + rejected + "\n"
+		rows += "library=" + lib + " attack=forge-gss-ok require_auth=!gss => refused at auth, method-rejected, channel plain, trace connect, obtains plaintext\n"
+		rows += "library=" + lib + " attack=forge-ok require_auth=!gss => " + inClear + "\n"
+		rows += "library=" + lib + " attack=forge-ok require_auth=gss,none => " + inClear + "\n"
+		rows += "library=" + lib + " attack=forge-ap-rep require_auth=gss => " + unproven + "\n"
+	}
+	checkRows(t, "hba='host all all all reject' ticket=valid gssencmode=disable sslmode=disable", rows+`
+library=pgx attack=forge-ok => `+inClear+`
+library=pgx attack=forge-gss-ok => refused at auth, protocol-violation, channel plain, trace connect authok, obtains plaintext
+library=pgx attack=forge-ap-rep => `+unproven+`
+library=pgx attack=forge-ok require_auth=gss => `+rejected+`
+library=pgx attack=forge-gss-ok require_auth=scram-sha-256 => refused at auth, method-rejected, channel plain, trace connect, obtains plaintext
+// lib/pq believes all of it
+library=pq attack=forge-ok => `+inClear+`
+library=pq attack=forge-gss-ok => `+inClear+`
+library=pq attack=forge-ap-rep => `+inClear+`
+library=pq attack=forge-ok sslmode=require root=none => `+inTLS+`
+library=pq attack=forge-ok sslmode=require root=none sslnegotiation=direct => connected tls, role alice, trace connect directaccept authok, obtains session
+library=pq attack=forge-ok sslmode=prefer root=right => connected plain, role alice, trace connect sslaccept reconnect authok, obtains session
+library=pq attack=forge-gss-ok ticket=none sslmode=allow root=none => refused at auth, no-ticket, channel tls, trace connect reconnect sslaccept, obtains plaintext
+// nobody asks the server who alice is, nor for its TLS
+attack=forge-ok user=nobody => connected plain, role nobody, trace connect authok, obtains session
+attack=forge-ok ssl=off sslmode=require root=none => `+inTLS+`
+attack=forge-ok sslmode=require => refused at tls, server-cert-untrusted, trace connect sslaccept, obtains nothing
+attack=forge-ok sslmode=verify-full root=none => refused at tls, root-missing, trace connect sslaccept, obtains nothing
+attack=forge-ok sslmode=prefer => connected plain, role alice, trace connect sslaccept reconnect authok, obtains session
+attack=forge-ok sslmode=prefer require_auth=gss => refused at auth, method-rejected, channel plain, trace connect sslaccept reconnect authok, obtains plaintext
+// what a client refuses itself is final to libpq, and not to pgx
+attack=forge-ok sslmode=prefer root=none require_auth=gss => refused at auth, method-rejected, channel tls, trace connect sslaccept authok, obtains plaintext
+attack=forge-ok sslmode=prefer root=none require_auth=gss library=pgx => refused at auth, method-rejected, channel plain, trace connect sslaccept authok reconnect authok, obtains plaintext
+// a client that has no token for him is told nothing more
+attack=forge-gss-ok ticket=none => refused at auth, no-ticket, channel plain, trace connect, obtains plaintext
+attack=forge-ap-rep ticket=expired => refused at auth, ticket-expired, channel plain, trace connect, obtains plaintext
+attack=forge-gss-ok krbsrvname=nosuch => refused at auth, spn-unknown, channel plain, trace connect, obtains plaintext
+// binding
+attack=forge-ok channel_binding=require => refused at auth, channel-binding, channel plain, trace connect authok, obtains plaintext
+attack=forge-gss-ok channel_binding=require => refused at auth, channel-binding, channel plain, trace connect, obtains plaintext
+attack=forge-ap-rep channel_binding=require library=pgx => refused at auth, channel-binding, channel plain, trace connect, obtains plaintext
+// GSS encryption
+attack=forge-ok gssencmode=require => refused at gssenc, gss-refused, trace connect gssreject, obtains nothing
+attack=forge-gss-ok gssencmode=prefer => connected plain, role alice, trace connect gssreject authok, obtains session
+attack=forge-ap-rep gssencmode=require => refused at gssenc, server-unproven, trace connect gssaccept, obtains nothing
+attack=forge-ap-rep gssencmode=require library=libpq13 => refused at gssenc, server-unproven, trace connect gssaccept, obtains nothing
+attack=forge-ap-rep gssencmode=require library=pgx => refused at gssenc, server-unproven, trace connect gssaccept, obtains nothing
+attack=forge-ap-rep gssencmode=require ticket=expired => refused at gssenc, ticket-expired, trace connect gssaccept, obtains nothing
+attack=forge-ap-rep gssencmode=require channel_binding=require library=pgx => refused at gssenc, channel-binding, trace connect gssaccept, obtains nothing
+attack=forge-ap-rep gssencmode=prefer => refused at auth, server-unproven, channel plain, trace connect gssaccept reconnect authok, obtains plaintext
+attack=forge-ap-rep gssencmode=prefer sslmode=prefer library=libpq15 => refused at auth, server-unproven, channel plain, trace connect gssaccept reconnect sslaccept reconnect authok, obtains plaintext
+attack=forge-ap-rep gssencmode=prefer library=pgx => refused at auth, server-unproven, channel plain, trace connect gssaccept reconnect authok, obtains plaintext
+`)
+}

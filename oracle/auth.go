@@ -42,6 +42,9 @@ type exchange struct {
 func (a *attempt) authenticate(ch matrix.Channel, by client) (ending, error) {
 	x := exchange{attempt: a, client: by, ch: ch}
 	a.read = a.read || ch == matrix.Plain || a.impersonated(ch)
+	if a.forges() {
+		return x.forged()
+	}
 	record, otherwise, err := a.match(a.serverChannel(ch))
 	if err != nil {
 		return ending{}, err

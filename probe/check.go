@@ -203,14 +203,15 @@ func (c *classifier) checkRequests() error {
 		return nil
 	}
 	received := count(c.evidence.Client.AuthRequests, "ok")
-	authorized := 0
+	authorized, forged := 0, 0
 	for _, n := range c.connections {
 		if n.authorized != nil {
 			authorized++
 		}
+		forged += count(n.forged, "ok")
 	}
-	if received != authorized {
-		return fmt.Errorf("witnesses contradict: the client received AuthenticationOk %d times, the server logged %d authorized connections", received, authorized)
+	if received != authorized+forged {
+		return fmt.Errorf("witnesses contradict: the client received AuthenticationOk %d times, the server logged %d authorized connections, the attacker forged %d", received, authorized, forged)
 	}
 	return nil
 }
@@ -244,8 +245,12 @@ func (c *classifier) checkEarlier() error {
 		return nil
 	}
 	for i := range len(c.connections) - 1 {
-		if earlier := c.connections[i]; earlier.authorized != nil && earlier.fatal == nil {
+		earlier := c.connections[i]
+		if earlier.authorized != nil && earlier.fatal == nil {
 			return fmt.Errorf("witnesses contradict: the server's log shows a session on port %d, and the client went on to another connection", earlier.evidence.ServerPort)
+		}
+		if slices.Contains(earlier.forged, "ok") {
+			return fmt.Errorf("witnesses contradict: the attacker forged a session on port %d, and the client went on to another connection", earlier.evidence.ServerPort)
 		}
 	}
 	return nil

@@ -129,6 +129,8 @@ func (c *classifier) trace() []matrix.Step {
 			steps = append(steps, n.steps...)
 		}
 		switch {
+		case len(n.forged) > 0 && n.conversation.answered:
+			steps = append(steps, matrix.StepAuthOK)
 		case n.authorized != nil && n.fatal != nil:
 			steps = append(steps, matrix.StepAuthOK, matrix.StepStartFail)
 		case n.authorized != nil:
@@ -157,6 +159,12 @@ func (c *classifier) connected(s matrix.Session) error {
 	}
 	if client.Message != "" && c.kind != "psql" {
 		return fmt.Errorf("witnesses contradict: the client says connected, and %q", client.Message)
+	}
+	if len(n.forged) > 0 {
+		if err := c.checkEarlier(); err != nil {
+			return err
+		}
+		return c.deceived(n, s)
 	}
 	if n.authorized == nil || n.fatal != nil {
 		return fmt.Errorf("witnesses contradict: the client says connected, the server's log shows no session on port %d", n.evidence.ServerPort)

@@ -101,7 +101,7 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret str
 		request.CCache = env.CCache(principal, c.Ticket)
 	}
 	if c.Library != matrix.Raw {
-		request.Tamper = tamper(c.Attack)
+		request.Tamper = tamper(&c)
 	}
 	var host []agent.Option
 	switch c.Transport {

@@ -17,7 +17,7 @@ import (
 // the FATAL of a reject record (without the line), the authentication requests that the client received, pg_stat_gssapi.
 func (c *classifier) decidedBy(n *connection) error {
 	o := &c.outcome
-	if o.Reason == matrix.NoHBAEntry || o.Reason == matrix.ProtocolViolation || o.Reason == matrix.ServerStarting || n.fatal != nil && n.fatal.text == "sorry, too many clients already" {
+	if len(n.forged) > 0 || o.Reason == matrix.NoHBAEntry || o.Reason == matrix.ProtocolViolation || o.Reason == matrix.ServerStarting || n.fatal != nil && n.fatal.text == "sorry, too many clients already" {
 		return nil // no record decided
 	}
 	method, candidates, err := c.method(n)

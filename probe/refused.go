@@ -156,6 +156,9 @@ func (c *classifier) local(text string, n *connection) error {
 	if found.stage != matrix.StageAuth {
 		return nil
 	}
+	if err := checkRefusal(n, found, text); err != nil {
+		return err
+	}
 	if c.kind != "psql" && len(c.evidence.Client.AuthRequests) == 0 {
 		return fmt.Errorf("witnesses contradict: the client says %q, and received no authentication request", text)
 	}
@@ -172,6 +175,12 @@ func (c *classifier) local(text string, n *connection) error {
 func (c *classifier) localCause(text string, n *connection) (cause, error) {
 	unknown := fmt.Errorf("unrecognised message of the client: %q", text)
 	contextCause := func(stage matrix.Stage, minor string) (cause, error) {
+		if n != nil && n.token {
+			if unproven.MatchString(minor) {
+				return cause{stage, matrix.ServerUnproven}, nil
+			}
+			return cause{}, fmt.Errorf("unrecognised reason why an attacker's token was refused: %q (the client said %q)", minor, text)
+		}
 		// The client's reason and the server's are two: the server's says why it answered as it did.
 		if n != nil && n.gssFailed != "" {
 			minor = n.gssFailed
@@ -263,6 +272,8 @@ func (c *classifier) checkLocal(found cause, text string, n *connection) error {
 	switch {
 	case (found.stage == matrix.StageOptions || found.stage == matrix.StageCredentials) && len(c.connections) > 0:
 		return fmt.Errorf("witnesses contradict: the client says %q, and opened a connection", text)
+	case found.reason == matrix.ServerUnproven && (n == nil || !n.token):
+		return fmt.Errorf("witnesses contradict: the client says %q, and nobody forged a token", text)
 	case found.reason == matrix.GSSRefused:
 		need = []matrix.Step{matrix.StepGSSReject}
 	case found.reason == matrix.TLSRefused && c.cell.Client.Library.UsesLibpq():

@@ -98,6 +98,7 @@ var localCauses = []textCause{
 	row(`^dial error: gssenc: credentials: stat \S+: no such file or directory$`, matrix.StageCredentials, matrix.NoTicket),
 	row(`^dial error: gssenc: request: the server does not offer GSS encryption$`, matrix.StageGSSEnc, matrix.GSSRefused),
 	row(`^dial error: gssenc: (request|token): the peer answered with an error message; it is unauthenticated and not shown`, matrix.StageGSSEnc, matrix.AnswerError),
+	row(`^dial error: gssenc: answer: the AP-REP was not made with the session key: `, matrix.StageGSSEnc, matrix.ServerUnproven),
 	row(`^dial error: gssenc: token: received unencrypted data after the answer to GSSENCRequest`, matrix.StageGSSEnc, matrix.ProtocolViolation),
 	row(`^dial error: gssenc: request: channel binding required, but SSL not in use: the server agreed to GSS encryption`, matrix.StageGSSEnc, matrix.ChannelBinding),
 	row(`^server doesn't support GSSAPI encryption, but it was required$`, matrix.StageGSSEnc, matrix.GSSRefused),
@@ -119,6 +120,7 @@ var localCauses = []textCause{
 	row(`^authentication method requirement ".*" failed: `, matrix.StageAuth, matrix.MethodRejected),
 	row(`^require_auth check failed: `, matrix.StageAuth, matrix.MethodRejected),
 	row(`^failed to receive message: authentication method requirement ".*" failed: server did not complete authentication$`, matrix.StageAuth, matrix.MethodRejected),
+	row(`^failed GSS auth: expected AuthenticationGSSContinue message but received unexpected message \*pgproto3\.AuthenticationOk$`, matrix.StageAuth, matrix.ProtocolViolation),
 	row(`^fe_sendauth: no password supplied$`, matrix.StageAuth, matrix.NoPassword),
 	row(`^(none of the server's SASL authentication mechanisms are supported|(GSSAPI|SSPI|Kerberos \d|Crypt) authentication not supported|authentication method \d+ not supported)$`, matrix.StageAuth, matrix.MethodUnsupported),
 	row(`no GSSAPI provider registered`, matrix.StageAuth, matrix.MethodUnsupported),
@@ -133,8 +135,10 @@ var (
 	gssContinue   = regexp.MustCompile(`^GSSAPI continuation error: ?(.*)$`)
 	pgxGSS        = regexp.MustCompile(`^(?:failed GSS auth: )(.*)$`)
 	pqGSS         = regexp.MustCompile(`^(?:kerberos error|failed to get Kerberos ticket): (.*)$`)
-	pqNoRoot      = regexp.MustCompile(`^open (.*): no such file or directory$`)
-	verifyFailed  = regexp.MustCompile(`^SSL error: certificate verify failed`)
+	// A token that was not made with the session key: libkrb5 (krb5_rd_rep), and gokrb5 by way of the agent's provider.
+	unproven     = regexp.MustCompile(`Decrypt integrity check failed|^kerberos: the server's AP-REP: error decrypting: `)
+	pqNoRoot     = regexp.MustCompile(`^open (.*): no such file or directory$`)
+	verifyFailed = regexp.MustCompile(`^SSL error: certificate verify failed`)
 	// The other end closed, and the client does not know why.
 	hungUp = regexp.MustCompile(`^(SSL SYSCALL error: (EOF detected|Success|Connection reset by peer)|SSL error: unexpected eof while reading|SSL connection has been closed unexpectedly|server closed the connection unexpectedly|could not receive data from server: Connection reset by peer|could not send (data to server|startup packet): (Broken pipe|Connection reset by peer).*|(tls error|failed to (write startup message|receive message)): (write failed: )?(EOF|unexpected EOF|.*connection reset by peer|.*broken pipe)|EOF|unexpected EOF|(read|write) tcp \S+->\S+: (read|write): (connection reset by peer|broken pipe))$`)
 	// The other end sent a TLS alert.

@@ -1,7 +1,9 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
+	"slices"
 	"strings"
 )
 
@@ -33,4 +35,29 @@ func errorMessage(text string) []byte {
 func bodySize(head []byte) (int, bool) {
 	size := binary.BigEndian.Uint32(head[1:])
 	return int(size) - 4, size >= 4 && size <= maxMessage
+}
+
+// welcome is what follows AuthenticationOk where a session comes about.
+func welcome() []byte {
+	var b []byte
+	for _, p := range []string{"server_version\x0018.0", "server_encoding\x00UTF8", "client_encoding\x00UTF8", "DateStyle\x00ISO, MDY", "TimeZone\x00UTC", "integer_datetimes\x00on", "standard_conforming_strings\x00on"} {
+		b = append(b, typedMessage('S', p+"\x00")...)
+	}
+	b = append(b, typedMessage('K', "\x00\x00\x00\x01\x00\x00\x00\x01")...)
+	return append(b, typedMessage('Z', "I")...)
+}
+
+// rowMessages answer a query with one row of texts, given as name and value.
+func rowMessages(row [][2]string) []byte {
+	const textOID = 25 // pg_type.dat
+	names := binary.BigEndian.AppendUint16(nil, uint16(len(row)))
+	values := bytes.Clone(names)
+	for _, column := range row {
+		names = append(names, column[0]+"\x00\x00\x00\x00\x00\x00\x00"...) // of no table
+		names = binary.BigEndian.AppendUint32(names, textOID)
+		names = append(names, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0) // of any length, no modifier, as text
+		values = binary.BigEndian.AppendUint32(values, uint32(len(column[1])))
+		values = append(values, column[1]...)
+	}
+	return slices.Concat(typedMessage('T', string(names)), typedMessage('D', string(values)), typedMessage('C', "SELECT 1\x00"), typedMessage('Z', "I"))
 }

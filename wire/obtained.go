@@ -16,6 +16,7 @@ type Loot struct {
 	// the server let the client in.
 	ClientSession bool
 	ServerSession bool // the server authenticated the client in a conversation that he can read and write
+	Believed      bool // the client took him for the server and asked him a query
 	Injected      bool // the server executed a query of his own
 	Text          bool // sent the client an error text of his own before anything was authenticated; whether it was shown, the wire does not tell
 }
@@ -25,7 +26,7 @@ func Obtained(records []Record) Loot {
 	var l Loot
 	interfered := false
 	for _, r := range records {
-		impersonated := false
+		impersonated, forged := false, false
 		for _, e := range r.Events {
 			switch e.Kind {
 			case Answered:
@@ -35,6 +36,8 @@ func Obtained(records []Record) Loot {
 				interfered = true
 			case Impersonated:
 				impersonated = true
+			case Forged:
+				forged = true
 			case Startup:
 				l.Startup = true
 				l.ClientSession = l.ClientSession || impersonated
@@ -45,6 +48,7 @@ func Obtained(records []Record) Loot {
 				}
 			case Query:
 				l.Query = true
+				l.Believed = l.Believed || forged
 			case Injected:
 				l.Injected = l.Injected || executed(e.Detail)
 			}

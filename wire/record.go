@@ -53,6 +53,7 @@ const (
 	Answered     Kind = "answered"     // gave an answer in the server's place. Detail: "N to sslrequest"
 	Impersonated Kind = "impersonated" // ended a TLS handshake with the client under his own certificate; what follows is what that TLS holds. Detail: "TLSv1.3 alpn=postgresql"
 	Refused      Kind = "refused"      // the client would not have his certificate, or the server his TLS. Detail: whose word it is, and the word
+	Forged       Kind = "forged"       // sent an authentication request in the server's place; behind ok he plays on. Detail: as in AuthRequest
 	Inserted     Kind = "inserted"     // put bytes behind a request or an answer, in the same segment. Detail: "71 bytes to the server"
 	Injected     Kind = "injected"     // asked the server a query of his own in the client's session. Detail: "SQL -> ok TAG", "SQL -> error SQLSTATE text", "SQL -> no answer"
 	Flipped      Kind = "flipped"      // changed a bit of a sealed record. Detail: "bit 0 of byte 61 from the client"

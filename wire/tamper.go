@@ -34,6 +34,14 @@ const (
 	// Inject asks the server SQL in the client's session before the client learns that it is ready. The answer is
 	// swallowed. SQL must not be a COPY.
 	Inject Attack = "inject"
+	// ForgeOK plays the server: N to GSSENCRequest, TLS as Impersonate takes it, AuthenticationOk to the startup packet, and
+	// Row to every query. The server hears nothing of it.
+	ForgeOK Attack = "forge-ok"
+	// ForgeGSSOK does the same, but first asks for GSSAPI authentication, and takes whatever token comes.
+	ForgeGSSOK Attack = "forge-gss-ok"
+	// ForgeAPRep answers that token with an AP-REP of his own making before he says AuthenticationOk; GSSENCRequest he
+	// answers with G, and the client's token with another such AP-REP.
+	ForgeAPRep Attack = "forge-ap-rep"
 	// CutClose and CutReset end both connections at the event At; the segment in which it came is not passed on.
 	CutClose Attack = "cut"
 	CutReset Attack = "reset"
@@ -59,14 +67,15 @@ type Tamper struct {
 	User        string           // of stuff-client
 	Text        string           // of error, error-unterminated, stuff-server
 	Bytes       []byte           // of stuff-server, instead of Text
-	Certificate *tls.Certificate // of impersonate
+	Certificate *tls.Certificate // of impersonate and forge-…
+	Row         [][2]string      // of forge-…: name and value of each column
 	Delay       time.Duration    // of delay
 	From        string           // of flip: client or server
 }
 
 // Attacks lists the attacks in the order in which they are described.
 func Attacks() []Attack {
-	return []Attack{Strip, StripGSS, Impersonate, StuffClient, StuffServer, Error, ErrorUnterminated, Inject, CutClose, CutReset, Delay, Hold, Replay, Flip}
+	return []Attack{Strip, StripGSS, Impersonate, StuffClient, StuffServer, Error, ErrorUnterminated, Inject, ForgeOK, ForgeGSSOK, ForgeAPRep, CutClose, CutReset, Delay, Hold, Replay, Flip}
 }
 
 // markers are the events at which a conversation can be cut, delayed or held.
@@ -85,6 +94,10 @@ func (t *Tamper) check() error {
 	case Impersonate:
 		if t.Certificate == nil || len(t.Certificate.Certificate) == 0 {
 			missing = "Certificate"
+		}
+	case ForgeOK, ForgeGSSOK, ForgeAPRep:
+		if t.Certificate == nil || len(t.Certificate.Certificate) == 0 || len(t.Row) == 0 {
+			missing = "Certificate and Row"
 		}
 	case StuffClient, Inject:
 		if t.SQL == "" {
@@ -119,11 +132,15 @@ func (t *Tamper) check() error {
 	if kind, _, _ := strings.Cut(t.At, " "); t.At != "" && !slices.Contains(markers, Kind(kind)) {
 		return fmt.Errorf("wire: the attack %s cannot be at %q: want one of %q", t.Attack, t.At, markers)
 	}
-	if len(t.SQL)+len(t.Text)+len(t.Bytes)+len(t.User) > maxStuffed {
+	words := t.SQL + t.User + t.Text
+	for _, column := range t.Row {
+		words += column[0] + column[1]
+	}
+	if len(words)+len(t.Bytes) > maxStuffed {
 		return fmt.Errorf("wire: the attack %s sends more than %d bytes", t.Attack, maxStuffed)
 	}
-	if strings.ContainsRune(t.SQL+t.User+t.Text, 0) {
-		return errors.New("wire: SQL, User and Text of an attack cannot hold a NUL")
+	if strings.ContainsRune(words, 0) {
+		return errors.New("wire: SQL, User, Text and Row of an attack cannot hold a NUL")
 	}
 	return nil
 }

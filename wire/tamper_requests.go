@@ -30,16 +30,23 @@ func (t *tampering) requests() {
 		}
 		kind, accept := request(head)
 		if kind == "" {
+			if t.forges() {
+				t.forge()
+			}
 			t.replay(plaintext)
 			return
 		}
 		asked := append([]byte(nil), head...)
 		switch {
-		case t.Attack == Strip, t.Attack == StripGSS && kind == GSSENCRequest, t.Attack == Impersonate && kind == GSSENCRequest:
+		case t.Attack == ForgeAPRep && kind == GSSENCRequest:
+			_, _ = c.in.Discard(len(asked))
+			t.forgeToken()
+			return
+		case t.Attack == Strip, t.Attack == StripGSS && kind == GSSENCRequest, t.endsTLS() && kind == GSSENCRequest:
 			_, _ = c.in.Discard(len(asked))
 			t.answer(kind, "N")
 			continue
-		case t.Attack == Impersonate:
+		case t.endsTLS():
 			_, _ = c.in.Discard(len(asked))
 			t.answer(kind, "S")
 			t.impersonate()
@@ -116,13 +123,13 @@ func (t *tampering) answer(kind Kind, word string) {
 
 // direct is for a client that begins with TLS.
 func (t *tampering) direct() {
-	switch t.Attack {
-	case Strip:
+	switch {
+	case t.Attack == Strip:
 		t.note(Cut, "close at "+string(DirectTLS))
 		t.stop()
-	case Impersonate:
+	case t.endsTLS():
 		t.impersonate()
-	case Replay:
+	case t.Attack == Replay:
 		t.replay(tlsRecords)
 	}
 }
@@ -186,8 +193,11 @@ func (t *tampering) replay(on channel) {
 	_, _ = t.legs[server].tap.Write(unit) // what came of it
 }
 
-// impersonate takes the client's TLS in the server's name, waits until the client speaks through it, and only then
-// begins TLS with the server: who is refused leaves no trace there.
+// endsTLS says whether the attacker takes the client's TLS in the server's name.
+func (t *tampering) endsTLS() bool { return t.Attack == Impersonate || t.forges() }
+
+// impersonate takes the client's TLS and waits until the client speaks through it. Only then it begins TLS with the
+// server, if the server is to have a part in it: who is refused leaves no trace there.
 func (t *tampering) impersonate() {
 	c, s := &t.legs[client], &t.legs[server]
 	protocols := []string{"postgresql"}
@@ -206,6 +216,10 @@ func (t *tampering) impersonate() {
 	c.in = bufio.NewReaderSize(c.tap, tapBuffer)
 	if _, err := c.in.Peek(1); err != nil {
 		t.refused(client, err)
+		return
+	}
+	if t.forges() {
+		t.forge()
 		return
 	}
 	if _, err := s.tap.Write(requestPacket(sslRequestCode)); err != nil {

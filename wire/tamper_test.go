@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/asn1"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -197,6 +198,8 @@ func frontend(t testing.TB, r *Relay, ways string, config *tls.Config) string {
 		switch {
 		case kind == 'R' && bytes.Equal(body, u32(3)):
 			_, _ = c.Write(message('p', str("s3cret\x00")))
+		case kind == 'R' && bytes.Equal(body, u32(7)):
+			_, _ = c.Write(message('p', apReq[4:]))
 		case kind == 'E':
 			return "error " + string(body[1:6])
 		case kind == 'Z':
@@ -236,6 +239,7 @@ func TestTamper(t *testing.T) {
 	strict := &tls.Config{RootCAs: right.pool, ServerName: "db.example"}
 	strict12 := &tls.Config{RootCAs: right.pool, ServerName: "db.example", MaxVersion: tls.VersionTLS12}
 	session := "session TDCZ"
+	row := [][2]string{{"who", "mallory"}}
 	for _, tc := range []struct {
 		name     string
 		tamper   Tamper
@@ -295,6 +299,25 @@ func TestTamper(t *testing.T) {
 			heard: "ssl | startup alice | password s3cret | query select mine"},
 		{name: "inject into GSS", tamper: Tamper{Attack: Inject, SQL: "select yours"}, gss: 'G', ways: "g", client: fmt.Sprint("gss ", len(apRep)+len(wrapped)), did: "idle the conversation is sealed",
 			heard: fmt.Sprintf("gssenc | token of %d | sealed %d", len(apReq), len(wrapped))},
+
+		{name: "forge, plain", tamper: Tamper{Attack: ForgeOK, Certificate: &forged, Row: row}, client: session, did: "forged ok", upstream: true,
+			loot: Loot{Startup: true, Query: true, Believed: true}},
+		{name: "forge, TLS", tamper: Tamper{Attack: ForgeOK, Certificate: &forged, Row: row}, ways: "gS", config: loose, client: session, upstream: true,
+			did:  "answered N to gssencrequest | answered S to sslrequest | impersonated TLSv1.3 alpn=postgresql | forged ok",
+			loot: Loot{Startup: true, Query: true, ClientSession: true, Believed: true}},
+		{name: "forge, direct TLS", tamper: Tamper{Attack: ForgeGSSOK, Certificate: &forged, Row: row}, ways: "d", config: loose, client: session, upstream: true,
+			did:  "impersonated TLSv1.3 alpn=postgresql | forged gss | forged ok",
+			loot: Loot{Startup: true, Passwords: []string{"gss"}, Query: true, ClientSession: true, Believed: true}},
+		{name: "forge, verification", tamper: Tamper{Attack: ForgeAPRep, Certificate: &forged, Row: row}, ways: "S", config: strict,
+			client: "tls: tls: failed to verify certificate: x509: certificate signed by unknown authority…",
+			did:    "answered S to sslrequest | refused client: remote error: tls: bad certificate", upstream: true},
+		{name: "forge a login with GSSAPI", tamper: Tamper{Attack: ForgeGSSOK, Certificate: &forged, Row: row}, ways: "g", client: session, upstream: true,
+			did:  "answered N to gssencrequest | forged gss | forged ok",
+			loot: Loot{Startup: true, Passwords: []string{"gss"}, Query: true, Downgraded: true, Believed: true}},
+		{name: "forge an AP-REP", tamper: Tamper{Attack: ForgeAPRep, Certificate: &forged, Row: row}, client: session, did: "forged gss | forged gss-continue | forged ok", upstream: true,
+			loot: Loot{Startup: true, Passwords: []string{"gss"}, Query: true, Believed: true}},
+		{name: "forge an AP-REP in GSS set-up", tamper: Tamper{Attack: ForgeAPRep, Certificate: &forged, Row: row}, ways: "g", client: fmt.Sprint("gss ", 4+len(forgedAPRep(nil))), upstream: true,
+			did: "answered G to gssencrequest | answered a token to gssencrequest"},
 
 		{name: "error to SSLRequest", tamper: Tamper{Attack: Error, Text: "call 555"}, ways: "s", client: "E" + string(errorMessage("call 555")[1:]),
 			did: "answered an ErrorResponse to sslrequest", upstream: true, loot: Loot{Text: true}},
@@ -404,6 +427,68 @@ func TestTamperRecordsBothLegs(t *testing.T) {
 	}
 }
 
+// A forged conversation, whole: byte for byte at the client's end, and nothing at the server's.
+func TestForge(t *testing.T) {
+	cert := newAuthority(t).issue(t, "db.example")
+	b := &backend{}
+	r := attacked(t, serve(t, b.serve), Tamper{Attack: ForgeAPRep, Certificate: &cert, Row: [][2]string{{"who", "mallory"}, {"empty", ""}}})
+	conn := connect(t, r)
+	mustWrite(t, conn, startup(3<<16, "user", "alice"))
+	mustRead(t, conn, authGSS)
+	mustWrite(t, conn, message('p', apReq[4:]))
+	kind, body, err := typed(conn)
+	if err != nil || kind != 'R' || !bytes.HasPrefix(body, u32(8)) || tokenKind(body[4:]) != "ap-rep" {
+		t.Fatalf("%c %x, %v", kind, body, err)
+	}
+	mustRead(t, conn, authOK)
+	mustRead(t, conn, welcome())
+	for range 2 {
+		mustWrite(t, conn, message('Q', str("select mine\x00")))
+		mustRead(t, conn, cat(
+			message('T', u16(2), str("who\x00"), make([]byte, 6), u32(25), unhex("ffff ffffffff 0000"), str("empty\x00"), make([]byte, 6), u32(25), unhex("ffff ffffffff 0000")),
+			message('D', u16(2), u32(7), str("mallory"), u32(0)), message('C', str("SELECT 1\x00")), ready))
+	}
+	mustWrite(t, conn, message('X'))
+	mustEnd(t, conn, io.EOF)
+	_ = conn.Close()
+	rec := closed(t, r)[0]
+	expectSeen(t, Record{Events: upTo(rec.Events)}, "relay open", "client startup user=alice 3.0", "attacker forged gss", "server auth-request gss", "client password gss",
+		"attacker forged gss-continue", "attacker forged ok", "server auth-request gss-continue", "server auth-request ok", "server ready", "client query")
+	expectSeen(t, Record{Events: upTo(rec.Upstream)})
+	if len(rec.Upstream) == 0 || b.said() != "" {
+		t.Errorf("upstream %v, the server heard %q", rec.Upstream, b.said())
+	}
+}
+
+// The forged AP-REP can be opened by a client's library up to its sealed part, which claims the enctype of the client's
+// session key.
+func TestForgedAPRep(t *testing.T) {
+	sealed := encryptedData{Etype: 20, Cipher: []byte{1}}
+	request, err := asn1.MarshalWithParams(apRequest{Protocol: 5, Type: 14, Options: asn1.BitString{Bytes: []byte{32}, BitLength: 8},
+		Ticket: asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 3, IsCompound: true, Bytes: []byte{5, 0}}, Authenticator: sealed}, "application,explicit,tag:14")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		token []byte
+		etype int
+	}{{nil, aes256}, {apReq[4:], aes256}, {cat(krb5OID, unhex("0100"), request), 20}} {
+		forged := forgedAPRep(tc.token)
+		if kind := tokenKind(forged); kind != "ap-rep" {
+			t.Errorf("a token of kind %q", kind)
+		}
+		var frame asn1.RawValue
+		if rest, err := asn1.Unmarshal(forged, &frame); err != nil || len(rest) > 0 {
+			t.Fatalf("frame: %d bytes left, %v", len(rest), err)
+		}
+		var reply apReply
+		if rest, err := asn1.UnmarshalWithParams(frame.Bytes[len(krb5OID)+2:], &reply, "application,explicit,tag:15"); err != nil || len(rest) > 0 ||
+			reply.Protocol != 5 || reply.Type != 15 || reply.Sealed.Etype != tc.etype {
+			t.Errorf("%+v, %v", reply, err)
+		}
+	}
+}
+
 // await waits until a link of the relay is such.
 func await(r *Relay, such func(*link) bool) {
 	for found := false; !found; time.Sleep(time.Millisecond) {
@@ -469,12 +554,15 @@ func TestTamperCloseCuts(t *testing.T) {
 
 func TestTamperCheck(t *testing.T) {
 	cert := newAuthority(t).issue(t, "x")
+	row := [][2]string{{"who", "mallory"}}
 	for _, tc := range []struct {
 		tamper Tamper
 		want   string
 	}{
 		{Tamper{}, `no attack ""`}, {Tamper{Attack: "eavesdrop"}, `no attack "eavesdrop"`},
 		{Tamper{Attack: Impersonate}, "Certificate"}, {Tamper{Attack: Impersonate, Certificate: &tls.Certificate{}}, "Certificate"},
+		{Tamper{Attack: ForgeOK, Certificate: &cert}, "Row"}, {Tamper{Attack: ForgeAPRep, Row: row}, "Certificate"}, {Tamper{Attack: ForgeGSSOK, Certificate: &cert, Row: row}, ""},
+		{Tamper{Attack: ForgeOK, Certificate: &cert, Row: [][2]string{{"a", "b\x00"}}}, "NUL"}, {Tamper{Attack: ForgeOK, Certificate: &cert, Row: [][2]string{{strings.Repeat("x", maxStuffed), "b"}}}, "more than"},
 		{Tamper{Attack: Inject}, "SQL"}, {Tamper{Attack: StuffClient}, "SQL"}, {Tamper{Attack: StuffServer}, "Text or Bytes"},
 		{Tamper{Attack: Error}, "Text"}, {Tamper{Attack: ErrorUnterminated}, "Text"}, {Tamper{Attack: Delay}, "Delay"},
 		{Tamper{Attack: Flip, From: "both"}, "From"}, {Tamper{Attack: Hold, At: "tea"}, `"tea"`}, {Tamper{Attack: Strip, At: "answer"}, "no At"},
@@ -490,7 +578,7 @@ func TestTamperCheck(t *testing.T) {
 		}
 	}
 	for _, attack := range Attacks() {
-		if err := (&Tamper{Attack: attack, Certificate: &cert, SQL: "x", Text: "x", Delay: 1, From: "client"}).check(); err != nil {
+		if err := (&Tamper{Attack: attack, Certificate: &cert, SQL: "x", Text: "x", Row: row, Delay: 1, From: "client"}).check(); err != nil {
 			t.Error(err)
 		}
 	}
@@ -527,7 +615,7 @@ func FuzzTamper(f *testing.F) {
 	}
 	cert := newAuthority(f).issue(f, "db.example")
 	f.Fuzz(func(t *testing.T, ours, theirs []byte, which, piece uint8) {
-		tamper := Tamper{Attack: Attacks()[int(which)%len(Attacks())], Certificate: &cert, SQL: "select 1", Text: "text", Delay: time.Microsecond, From: "client"}
+		tamper := Tamper{Attack: Attacks()[int(which)%len(Attacks())], Certificate: &cert, SQL: "select 1", Text: "text", Row: [][2]string{{"who", "mallory"}}, Delay: time.Microsecond, From: "client"}
 		switch tamper.Attack {
 		case CutClose, CutReset, Hold, Delay:
 			tamper.At = string(markers[int(piece)%len(markers)])

@@ -159,6 +159,8 @@ func (t *tampering) conclude() {
 		why = "the client sent neither a startup packet nor a handshake"
 	case t.Attack == StuffServer:
 		why = "the server answered no request with S or G"
+	case t.forges():
+		why = "the client sent neither a request nor a startup packet"
 	case t.Attack == StripGSS:
 		why = "the client sent no GSSENCRequest"
 	case t.Attack == CutClose, t.Attack == CutReset, t.Attack == Delay, t.Attack == Hold:

@@ -132,7 +132,7 @@ func loot(records []wire.Record) string {
 		word string
 		is   bool
 	}{{"startup", l.Startup}, {"query", l.Query}, {"downgraded", l.Downgraded}, {"client-session", l.ClientSession},
-		{"server-session", l.ServerSession}, {"injected", l.Injected}, {"text", l.Text}} {
+		{"server-session", l.ServerSession}, {"believed", l.Believed}, {"injected", l.Injected}, {"text", l.Text}} {
 		if f.is {
 			words = append(words, f.word)
 		}
@@ -178,6 +178,9 @@ func TestLiveAttacks(t *testing.T) {
 	stuffServer := wire.Tamper{Attack: wire.StuffServer, Text: "call 555"}
 	forgedError, unterminated := wire.Tamper{Attack: wire.Error, Text: "call 555"}, wire.Tamper{Attack: wire.ErrorUnterminated, Text: "call 555"}
 	inject := wire.Tamper{Attack: wire.Inject, SQL: "select 'yours'"}
+	forged := func(attack wire.Attack) wire.Tamper {
+		return wire.Tamper{Attack: attack, Certificate: &cert, Row: [][2]string{{"answer", "yours"}}}
+	}
 	for _, tc := range []struct {
 		tamper   wire.Tamper
 		conninfo string
@@ -225,6 +228,14 @@ func TestLiveAttacks(t *testing.T) {
 		{inject, gssEnc, "mine; ", ""},
 		{wire.Tamper{Attack: wire.Inject, SQL: "select nonsense"}, clear("disable"), "mine; " + read, "mine; " + read},
 
+		{forged(wire.ForgeOK), clear("disable"), "yours; startup query believed", "yours; startup query believed"},
+		{forged(wire.ForgeOK), clear("require"), "yours; startup query client-session believed", "yours; startup query client-session believed"},
+		{forged(wire.ForgeOK), clear("verify-full"), "certificate verify failed; ", "certificate signed by unknown authority; "},
+		{forged(wire.ForgeOK), "user=alice gssencmode=require", "server doesn't support GSSAPI encryption, but it was required; ", ""},
+		{forged(wire.ForgeGSSOK), gssEnc, "yours; startup query client-session believed password:gss", ""},
+		{forged(wire.ForgeAPRep), "user=alice gssencmode=disable sslmode=disable", "GSSAPI continuation error: Unspecified GSS failure.  Minor code may provide more information: Decrypt integrity check failed; startup password:gss", ""},
+		{forged(wire.ForgeAPRep), "user=alice gssencmode=require", "Decrypt integrity check failed; ", ""},
+
 		{wire.Tamper{Attack: wire.CutReset}, clear("prefer"), "server closed the connection unexpectedly; ", "mine; " + plain},
 		{wire.Tamper{Attack: wire.CutClose, At: "server-hello"}, clear("require"), "EOF detected; ", "EOF; "},
 		{wire.Tamper{Attack: wire.Hold}, clear("require"), "timeout expired; ", "timeout; "},
@@ -248,7 +259,7 @@ func TestLiveAttacks(t *testing.T) {
 				if want = tc.pgx; want == "" {
 					continue // pgx has no GSS encryption
 				}
-				conninfo := strings.ReplaceAll(tc.conninfo, "gssencmode=disable ", "")
+				conninfo := strings.ReplaceAll(tc.conninfo, "gssencmode=disable ", "") + " default_query_exec_mode=simple_protocol" // which is all that a forger speaks
 				if verifies {
 					conninfo += " sslrootcert=" + rootFile
 				}

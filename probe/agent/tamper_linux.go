@@ -52,6 +52,9 @@ func (s *server) tamper(p *prepared) (*wire.Tamper, error) {
 	}
 	t := &wire.Tamper{Attack: wire.Attack(p.Tamper.Attack)}
 	switch t.Attack {
+	case wire.ForgeOK, wire.ForgeGSSOK, wire.ForgeAPRep:
+		t.Row = p.Tamper.Row
+		fallthrough
 	case wire.Impersonate:
 		for _, o := range p.Options {
 			if o.Name == "host" {
