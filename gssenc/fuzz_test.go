@@ -54,8 +54,8 @@ func FuzzOpen(f *testing.F) {
 // fixed is an initiator whose request was sent at a fixed time, and its acceptor.
 func fixed(t testing.TB, session int32) (*Initiator, *fakeAcceptor) {
 	i, a := fakePair(t, session, AES256SHA1)
-	i.ctime, i.cusec = time.Date(2026, 11, 24, 2, 0, 0, 0, time.UTC), 123456
-	a.auth.CTime, a.auth.Cusec = i.ctime, i.cusec
+	i.time = time.Date(2026, 11, 24, 2, 0, 0, 123456000, time.UTC)
+	a.auth.CTime, a.auth.Cusec = i.time.Truncate(time.Second), 123456
 	i.state = stateSent
 	return i, a
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -240,13 +241,13 @@ func TestDelegation(t *testing.T) {
 	for _, session := range []int32{17, 18, 19, 20, 23} {
 		service, tgt := fakeTicket(t, session), fakeTicket(t, 18)
 		tgt.server = ticketGranting("EXAMPLE.TEST", "EXAMPLE.TEST")
-		tgt.ticket.SName = tgt.server.PrincipalName
 		tgt.flags = flagForwardable | 1<<29
+		tgt.start = time.Unix(0, 0) // what a ccache says of a time that is not there
 		i, err := newInitiator(service, tgt)
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := &fakeAcceptor{session: service.key}
+		a := &fakeAcceptor{ticket: service.encoded, session: service.key}
 		start(t, i, a)
 		sum := a.auth.Cksum.Checksum
 		if !i.Delegated() || sum[20]&1 == 0 || binary.LittleEndian.Uint16(sum[24:]) != 1 || int(binary.LittleEndian.Uint16(sum[26:])) != len(sum)-28 {
@@ -256,8 +257,20 @@ func TestDelegation(t *testing.T) {
 		if err := cred.Unmarshal(sum[28:]); err != nil {
 			t.Fatal(err)
 		}
-		if len(cred.Tickets) != 1 || !cred.Tickets[0].SName.Equal(tgt.server.PrincipalName) {
-			t.Errorf("tickets: %+v", cred.Tickets)
+		if len(cred.Tickets) != 1 {
+			t.Fatalf("tickets: %+v", cred.Tickets)
+		}
+		if encoded, err := cred.Tickets[0].Marshal(); err != nil || !bytes.Equal(encoded, tgt.encoded) {
+			t.Errorf("another ticket: %x, %v", encoded, err)
+		}
+		if err := cred.DecryptEncPart(service.key); err != nil || len(cred.DecryptedEncPart.TicketInfo) != 1 {
+			t.Fatalf("session key of %v: %+v, %v", Etype(session), cred.DecryptedEncPart, err)
+		}
+		info := cred.DecryptedEncPart.TicketInfo[0]
+		if !reflect.DeepEqual(info.Key, tgt.key) || info.PRealm+info.SRealm != "EXAMPLE.TESTEXAMPLE.TEST" || !info.PName.Equal(tgt.client.PrincipalName) ||
+			!info.SName.Equal(tgt.server.PrincipalName) || binary.BigEndian.Uint32(info.Flags.Bytes) != tgt.flags || !info.StartTime.IsZero() ||
+			!info.EndTime.Equal(tgt.end.Truncate(time.Second)) || !info.AuthTime.Equal(tgt.auth.Truncate(time.Second)) || !info.RenewTill.IsZero() {
+			t.Errorf("%+v", info)
 		}
 	}
 }

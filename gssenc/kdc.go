@@ -14,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jcmturner/gofork/encoding/asn1"
 	"github.com/jcmturner/gokrb5/v8/crypto"
 	"github.com/jcmturner/gokrb5/v8/iana"
 	"github.com/jcmturner/gokrb5/v8/iana/errorcode"
@@ -226,7 +225,10 @@ func readASRep(reply []byte, client principal, s secret, hints types.PADataSeque
 	if err != nil {
 		return nil, fmt.Errorf("the KDC's reply cannot be decrypted with this password or keytab: %w", err)
 	}
-	t := newTicket(client, rep.Ticket, part)
+	t, err := newTicket(client, rep.Ticket, part)
+	if err != nil {
+		return nil, err
+	}
 	if part.Nonce != nonce || !t.server.matches(ticketGranting(client.realm, client.realm)) {
 		return nil, errors.New("the KDC's reply belongs to another request")
 	}
@@ -267,7 +269,7 @@ func (c *krb5Conf) preauthenticated(ctx context.Context, client principal, s sec
 		if err != nil {
 			return nil, nil, err
 		}
-		sealed, err := crypto.GetEncryptedData(stamp, key, keyusage.AS_REQ_PA_ENC_TIMESTAMP, kvno)
+		sealed, err := encryptData(stamp, key, keyusage.AS_REQ_PA_ENC_TIMESTAMP, kvno)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -336,7 +338,10 @@ func readTGSRep(reply []byte, tgt *ticket, server principal, nonce int) (*ticket
 	if err != nil {
 		return nil, fmt.Errorf("the KDC's reply: %w", err)
 	}
-	t := newTicket(tgt.client, rep.Ticket, part)
+	t, err := newTicket(tgt.client, rep.Ticket, part)
+	if err != nil {
+		return nil, err
+	}
 	referral := len(part.SName.NameString) == 2 && part.SName.NameString[0] == "krbtgt"
 	switch {
 	case part.Nonce != nonce, !rep.CName.Equal(tgt.client.PrincipalName), rep.CRealm != tgt.client.realm:
@@ -361,16 +366,8 @@ func tgsPreauth(tgt *ticket, body *messages.KDCReqBody) (types.PADataSequence, e
 	if err != nil {
 		return nil, err
 	}
-	auth, err := types.NewAuthenticator(tgt.client.realm, tgt.client.PrincipalName)
-	if err != nil {
-		return nil, err
-	}
-	auth.Cksum = types.Checksum{CksumType: et.GetHashID(), Checksum: sum}
-	req, err := messages.NewAPReq(tgt.ticket, tgt.key, auth)
-	if err != nil {
-		return nil, err
-	}
-	value, err := req.Marshal()
+	auth := authenticator{time: moment(), sum: types.Checksum{CksumType: et.GetHashID(), Checksum: sum}}
+	value, err := apReq(tgt, auth, keyusage.TGS_REQ_PA_TGS_REQ_AP_REQ_AUTHENTICATOR, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -379,36 +376,27 @@ func tgsPreauth(tgt *ticket, body *messages.KDCReqBody) (types.PADataSequence, e
 
 func openKDCRep(sealed types.EncryptedData, key types.EncryptionKey, usage uint32) (messages.EncKDCRepPart, error) {
 	var part messages.EncKDCRepPart
-	if sealed.EType != key.KeyType {
-		return part, fmt.Errorf("encrypted with %v, the key is of %v", Etype(sealed.EType), Etype(key.KeyType))
+	plain, err := decryptData(sealed, key, usage)
+	if err != nil {
+		return part, err
 	}
-	err := guard(func() error {
-		plain, err := crypto.DecryptEncPart(sealed, key, usage)
-		if err != nil {
-			return err
-		}
-		return part.Unmarshal(plain)
-	})
+	err = guard(func() error { return part.Unmarshal(plain) })
 	if err == nil && len(part.SName.NameString) == 0 {
 		err = errors.New("no service named")
 	}
 	return part, err
 }
 
-func newTicket(client principal, t messages.Ticket, part messages.EncKDCRepPart) *ticket {
+func newTicket(client principal, t messages.Ticket, part messages.EncKDCRepPart) (*ticket, error) {
+	encoded, err := t.Marshal()
 	var bits uint32
 	for i, b := range part.Flags.Bytes[:min(4, len(part.Flags.Bytes))] {
 		bits |= uint32(b) << (24 - 8*i)
 	}
 	return &ticket{
-		client: client, server: principal{part.SName, part.SRealm}, ticket: t, key: part.Key, flags: bits,
+		client: client, server: principal{part.SName, part.SRealm}, encoded: encoded, key: part.Key, flags: bits,
 		auth: part.AuthTime, start: part.StartTime, end: part.EndTime, renew: part.RenewTill,
-	}
-}
-
-// kdcFlags are ticket flags as they are sent.
-func (t *ticket) kdcFlags() asn1.BitString {
-	return asn1.BitString{Bytes: binary.BigEndian.AppendUint32(nil, t.flags), BitLength: 32}
+	}, err
 }
 
 // password makes keys of a password.
