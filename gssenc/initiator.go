@@ -242,6 +242,7 @@ func (i *Initiator) answer(in []byte) error {
 		if err != nil {
 			return failf(StageAnswer, "a KRB-ERROR of the acceptor that cannot be read: %w", err)
 		}
+		refusal.Text = ""
 		return &Error{StageAnswer, refusal}
 	default:
 		return failf(StageToken, "token id %#04x of the acceptor is neither AP-REP nor KRB-ERROR", id)

@@ -45,6 +45,9 @@ func (c *krb5Conf) exchange(ctx context.Context, realm string, request []byte) (
 	var failures []error
 	for _, kdc := range kdcs {
 		reply, err := exchangeTCP(ctx, kdc, request)
+		if refusal, _ := asKRBError(reply); refusal != nil && refusal.Code == errorcode.KDC_ERR_SVC_UNAVAILABLE {
+			err = fmt.Errorf("%s: %w", kdc, refusal) // another may be better off
+		}
 		if err == nil {
 			return reply, nil
 		}
@@ -203,10 +206,10 @@ func (c *krb5Conf) login(ctx context.Context, client principal, s secret) (*tick
 	if err != nil {
 		return nil, err
 	}
-	return readASRep(reply, client, s, hints, body.Nonce)
+	return readASRep(reply, client, s, hints, body)
 }
 
-func readASRep(reply []byte, client principal, s secret, hints types.PADataSequence, nonce int) (*ticket, error) {
+func readASRep(reply []byte, client principal, s secret, hints types.PADataSequence, asked messages.KDCReqBody) (*ticket, error) {
 	var rep messages.ASRep
 	if err := guard(func() error { return rep.Unmarshal(reply) }); err != nil {
 		return nil, fmt.Errorf("the KDC's reply: %w", err)
@@ -216,6 +219,9 @@ func readASRep(reply []byte, client principal, s secret, hints types.PADataSeque
 	}
 	if salted := types.PADataSequence(rep.PAData); salted.Contains(patype.PA_ETYPE_INFO2) {
 		hints = salted
+	}
+	if !slices.Contains(asked.EType, rep.EncPart.EType) {
+		return nil, fmt.Errorf("the KDC's reply is encrypted with %v, which was not asked for", Etype(rep.EncPart.EType))
 	}
 	key, _, err := s.key(rep.EncPart.EType, hints)
 	if err != nil {
@@ -229,7 +235,7 @@ func readASRep(reply []byte, client principal, s secret, hints types.PADataSeque
 	if err != nil {
 		return nil, err
 	}
-	if part.Nonce != nonce || !t.server.matches(ticketGranting(client.realm, client.realm)) {
+	if part.Nonce != asked.Nonce || !t.server.matches(ticketGranting(client.realm, client.realm)) {
 		return nil, errors.New("the KDC's reply belongs to another request")
 	}
 	return t, nil
@@ -342,11 +348,12 @@ func readTGSRep(reply []byte, tgt *ticket, server principal, nonce int) (*ticket
 	if err != nil {
 		return nil, err
 	}
+	issuer := tgt.server.NameString[len(tgt.server.NameString)-1]
 	referral := len(part.SName.NameString) == 2 && part.SName.NameString[0] == "krbtgt"
 	switch {
 	case part.Nonce != nonce, !rep.CName.Equal(tgt.client.PrincipalName), rep.CRealm != tgt.client.realm:
 		return nil, errors.New("the KDC's reply belongs to another request")
-	case !part.SName.Equal(server.PrincipalName) && !referral, !rep.Ticket.SName.Equal(part.SName):
+	case !part.SName.Equal(server.PrincipalName) && !referral, !rep.Ticket.SName.Equal(part.SName), part.SRealm != issuer:
 		return nil, fmt.Errorf("the KDC issued a ticket for %v instead of %v", t.server, server)
 	}
 	return t, nil
