@@ -22,6 +22,7 @@ import (
 // fakeAcceptor is the server half of a context. It knows the session key, and so needs neither a KDC nor a keytab. Changes
 // make it lie.
 type fakeAcceptor struct {
+	ticket  []byte
 	session types.EncryptionKey
 	subkey  types.EncryptionKey // none: no KeyValue
 	seq     uint32
@@ -50,14 +51,19 @@ func fakeTicket(t testing.TB, session int32) *ticket {
 	if err != nil {
 		t.Fatal(err)
 	}
+	fake := messages.Ticket{
+		TktVNO: 5, Realm: server.realm, SName: server.PrincipalName,
+		EncPart: types.EncryptedData{EType: 18, KVNO: 2, Cipher: []byte("only the service can read this")},
+	}
+	encoded, err := fake.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
 	now := time.Now()
 	return &ticket{
 		client: client, server: server, key: types.EncryptionKey{KeyType: session, KeyValue: bytes.Repeat([]byte{7}, size)},
-		ticket: messages.Ticket{
-			TktVNO: 5, Realm: server.realm, SName: server.PrincipalName,
-			EncPart: types.EncryptedData{EType: 18, KVNO: 2, Cipher: []byte("only the service can read this")},
-		},
-		auth: now, start: now, end: now.Add(time.Hour),
+		encoded: encoded,
+		auth:    now, start: now, end: now.Add(time.Hour),
 	}
 }
 
@@ -69,7 +75,7 @@ func fakePair(t testing.TB, session int32, subkey Etype) (*Initiator, *fakeAccep
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &fakeAcceptor{session: ticket.key, seq: 77}
+	a := &fakeAcceptor{ticket: ticket.encoded, session: ticket.key, seq: 77}
 	if subkey != 0 {
 		a.subkey = types.EncryptionKey{KeyType: int32(subkey), KeyValue: testKey(subkey)}
 	}
@@ -93,6 +99,13 @@ func (a *fakeAcceptor) read(token []byte) error {
 		return err
 	}
 	a.auth = req.Authenticator
+	if req.EncryptedAuthenticator.KVNO != 0 || a.auth.AVNO != 5 || a.auth.CRealm != "EXAMPLE.TEST" || a.auth.CName.PrincipalNameString() != "alice" ||
+		time.Since(a.auth.CTime) > time.Minute || a.auth.Cusec < 0 || a.auth.Cusec > 999999 || a.auth.SeqNumber>>30 != 0 {
+		return fmt.Errorf("authenticator %+v, key version %d", a.auth, req.EncryptedAuthenticator.KVNO)
+	}
+	if ticket, err := req.Ticket.Marshal(); err != nil || !bytes.Equal(ticket, a.ticket) {
+		return fmt.Errorf("another ticket: %x, %v", ticket, err)
+	}
 	sum := a.auth.Cksum
 	if sum.CksumType != 0x8003 || len(sum.Checksum) < 24 || binary.LittleEndian.Uint32(sum.Checksum) != 16 ||
 		!bytes.Equal(sum.Checksum[4:20], make([]byte, 16)) || binary.LittleEndian.Uint32(sum.Checksum[20:])&^1 != 0x3E {

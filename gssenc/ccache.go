@@ -14,7 +14,7 @@ import (
 // ticket is what one needs to use a ticket.
 type ticket struct {
 	client, server principal
-	ticket         messages.Ticket
+	encoded        []byte // the Ticket of RFC 4120 5.3
 	key            types.EncryptionKey
 	flags          uint32 // TicketFlags, RFC 4120 5.3, bit 0 the highest
 	auth, start    time.Time
@@ -74,7 +74,7 @@ func parseCCache(b []byte) (principal, []ticket, error) {
 				r.data()
 			}
 		}
-		encoded := r.data()
+		t.encoded = r.data()
 		r.data() // second ticket
 		if r.bad {
 			break
@@ -82,7 +82,7 @@ func parseCCache(b []byte) (principal, []ticket, error) {
 		if strings.HasPrefix(t.server.realm, "X-CACHECONF:") {
 			continue
 		}
-		if err := guard(func() error { return t.ticket.Unmarshal(encoded) }); err != nil {
+		if err := guard(func() error { return new(messages.Ticket).Unmarshal(t.encoded) }); err != nil {
 			return principal{}, nil, fmt.Errorf("ticket for %v: %w", t.server, err)
 		}
 		tickets = append(tickets, t)

@@ -177,7 +177,7 @@ func (f *fakeServer) play(c net.Conn, secure bool) {
 
 // accept is the server's half of the handshake.
 func (f *fakeServer) accept(c net.Conn) (net.Conn, error) {
-	a := &fakeAcceptor{session: f.session.key, seq: 77, subkey: types.EncryptionKey{KeyType: 18, KeyValue: testKey(18)}}
+	a := &fakeAcceptor{ticket: f.session.encoded, session: f.session.key, seq: 77, subkey: types.EncryptionKey{KeyType: 18, KeyValue: testKey(18)}}
 	token, err := readToken(c)
 	if err != nil {
 		return nil, err

@@ -150,16 +150,24 @@ func (c *Credentials) fromCCache(s Source) error {
 	}
 	c.client = owner
 	for i := range tickets {
-		c.tickets = append(c.tickets, &tickets[i])
+		if owner.matches(tickets[i].client) { // a service may keep tickets of others there, for constrained delegation
+			c.tickets = append(c.tickets, &tickets[i])
+		}
 	}
-	if len(tickets) == 0 {
-		return fmt.Errorf("%s: no tickets", path)
+	if len(c.tickets) == 0 {
+		return fmt.Errorf("%s: no tickets of %v", path, owner)
 	}
 	return nil
 }
 
 // Principal returns user[/instance]@REALM.
 func (c *Credentials) Principal() string { return c.client.String() }
+
+// String is Principal: nothing else of an identity is to be printed.
+func (c *Credentials) String() string { return c.Principal() }
+
+// GoString is String.
+func (c *Credentials) GoString() string { return c.String() }
 
 // Close forgets keys and tickets. Contexts that were established with them go on.
 func (c *Credentials) Close() error {

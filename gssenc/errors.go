@@ -42,7 +42,7 @@ func failf(stage Stage, format string, args ...any) error {
 type KRBError struct {
 	From string // "KDC" or "acceptor"
 	Code int32  // RFC 4120 7.5.9
-	Text string // as sent, made printable and cut; may be empty
+	Text string // of a KDC, made printable and cut; may be empty. What an acceptor says is not kept (CVE-2024-10977)
 }
 
 func (e *KRBError) Error() string {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/pgauthmatrix/pgauthmatrix/gssenc"
 )
@@ -43,6 +45,25 @@ func ExampleOptions() {
 	})
 	fmt.Println(err)
 	// Output: <nil>
+}
+
+// A pool, and database/sql over it.
+func ExampleConfigure() {
+	ctx := context.Background()
+	config, err := pgxpool.ParseConfig("host=pg.example.com user=alice dbname=app gssencmode=require pool_max_conns=10")
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := gssenc.Configure(&config.ConnConfig.Config, gssenc.Options{}); err != nil {
+		log.Fatal(err)
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer pool.Close()
+	db := stdlib.OpenDBFromPool(pool)
+	fmt.Println(db.PingContext(ctx))
 }
 
 // Method gss of pg_hba.conf on connections that are not under GSS encryption: TLS, or plaintext.

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jcmturner/gokrb5/v8/messages"
 	"github.com/jcmturner/gokrb5/v8/types"
 )
 
@@ -54,8 +55,8 @@ func FuzzOpen(f *testing.F) {
 // fixed is an initiator whose request was sent at a fixed time, and its acceptor.
 func fixed(t testing.TB, session int32) (*Initiator, *fakeAcceptor) {
 	i, a := fakePair(t, session, AES256SHA1)
-	i.ctime, i.cusec = time.Date(2026, 11, 24, 2, 0, 0, 0, time.UTC), 123456
-	a.auth.CTime, a.auth.Cusec = i.ctime, i.cusec
+	i.time = time.Date(2026, 11, 24, 2, 0, 0, 123456000, time.UTC)
+	a.auth.CTime, a.auth.Cusec = i.time.Truncate(time.Second), 123456
 	i.state = stateSent
 	return i, a
 }
@@ -136,7 +137,7 @@ func FuzzKDCReply(f *testing.F) {
 				}
 			}
 		}
-		if got, err := readASRep(reply, client, keytab, nil, 1); err == nil {
+		if got, err := readASRep(reply, client, keytab, nil, messages.KDCReqBody{Nonce: 1, EType: etypeFamilies["default"]}); err == nil {
 			t.Fatalf("logged in: %+v", got)
 		}
 		if got, err := readTGSRep(reply, tgt, tgt.server, 1); err == nil {

@@ -1,25 +1,21 @@
 package gssenc
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"time"
 
-	"github.com/jcmturner/gofork/encoding/asn1"
-	"github.com/jcmturner/gokrb5/v8/asn1tools"
-	"github.com/jcmturner/gokrb5/v8/crypto"
 	"github.com/jcmturner/gokrb5/v8/iana"
 	"github.com/jcmturner/gokrb5/v8/iana/asnAppTag"
 	"github.com/jcmturner/gokrb5/v8/iana/flags"
 	"github.com/jcmturner/gokrb5/v8/iana/keyusage"
 	"github.com/jcmturner/gokrb5/v8/iana/msgtype"
 	"github.com/jcmturner/gokrb5/v8/iana/nametype"
-	"github.com/jcmturner/gokrb5/v8/messages"
 	"github.com/jcmturner/gokrb5/v8/types"
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // InitOptions say which security context is wanted. Mutual authentication, replay and sequence detection, confidentiality
@@ -40,8 +36,7 @@ type Initiator struct {
 	acceptor  string
 	session   types.EncryptionKey
 	subkey    types.EncryptionKey // ours
-	ctime     time.Time
-	cusec     int
+	time      time.Time
 	seq       uint32
 	request   []byte // the Kerberos token
 	delegated bool
@@ -70,6 +65,8 @@ const (
 	gssChecksum   = 0x8003
 	seqNumberMask = 1<<30 - 1 // some implementations read it as signed, RFC 4120 5.5.1
 )
+
+const apMutualRequired = 1 << (31 - flags.APOptionMutualRequired) // of APOptions, RFC 4120 5.5.1: bit 0 is the highest
 
 // Token ids of RFC 4121 4.1.
 const (
@@ -109,17 +106,13 @@ func (c *Credentials) Initiate(ctx context.Context, o InitOptions) (*Initiator, 
 }
 
 func newInitiator(t, tgt *ticket) (*Initiator, error) {
-	auth, err := types.NewAuthenticator(t.client.realm, t.client.PrincipalName)
-	if err != nil {
-		return nil, err
-	}
 	var random [4]byte
 	if _, err := rand.Read(random[:]); err != nil {
 		return nil, err
 	}
 	i := &Initiator{
 		acceptor: t.server.String(), session: t.key, delegated: tgt != nil,
-		ctime: auth.CTime.Truncate(time.Second), cusec: auth.Cusec, seq: binary.BigEndian.Uint32(random[:]) & seqNumberMask,
+		time: moment(), seq: binary.BigEndian.Uint32(random[:]) & seqNumberMask,
 	}
 	etype := Etype(t.key.KeyType)
 	if _, ok := profiles[etype]; !ok {
@@ -146,63 +139,47 @@ func newInitiator(t, tgt *ticket) (*Initiator, error) {
 		sum = append(sum, cred...)
 	}
 	binary.LittleEndian.PutUint32(sum[20:], gssFlags)
-	auth.Cksum = types.Checksum{CksumType: gssChecksum, Checksum: sum}
-	auth.SubKey = i.subkey
-	auth.SeqNumber = int64(i.seq)
-	req, err := messages.NewAPReq(t.ticket, t.key, auth)
+	req, err := apReq(t, authenticator{
+		time: i.time, sum: types.Checksum{CksumType: gssChecksum, Checksum: sum}, subkey: &i.subkey, seq: i.seq,
+	}, keyusage.AP_REQ_AUTHENTICATOR, apMutualRequired)
 	if err != nil {
 		return nil, err
 	}
-	types.SetFlag(&req.APOptions, flags.APOptionMutualRequired)
-	encoded, err := req.Marshal()
-	if err != nil {
-		return nil, err
-	}
-	i.request, err = mechToken(tokenAPReq, encoded)
+	i.request, err = mechToken(tokenAPReq, req)
 	return i, err
 }
 
-// krbCred is a KRB-CRED with a forwarded TGT (RFC 4120 5.8.1), encrypted with the session key. gokrb5's own types give
-// srealm as an IA5String, which libkrb5 does not take.
+// krbCred is a KRB-CRED with a forwarded TGT (RFC 4120 5.8.1), encrypted with the session key.
 func krbCred(session types.EncryptionKey, tgt *ticket) ([]byte, error) {
-	type info struct {
-		Key       types.EncryptionKey `asn1:"explicit,tag:0"`
-		PRealm    string              `asn1:"generalstring,explicit,tag:1"`
-		PName     types.PrincipalName `asn1:"explicit,tag:2"`
-		Flags     asn1.BitString      `asn1:"explicit,tag:3"`
-		AuthTime  time.Time           `asn1:"generalized,explicit,tag:4"`
-		StartTime time.Time           `asn1:"generalized,optional,explicit,tag:5"`
-		EndTime   time.Time           `asn1:"generalized,explicit,tag:6"`
-		RenewTill time.Time           `asn1:"generalized,optional,explicit,tag:7"`
-		SRealm    string              `asn1:"generalstring,explicit,tag:8"`
-		SName     types.PrincipalName `asn1:"explicit,tag:9"`
-	}
-	part, err := asn1.Marshal(struct {
-		TicketInfo []info `asn1:"explicit,tag:0"`
-	}{[]info{{
-		Key: tgt.key, PRealm: tgt.client.realm, PName: tgt.client.PrincipalName, Flags: tgt.kdcFlags(),
-		AuthTime: tgt.auth.UTC(), StartTime: tgt.start.UTC(), EndTime: tgt.end.UTC(), RenewTill: tgt.renew.UTC(),
-		SRealm: tgt.server.realm, SName: tgt.server.PrincipalName,
-	}}})
+	part, err := message(asnAppTag.EncKrbCredPart, func(b *cryptobyte.Builder) {
+		addSequence(b, 0, func(b *cryptobyte.Builder) { // of one ticket's
+			b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+				addTyped(b, 0, tgt.key.KeyType, tgt.key.KeyValue)
+				addRealm(b, 1, tgt.client.realm)
+				addPrincipal(b, 2, tgt.client.PrincipalName)
+				addBits(b, 3, tgt.flags)
+				addTime(b, 4, tgt.auth)
+				addTime(b, 5, tgt.start)
+				addTime(b, 6, tgt.end)
+				addTime(b, 7, tgt.renew)
+				addRealm(b, 8, tgt.server.realm)
+				addPrincipal(b, 9, tgt.server.PrincipalName)
+			})
+		})
+	})
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := crypto.GetEncryptedData(asn1tools.AddASNAppTag(part, asnAppTag.EncKrbCredPart), session, keyusage.KRB_CRED_ENCPART, 0)
+	sealed, err := encryptData(part, session, keyusage.KRB_CRED_ENCPART, 0)
 	if err != nil {
 		return nil, err
 	}
-	tickets, err := messages.MarshalTicketSequence([]messages.Ticket{tgt.ticket})
-	if err != nil {
-		return nil, err
-	}
-	tickets.Tag = 2
-	cred, err := asn1.Marshal(struct {
-		PVNO    int                 `asn1:"explicit,tag:0"`
-		MsgType int                 `asn1:"explicit,tag:1"`
-		Tickets asn1.RawValue       `asn1:"explicit,tag:2"`
-		EncPart types.EncryptedData `asn1:"explicit,tag:3"`
-	}{iana.PVNO, msgtype.KRB_CRED, tickets, sealed})
-	return asn1tools.AddASNAppTag(cred, asnAppTag.KRBCred), err
+	return message(asnAppTag.KRBCred, func(b *cryptobyte.Builder) {
+		addInt(b, 0, iana.PVNO)
+		addInt(b, 1, msgtype.KRB_CRED)
+		addSequence(b, 2, func(b *cryptobyte.Builder) { b.AddBytes(tgt.encoded) })
+		addEncrypted(b, 3, sealed)
+	})
 }
 
 // Step takes the acceptor's token (nil in the first call) and returns the token to send, if any; also together with done, in
@@ -265,26 +242,27 @@ func (i *Initiator) answer(in []byte) error {
 		if err != nil {
 			return failf(StageAnswer, "a KRB-ERROR of the acceptor that cannot be read: %w", err)
 		}
+		refusal.Text = ""
 		return &Error{StageAnswer, refusal}
 	default:
 		return failf(StageToken, "token id %#04x of the acceptor is neither AP-REP nor KRB-ERROR", id)
 	}
-	part, err := openAPRep(body, i.session)
+	rep, err := openAPRep(body, i.session)
 	if err != nil {
 		return &Error{StageAnswer, err}
 	}
-	if !part.CTime.Equal(i.ctime) || part.Cusec != i.cusec {
+	if !rep.time.Equal(i.time.Truncate(time.Second)) || rep.cusec != int64(i.time.Nanosecond()/1000) {
 		return failf(StageAnswer, "the AP-REP answers another request: a replay, or a broken acceptor")
 	}
 	key, subkey := i.subkey, byte(0)
-	if len(part.Subkey.KeyValue) > 0 {
-		key, subkey = part.Subkey, flagAcceptorSubkey
+	if rep.subkey != nil {
+		key, subkey = *rep.subkey, flagAcceptorSubkey
 	}
 	if _, ok := profiles[Etype(key.KeyType)]; !ok {
 		return failf(StageAnswer, "the acceptor chose a key of %v; only AES is implemented: permit aes for its service principal",
 			Etype(key.KeyType))
 	}
-	i.context, err = newContext(Etype(key.KeyType), key.KeyValue, subkey, true, uint64(i.seq), uint64(uint32(part.SequenceNumber)))
+	i.context, err = newContext(Etype(key.KeyType), key.KeyValue, subkey, true, uint64(i.seq), uint64(uint32(rep.seq)))
 	if err != nil {
 		return &Error{StageAnswer, err}
 	}
@@ -295,41 +273,16 @@ func (i *Initiator) answer(in []byte) error {
 	return nil
 }
 
-// openAPRep decrypts an AP-REP (RFC 4120 5.5.2) with the session key of the ticket.
-func openAPRep(b []byte, session types.EncryptionKey) (messages.EncAPRepPart, error) {
-	var rep messages.APRep
-	var part messages.EncAPRepPart
-	if err := guard(func() error { return rep.Unmarshal(b) }); err != nil {
-		return part, fmt.Errorf("an AP-REP that cannot be read: %w", err)
-	}
-	if rep.PVNO != iana.PVNO {
-		return part, fmt.Errorf("an AP-REP of protocol version %d", rep.PVNO)
-	}
-	if rep.EncPart.EType != session.KeyType {
-		return part, fmt.Errorf("the AP-REP is encrypted with %v, the session key is of %v", Etype(rep.EncPart.EType), Etype(session.KeyType))
-	}
-	var plain []byte
-	if err := guard(func() (err error) {
-		plain, err = crypto.DecryptEncPart(rep.EncPart, session, keyusage.AP_REP_ENCPART)
-		return err
-	}); err != nil {
-		return part, errors.New("the AP-REP was not made with the session key: the acceptor has not shown who it is")
-	}
-	if err := guard(func() error { return part.Unmarshal(plain) }); err != nil {
-		return part, fmt.Errorf("the AP-REP's encrypted part: %w", err)
-	}
-	return part, nil
-}
-
 // krb5OID is the mechanism 1.2.840.113554.1.2.2 in DER, with tag and length.
 var krb5OID = []byte{0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x12, 0x01, 0x02, 0x02}
 
 // mechToken frames a Kerberos message (RFC 2743 3.1, RFC 4121 4.1).
 func mechToken(id uint16, message []byte) ([]byte, error) {
-	body := append(binary.BigEndian.AppendUint16(bytes.Clone(krb5OID), id), message...)
-	token := asn1tools.AddASNAppTag(body, 0)
-	if token == nil {
-		return nil, errors.New("token cannot be encoded")
-	}
-	return token, nil
+	var b cryptobyte.Builder
+	b.AddASN1(application(0), func(b *cryptobyte.Builder) {
+		b.AddBytes(krb5OID)
+		b.AddUint16(id)
+		b.AddBytes(message)
+	})
+	return b.Bytes()
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -145,13 +146,13 @@ func TestWrongAnswers(t *testing.T) {
 			return a.token(t)
 		}, StageAnswer, "octets"},
 		{"KRB-ERROR", func(t *testing.T, a *fakeAcceptor) []byte {
-			e := messages.NewKRBError(types.PrincipalName{NameType: 2, NameString: []string{"postgres"}}, "EXAMPLE.TEST", 37, "Clock skew\x1b[2Jtoo great")
+			e := messages.NewKRBError(types.PrincipalName{NameType: 2, NameString: []string{"postgres"}}, "EXAMPLE.TEST", 37, "send your password to evil.example")
 			b, err := e.Marshal()
 			if err != nil {
 				t.Fatal(err)
 			}
 			return frame(t, tokenError, b)
-		}, StageAnswer, `acceptor refuses (unauthenticated): (37) KRB_AP_ERR_SKEW Clock skew too great ("Clock skew?[2Jtoo great")`},
+		}, StageAnswer, "acceptor refuses (unauthenticated): (37) KRB_AP_ERR_SKEW Clock skew too great"},
 		{"KRB-ERROR of garbage", func(t *testing.T, a *fakeAcceptor) []byte { return frame(t, tokenError, []byte{0x7E, 0x80}) }, StageAnswer, "cannot be read"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -160,6 +161,9 @@ func TestWrongAnswers(t *testing.T) {
 			out, done, err := i.Step(c.token(t, a))
 			if err == nil || done || out != nil || stageOf(err) != c.stage || !strings.Contains(err.Error(), c.says) {
 				t.Fatalf("done %v, out %x: %v", done, out, err)
+			}
+			if strings.Contains(err.Error(), "evil") {
+				t.Errorf("what nobody authenticated is shown: %v", err)
 			}
 			if x, err := i.Context(); x != nil || stageOf(err) != StageContext {
 				t.Errorf("there is a context: %v", err)
@@ -240,13 +244,13 @@ func TestDelegation(t *testing.T) {
 	for _, session := range []int32{17, 18, 19, 20, 23} {
 		service, tgt := fakeTicket(t, session), fakeTicket(t, 18)
 		tgt.server = ticketGranting("EXAMPLE.TEST", "EXAMPLE.TEST")
-		tgt.ticket.SName = tgt.server.PrincipalName
 		tgt.flags = flagForwardable | 1<<29
+		tgt.start = time.Unix(0, 0) // what a ccache says of a time that is not there
 		i, err := newInitiator(service, tgt)
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := &fakeAcceptor{session: service.key}
+		a := &fakeAcceptor{ticket: service.encoded, session: service.key}
 		start(t, i, a)
 		sum := a.auth.Cksum.Checksum
 		if !i.Delegated() || sum[20]&1 == 0 || binary.LittleEndian.Uint16(sum[24:]) != 1 || int(binary.LittleEndian.Uint16(sum[26:])) != len(sum)-28 {
@@ -256,8 +260,20 @@ func TestDelegation(t *testing.T) {
 		if err := cred.Unmarshal(sum[28:]); err != nil {
 			t.Fatal(err)
 		}
-		if len(cred.Tickets) != 1 || !cred.Tickets[0].SName.Equal(tgt.server.PrincipalName) {
-			t.Errorf("tickets: %+v", cred.Tickets)
+		if len(cred.Tickets) != 1 {
+			t.Fatalf("tickets: %+v", cred.Tickets)
+		}
+		if encoded, err := cred.Tickets[0].Marshal(); err != nil || !bytes.Equal(encoded, tgt.encoded) {
+			t.Errorf("another ticket: %x, %v", encoded, err)
+		}
+		if err := cred.DecryptEncPart(service.key); err != nil || len(cred.DecryptedEncPart.TicketInfo) != 1 {
+			t.Fatalf("session key of %v: %+v, %v", Etype(session), cred.DecryptedEncPart, err)
+		}
+		info := cred.DecryptedEncPart.TicketInfo[0]
+		if !reflect.DeepEqual(info.Key, tgt.key) || info.PRealm+info.SRealm != "EXAMPLE.TESTEXAMPLE.TEST" || !info.PName.Equal(tgt.client.PrincipalName) ||
+			!info.SName.Equal(tgt.server.PrincipalName) || binary.BigEndian.Uint32(info.Flags.Bytes) != tgt.flags || !info.StartTime.IsZero() ||
+			!info.EndTime.Equal(tgt.end.Truncate(time.Second)) || !info.AuthTime.Equal(tgt.auth.Truncate(time.Second)) || !info.RenewTill.IsZero() {
+			t.Errorf("%+v", info)
 		}
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jcmturner/gofork/encoding/asn1"
 	"github.com/jcmturner/gokrb5/v8/crypto"
 	"github.com/jcmturner/gokrb5/v8/iana"
 	"github.com/jcmturner/gokrb5/v8/iana/errorcode"
@@ -46,6 +45,9 @@ func (c *krb5Conf) exchange(ctx context.Context, realm string, request []byte) (
 	var failures []error
 	for _, kdc := range kdcs {
 		reply, err := exchangeTCP(ctx, kdc, request)
+		if refusal, _ := asKRBError(reply); refusal != nil && refusal.Code == errorcode.KDC_ERR_SVC_UNAVAILABLE {
+			err = fmt.Errorf("%s: %w", kdc, refusal) // another may be better off
+		}
 		if err == nil {
 			return reply, nil
 		}
@@ -204,10 +206,10 @@ func (c *krb5Conf) login(ctx context.Context, client principal, s secret) (*tick
 	if err != nil {
 		return nil, err
 	}
-	return readASRep(reply, client, s, hints, body.Nonce)
+	return readASRep(reply, client, s, hints, body)
 }
 
-func readASRep(reply []byte, client principal, s secret, hints types.PADataSequence, nonce int) (*ticket, error) {
+func readASRep(reply []byte, client principal, s secret, hints types.PADataSequence, asked messages.KDCReqBody) (*ticket, error) {
 	var rep messages.ASRep
 	if err := guard(func() error { return rep.Unmarshal(reply) }); err != nil {
 		return nil, fmt.Errorf("the KDC's reply: %w", err)
@@ -218,6 +220,9 @@ func readASRep(reply []byte, client principal, s secret, hints types.PADataSeque
 	if salted := types.PADataSequence(rep.PAData); salted.Contains(patype.PA_ETYPE_INFO2) {
 		hints = salted
 	}
+	if !slices.Contains(asked.EType, rep.EncPart.EType) {
+		return nil, fmt.Errorf("the KDC's reply is encrypted with %v, which was not asked for", Etype(rep.EncPart.EType))
+	}
 	key, _, err := s.key(rep.EncPart.EType, hints)
 	if err != nil {
 		return nil, err
@@ -226,8 +231,11 @@ func readASRep(reply []byte, client principal, s secret, hints types.PADataSeque
 	if err != nil {
 		return nil, fmt.Errorf("the KDC's reply cannot be decrypted with this password or keytab: %w", err)
 	}
-	t := newTicket(client, rep.Ticket, part)
-	if part.Nonce != nonce || !t.server.matches(ticketGranting(client.realm, client.realm)) {
+	t, err := newTicket(client, rep.Ticket, part)
+	if err != nil {
+		return nil, err
+	}
+	if part.Nonce != asked.Nonce || !t.server.matches(ticketGranting(client.realm, client.realm)) {
 		return nil, errors.New("the KDC's reply belongs to another request")
 	}
 	return t, nil
@@ -267,7 +275,7 @@ func (c *krb5Conf) preauthenticated(ctx context.Context, client principal, s sec
 		if err != nil {
 			return nil, nil, err
 		}
-		sealed, err := crypto.GetEncryptedData(stamp, key, keyusage.AS_REQ_PA_ENC_TIMESTAMP, kvno)
+		sealed, err := encryptData(stamp, key, keyusage.AS_REQ_PA_ENC_TIMESTAMP, kvno)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -336,12 +344,16 @@ func readTGSRep(reply []byte, tgt *ticket, server principal, nonce int) (*ticket
 	if err != nil {
 		return nil, fmt.Errorf("the KDC's reply: %w", err)
 	}
-	t := newTicket(tgt.client, rep.Ticket, part)
+	t, err := newTicket(tgt.client, rep.Ticket, part)
+	if err != nil {
+		return nil, err
+	}
+	issuer := tgt.server.NameString[len(tgt.server.NameString)-1]
 	referral := len(part.SName.NameString) == 2 && part.SName.NameString[0] == "krbtgt"
 	switch {
 	case part.Nonce != nonce, !rep.CName.Equal(tgt.client.PrincipalName), rep.CRealm != tgt.client.realm:
 		return nil, errors.New("the KDC's reply belongs to another request")
-	case !part.SName.Equal(server.PrincipalName) && !referral, !rep.Ticket.SName.Equal(part.SName):
+	case !part.SName.Equal(server.PrincipalName) && !referral, !rep.Ticket.SName.Equal(part.SName), part.SRealm != issuer:
 		return nil, fmt.Errorf("the KDC issued a ticket for %v instead of %v", t.server, server)
 	}
 	return t, nil
@@ -361,16 +373,8 @@ func tgsPreauth(tgt *ticket, body *messages.KDCReqBody) (types.PADataSequence, e
 	if err != nil {
 		return nil, err
 	}
-	auth, err := types.NewAuthenticator(tgt.client.realm, tgt.client.PrincipalName)
-	if err != nil {
-		return nil, err
-	}
-	auth.Cksum = types.Checksum{CksumType: et.GetHashID(), Checksum: sum}
-	req, err := messages.NewAPReq(tgt.ticket, tgt.key, auth)
-	if err != nil {
-		return nil, err
-	}
-	value, err := req.Marshal()
+	auth := authenticator{time: moment(), sum: types.Checksum{CksumType: et.GetHashID(), Checksum: sum}}
+	value, err := apReq(tgt, auth, keyusage.TGS_REQ_PA_TGS_REQ_AP_REQ_AUTHENTICATOR, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -379,36 +383,27 @@ func tgsPreauth(tgt *ticket, body *messages.KDCReqBody) (types.PADataSequence, e
 
 func openKDCRep(sealed types.EncryptedData, key types.EncryptionKey, usage uint32) (messages.EncKDCRepPart, error) {
 	var part messages.EncKDCRepPart
-	if sealed.EType != key.KeyType {
-		return part, fmt.Errorf("encrypted with %v, the key is of %v", Etype(sealed.EType), Etype(key.KeyType))
+	plain, err := decryptData(sealed, key, usage)
+	if err != nil {
+		return part, err
 	}
-	err := guard(func() error {
-		plain, err := crypto.DecryptEncPart(sealed, key, usage)
-		if err != nil {
-			return err
-		}
-		return part.Unmarshal(plain)
-	})
+	err = guard(func() error { return part.Unmarshal(plain) })
 	if err == nil && len(part.SName.NameString) == 0 {
 		err = errors.New("no service named")
 	}
 	return part, err
 }
 
-func newTicket(client principal, t messages.Ticket, part messages.EncKDCRepPart) *ticket {
+func newTicket(client principal, t messages.Ticket, part messages.EncKDCRepPart) (*ticket, error) {
+	encoded, err := t.Marshal()
 	var bits uint32
 	for i, b := range part.Flags.Bytes[:min(4, len(part.Flags.Bytes))] {
 		bits |= uint32(b) << (24 - 8*i)
 	}
 	return &ticket{
-		client: client, server: principal{part.SName, part.SRealm}, ticket: t, key: part.Key, flags: bits,
+		client: client, server: principal{part.SName, part.SRealm}, encoded: encoded, key: part.Key, flags: bits,
 		auth: part.AuthTime, start: part.StartTime, end: part.EndTime, renew: part.RenewTill,
-	}
-}
-
-// kdcFlags are ticket flags as they are sent.
-func (t *ticket) kdcFlags() asn1.BitString {
-	return asn1.BitString{Bytes: binary.BigEndian.AppendUint32(nil, t.flags), BitLength: 32}
+	}, err
 }
 
 // password makes keys of a password.

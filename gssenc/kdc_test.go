@@ -431,6 +431,7 @@ func TestFalseReplies(t *testing.T) {
 		"another nonce":   func(p *messages.EncKDCRepPart) { p.Nonce++ },
 		"another service": func(p *messages.EncKDCRepPart) { p.SName.NameString = []string{"postgres", "other"} },
 		"no service":      func(p *messages.EncKDCRepPart) { p.SName.NameString = nil },
+		"another realm":   func(p *messages.EncKDCRepPart) { p.SRealm = "B.TEST" },
 	} {
 		k, conf := startKDC(t)
 		k.lie = lie
@@ -461,6 +462,55 @@ func TestFalseReplies(t *testing.T) {
 		if _, err := Acquire(t.Context(), alice(conf)); stageOf(err) != StageCredentials {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A KDC may not choose an etype that was not asked for, even if there is a key of it.
+func TestReplyOfAnotherEtype(t *testing.T) {
+	k := &fakeKDC{life: time.Hour}
+	client, err := parsePrincipal("alice@A.TEST", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := types.EncryptionKey{KeyType: 18, KeyValue: testKey(AES256SHA1)}
+	body := messages.KDCReqBody{Realm: fakeRealm, Nonce: 5, KDCOptions: types.NewKrbFlags()}
+	rep := messages.ASRep{KDCRepFields: k.reply(11, body, client.PrincipalName, ticketGranting(fakeRealm, "").PrincipalName)}
+	if rep.EncPart, err = k.sealed(rep.DecryptedEncPart, key, 3); err != nil {
+		t.Fatal(err)
+	}
+	reply, err := rep.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for etype, says := range map[int32]string{17: "not asked for", 18: ""} {
+		body.EType = []int32{etype}
+		_, err := readASRep(reply, client, keytabOf{{owner: client, key: key}}, nil, body)
+		if (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
+			t.Errorf("asked for %v: %v", Etype(etype), err)
+		}
+	}
+}
+
+// A KDC that cannot serve at the moment is no answer: the next one is asked.
+func TestNextKDC(t *testing.T) {
+	busy, _ := startKDC(t)
+	busy.raw = func([]byte) []byte {
+		e := messages.NewKRBError(types.PrincipalName{NameType: 2, NameString: []string{"krbtgt", fakeRealm}}, fakeRealm, 29, "")
+		b, err := e.Marshal()
+		if err != nil {
+			t.Error(err)
+		}
+		return append(binary.BigEndian.AppendUint32(nil, uint32(len(b))), b...)
+	}
+	good, _ := startKDC(t)
+	conf := "[libdefaults]\n default_realm = A.TEST\n[realms]\n A.TEST = {\n  kdc = %s\n  kdc = %s\n }\n"
+	if _, err := Acquire(t.Context(), alice(writeFile(t, "krb5.conf", fmt.Sprintf(conf, busy.address, good.address)))); err != nil {
+		t.Error(err)
+	}
+	_, err := Acquire(t.Context(), alice(writeFile(t, "krb5.conf", fmt.Sprintf(conf, busy.address, busy.address))))
+	var refusal *KRBError
+	if !errors.As(err, &refusal) || refusal.Code != 29 {
+		t.Errorf("none can serve: %v", err)
 	}
 }
 
@@ -502,7 +552,7 @@ func TestKDCThatHangs(t *testing.T) {
 	}
 }
 
-func TestNextKDC(t *testing.T) {
+func TestKDCThatCannotServe(t *testing.T) {
 	k, _ := startKDC(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -526,6 +576,32 @@ func TestPasswordIsNotShown(t *testing.T) {
 		if text := fmt.Sprintf(format, s); strings.Contains(text, "sesame") || !strings.Contains(text, "alice") {
 			t.Errorf("%s: %s", format, text)
 		}
+	}
+}
+
+func TestCredentialsPrintNoSecrets(t *testing.T) {
+	_, conf := startKDC(t)
+	c, err := Acquire(t.Context(), alice(conf))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
+		if text := fmt.Sprintf(format, c); text != "alice@A.TEST" {
+			t.Errorf("%s: %s", format, text)
+		}
+	}
+}
+
+// A ccache may hold tickets of others (S4U2Proxy); they are not its owner's.
+func TestTicketsOfOthers(t *testing.T) {
+	b, err := os.ReadFile("testdata/ccache.v4")
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign := string(bytes.Replace(b, []byte("alice"), []byte("clara"), 1)) // the owner
+	_, err = Acquire(t.Context(), Source{Config: writeFile(t, "krb5.conf", ""), CCache: writeFile(t, "ccache", foreign)})
+	if stageOf(err) != StageCredentials || !strings.Contains(err.Error(), "no tickets of clara@VECTORS.TEST") {
+		t.Error(err)
 	}
 }
 

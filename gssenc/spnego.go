@@ -204,7 +204,7 @@ func (x *Context) micSum(key types.EncryptionKey, flags byte, data, header []byt
 	if flags&flagSentByAcceptor != 0 {
 		usage = usageAcceptorSign
 	}
-	kc, err := derive(x.etype, key.KeyValue, usage, deriveChecksum)
+	kc, err := x.out.derive(key.KeyValue, usage, deriveChecksum)
 	if err != nil {
 		return nil, err
 	}

@@ -68,7 +68,7 @@ func newContext(e Etype, key []byte, flags byte, initiator bool, ours, theirs ui
 		if err != nil {
 			return direction{}, err
 		}
-		kc, err := derive(e, key, usage, deriveChecksum)
+		kc, err := s.derive(key, usage, deriveChecksum)
 		if err != nil {
 			return direction{}, err
 		}

@@ -113,7 +113,7 @@ func TestDerivedKeys(t *testing.T) {
 	} {
 		key := unhex(t, v.key)
 		for what, want := range map[byte]string{deriveChecksum: v.kc, deriveEncrypt: v.ke, deriveIntegrity: v.ki} {
-			if got, err := derive(v.etype, key, 2, what); err != nil || !bytes.Equal(got, unhex(t, want)) {
+			if got, err := profiles[v.etype].derive(key, 2, what); err != nil || !bytes.Equal(got, unhex(t, want)) {
 				t.Errorf("%v: key %#02x: %x, %v", v.etype, what, got, err)
 			}
 		}
@@ -134,13 +134,24 @@ func TestDerivedKeys(t *testing.T) {
 	}
 }
 
-// What this package seals gokrb5 opens, and the other way round.
+// What this package seals gokrb5 opens, and the other way round; and they derive the same keys.
 func TestLikeGokrb5(t *testing.T) {
 	for _, e := range allEtypes {
 		key := testKey(e)
 		et, err := crypto.GetEtype(int32(e))
 		if err != nil {
 			t.Fatal(err)
+		}
+		for usage := uint32(1); usage < 1<<31; usage += 1 + usage/3 {
+			for _, what := range []byte{deriveChecksum, deriveEncrypt, deriveIntegrity} {
+				want, err := et.DeriveKey(key, append(binary.BigEndian.AppendUint32(nil, usage), what))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got, err := profiles[e].derive(key, usage, what); err != nil || !bytes.Equal(got, want) {
+					t.Fatalf("%v, usage %d, key %#02x: %x, gokrb5 derives %x, %v", e, usage, what, got, want, err)
+				}
+			}
 		}
 		s, err := newMessageKey(e, key, usageInitiatorSeal)
 		if err != nil {

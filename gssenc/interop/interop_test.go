@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +19,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/pgauthmatrix/pgauthmatrix/gssenc"
 )
@@ -258,6 +261,120 @@ func TestManyConnections(t *testing.T) {
 			})
 		}
 		wg.Wait()
+	})
+}
+
+// Two pools of two identities in one process at once: connections are lent, come back and are lent again, each with its own.
+func TestPools(t *testing.T) {
+	eachVersion(t, func(t *testing.T, w *world, v int) {
+		ctx := context.Background()
+		password, err := w.realm.Password(realm, "bob")
+		if err != nil {
+			t.Fatal(err)
+		}
+		const borrowers, lent, size = 12, 5, 3
+		var wg sync.WaitGroup
+		for user, source := range map[string]gssenc.Source{
+			"alice": w.ccache(),
+			"bob":   {Config: w.file("krb5.conf"), Password: password, Principal: "bob"},
+		} {
+			config, err := pgxpool.ParseConfig("pool_max_conns=" + strconv.Itoa(size))
+			if err != nil {
+				t.Fatal(err)
+			}
+			config.ConnConfig = w.config(t, v, "gssencmode=require user="+user, gssenc.Options{Source: source})
+			pool, err := pgxpool.NewWithConfig(ctx, config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer pool.Close()
+			var mu sync.Mutex
+			seen := map[uint32]int{} // how often a backend was lent
+			for range borrowers {
+				wg.Go(func() {
+					for range lent {
+						conn, err := pool.Acquire(ctx)
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						if got := channel(t, conn.Conn()); got != "gss "+user+"@EXAMPLE.TEST" {
+							t.Errorf("a connection of %s: %s", user, got)
+						}
+						echo(t, conn.Conn(), 50000)
+						mu.Lock()
+						seen[conn.Conn().PgConn().PID()]++
+						mu.Unlock()
+						conn.Release()
+					}
+				})
+			}
+			defer func() {
+				if total := pool.Stat().AcquireCount(); len(seen) > size || total != borrowers*lent {
+					t.Errorf("%s: %d connections in a pool of %d, lent %d times", user, len(seen), size, total)
+				}
+				pool.Reset() // new ones, after all were closed
+				if err := pool.Ping(ctx); err != nil {
+					t.Errorf("%s: %v", user, err)
+				}
+			}()
+		}
+		wg.Wait()
+	})
+}
+
+func TestDatabaseSQL(t *testing.T) {
+	eachVersion(t, func(t *testing.T, w *world, v int) {
+		ctx := context.Background()
+		db := stdlib.OpenDB(*w.config(t, v, "user=alice gssencmode=require", gssenc.Options{}))
+		defer db.Close()
+		db.SetMaxOpenConns(3)
+		var wg sync.WaitGroup
+		for n := range 12 {
+			wg.Go(func() {
+				tx, err := db.BeginTx(ctx, nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer tx.Rollback()
+				var got int
+				var principal string
+				const query = "SELECT $1::int, principal FROM pg_stat_gssapi WHERE encrypted AND pid = pg_backend_pid()"
+				if err := tx.QueryRowContext(ctx, query, n).Scan(&got, &principal); err != nil || got != n || principal != "alice@EXAMPLE.TEST" {
+					t.Errorf("%d comes back as %d to %s, %v", n, got, principal, err)
+				}
+			})
+		}
+		wg.Wait()
+		short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+		defer cancel()
+		if _, err := db.ExecContext(short, "SELECT pg_sleep(60)"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a context that ends: %v", err)
+		}
+		if err := db.PingContext(ctx); err != nil {
+			t.Errorf("after that: %v", err)
+		}
+	})
+}
+
+// What the server says of a login that it refuses inside GSS encryption is the caller's, unchanged.
+func TestLoginErrors(t *testing.T) {
+	eachVersion(t, func(t *testing.T, w *world, v int) {
+		for settings, want := range map[string][2]string{
+			"user=plainonly":                       {"28000", "pg_hba.conf rejects connection"},
+			"user=sslonly":                         {"28000", "no pg_hba.conf entry"},
+			"user=bob":                             {"28000", `GSSAPI authentication failed for user "bob"`},
+			"user=gsstrust dbname=none":            {"3D000", `database "none" does not exist`},
+			"user=gsspw password=wrong":            {"28P01", "password authentication failed"},
+			"user=gsstrust options='-c nothing=1'": {"42704", `unrecognized configuration parameter "nothing"`},
+		} {
+			_, err := pgx.ConnectConfig(context.Background(), w.config(t, v, "gssencmode=require "+settings, gssenc.Options{}))
+			var pg *pgconn.PgError
+			if !errors.As(err, &pg) || pg.Code != want[0] || !strings.Contains(pg.Message, want[1]) {
+				t.Errorf("%s: %v", settings, err)
+			}
+		}
 	})
 }
 

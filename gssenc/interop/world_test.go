@@ -39,6 +39,7 @@ var enctypes = map[int]string{17: "aes128-cts-hmac-sha1-96", 18: "aes256-cts-hma
 // hba gives every question a role of its own, so that one set of rules serves all.
 const hba = `local      all postgres  trust
 hostgssenc all alice     all gss include_realm=0
+hostgssenc all bob       all gss include_realm=0
 hostgssenc all gsstrust  all trust
 hostgssenc all gsspw     all scram-sha-256
 hostssl    all sslonly   all trust
@@ -118,7 +119,7 @@ func (w *world) start(ctx context.Context) (err error) {
 	}
 	spec := kdc.Spec{
 		Realm:      realm,
-		Principals: []kdc.Principal{{Name: "alice", Password: true}, {Name: "postgres/pg.example.test"}},
+		Principals: []kdc.Principal{{Name: "alice", Password: true}, {Name: "bob", Password: true}, {Name: "postgres/pg.example.test"}},
 		Tickets:    []kdc.Ticket{{Name: "alice", Principal: "alice", Lifetime: 10 * time.Hour, Options: []string{"-f"}}, {Name: "expired", Principal: "alice", Expired: true}},
 	}
 	service := kdc.Keytab{Name: "service", Principals: []string{"postgres/pg.example.test"}}
@@ -175,7 +176,7 @@ func (w *world) start(ctx context.Context) (err error) {
 			}
 		}
 		roles := "SET password_encryption = 'scram-sha-256'; CREATE ROLE gsspw LOGIN PASSWORD 'not a secret';"
-		for _, r := range []string{"alice", "gsstrust", "sslonly", "plainonly", "gssauth", "anyway"} {
+		for _, r := range []string{"alice", "bob", "gsstrust", "sslonly", "plainonly", "gssauth", "anyway"} {
 			roles += " CREATE ROLE " + r + " LOGIN;"
 		}
 		if v >= 15 {
