@@ -99,6 +99,7 @@ func TestClassifyConnected(t *testing.T) {
 
 func TestClassifyRefused(t *testing.T) {
 	lib18, lib17, lib16, lib13 := testCell(18, "libpq18"), testCell(17, "libpq17"), testCell(17, "libpq16"), testCell(13, "libpq13")
+	pgx17 := testCell(17, "pgx")
 	noEntry := func(encryption string) string {
 		return `no pg_hba.conf entry for host "10.9.0.3", user "alice", database "postgres", ` + encryption
 	}
@@ -189,6 +190,17 @@ func TestClassifyRefused(t *testing.T) {
 		{"expired server certificate", lib17, evidenceOf(saidNo(failedAt+"SSL error: certificate verify failed\n"),
 			seen(5001, 41, overTLS+"; client close", "LOG SSLRequest accepted", "LOG could not accept SSL connection: ssl/tls alert certificate expired")),
 			"refused at tls, server-cert-expired, trace connect sslaccept", nil},
+		{"revoked server certificate", lib17, evidenceOf(saidNo(failedAt+"SSL error: certificate verify failed\n"),
+			seen(5001, 41, overTLS+"; client close", "LOG SSLRequest accepted", "LOG could not accept SSL connection: ssl/tls alert certificate revoked")),
+			"refused at tls, server-cert-revoked, trace connect sslaccept", nil},
+		{"certificate verify failed, and nobody was told why", lib17, evidenceOf(saidNo(failedAt+"SSL error: certificate verify failed\n"),
+			seen(5001, 41, overTLS+"; client close", "LOG SSLRequest accepted", "LOG could not accept SSL connection: EOF detected")),
+			"fault: unrecognised message of the client", nil},
+		{"sslrootcert=system with a weak sslmode, pq", testCell(17, "pq"), evidenceOf(saidNo("pq: weak sslmode \"disable\" may not be used with sslrootcert=system (use \"verify-full\")")),
+			"refused at options, bad-options", nil},
+		{"sslrootcert=system before 16", testCell(17, "libpq13"), evidenceOf(saidNo("root certificate file \"system\" does not exist\nEither provide the file or change sslmode to disable server certificate verification.\n"),
+			seen(5001, 41, "client sslrequest; server answer S; client close", "LOG SSLRequest accepted")),
+			"refused at tls, root-missing, trace connect sslaccept", nil},
 		{"wrong root, pgx", testCell(17, "pgx"), evidenceOf(saidNo("failed to connect to `user=alice database=postgres`: 127.0.0.1:40001 (pg.example.test): failed to write startup message: tls: failed to verify certificate: x509: certificate signed by unknown authority"),
 			seen(5001, 41, overTLS+"; client close", "LOG SSLRequest accepted", "LOG could not accept SSL connection: tlsv1 alert unknown ca")),
 			"refused at tls, server-cert-untrusted, trace connect sslaccept", nil},
@@ -313,6 +325,27 @@ func TestClassifyRefused(t *testing.T) {
 		{"channel binding over GSS with a record that fits", testCell(18, "libpq18", withHBA("hostgssenc all all all scram-sha-256\n")), evidenceOf(saidNo(failedAt+"channel binding required, but SSL not in use\n", "sasl"),
 			seen(5001, 41, overGSS, "LOG GSSENCRequest accepted")),
 			"refused at auth, channel-binding, channel gss, method scram-sha-256, hba:1, trace connect gssaccept", nil},
+		{"no hash to bind to", testCell(17, "libpq17", withHBA("host all all all scram-sha-256\n")), evidenceOf(saidNo(failedAt+"could not find digest for NID UNDEF\n", "sasl", "sasl-continue"),
+			seen(5001, 41, overTLS, "LOG SSLRequest accepted")),
+			"refused at auth, channel-binding, channel tls, method scram-sha-256, hba:1, trace connect sslaccept", nil},
+		{"no hash to bind to, and nothing was asked", testCell(17, "libpq17", withHBA("host all all all scram-sha-256\n")), evidenceOf(saidNo(failedAt+"could not find digest for NID UNDEF\n"),
+			seen(5001, 41, overTLS, "LOG SSLRequest accepted")),
+			"fault: received no authentication request", nil},
+		{"no hash to bind to, pgx: the server takes it for a downgrade", testCell(17, "pgx", withHBA("host all all all scram-sha-256\n")), evidenceOf(saidNo("failed to connect to `user=alice database=postgres`: 127.0.0.1:40001 (pg.example.test): failed SASL auth: FATAL: SCRAM channel binding negotiation error (SQLSTATE 28000)", "sasl"),
+			seen(5001, 41, overTLS, "LOG SSLRequest accepted", "FATAL 28000 SCRAM channel binding negotiation error", "DETAIL The client supports SCRAM channel binding but thinks the server does not.  However, this server does support channel binding.")),
+			"refused at auth, channel-binding, channel tls, method scram-sha-256, hba:1, trace connect sslaccept authfail", nil},
+		{"no hash to bind to, channel_binding=require, pgx", testCell(17, "pgx", withHBA("host all all all scram-sha-256\n")), evidenceOf(saidNo("failed to connect to `user=alice database=postgres`: 127.0.0.1:40001 (pg.example.test): failed SASL auth: channel binding required but failed to get server certificate hash: tls-server-end-point channel binding is undefined for certificate signature algorithm Ed25519", "sasl"),
+			seen(5001, 41, overTLS, "LOG SSLRequest accepted")),
+			"refused at auth, channel-binding, channel tls, method scram-sha-256, hba:1, trace connect sslaccept", nil},
+		{"sslcrl, which pgx sends to the server", pgx17, evidenceOf(saidNo("failed to connect to `user=alice database=postgres`: 127.0.0.1:40001 (pg.example.test): server error: FATAL: unrecognized configuration parameter \"sslcrl\" (SQLSTATE 42704)", "ok"),
+			seen(5001, 41, overTLS, "LOG SSLRequest accepted", `LOG connection authenticated: user="alice" method=trust (/srv/pg/pg_hba.conf:2)`, authorizedLine(pgx17, tlsSession), `FATAL 42704 unrecognized configuration parameter "sslcrl"`)),
+			"refused at startup, setting-unknown, channel tls, method trust, hba:2, trace connect sslaccept authok startfail", nil},
+		{"another setting that nobody was to send", pgx17, evidenceOf(saidNo("failed to connect to `user=alice database=postgres`: 127.0.0.1:40001 (pg.example.test): server error: FATAL: unrecognized configuration parameter \"hostaddr\" (SQLSTATE 42704)", "ok"),
+			seen(5001, 41, overTLS, "LOG SSLRequest accepted", `LOG connection authenticated: user="alice" method=trust (/srv/pg/pg_hba.conf:2)`, authorizedLine(pgx17, tlsSession), `FATAL 42704 unrecognized configuration parameter "hostaddr"`)),
+			"fault: unrecognised error of the server", nil},
+		{"sslcrl, and the server had not let it in", pgx17, evidenceOf(saidNo("failed to connect to `user=alice database=postgres`: 127.0.0.1:40001 (pg.example.test): server error: FATAL: unrecognized configuration parameter \"sslcrl\" (SQLSTATE 42704)"),
+			seen(5001, 41, overTLS, "LOG SSLRequest accepted", `FATAL 42704 unrecognized configuration parameter "sslcrl"`)),
+			"fault: witnesses contradict", nil},
 		{"peer", testCell(17, "libpq17", overUnix, withHBA("local all all peer\n")), evidenceOf(saidNo("connection to server on socket \"/run/pg/.s.PGSQL.5432\" failed: FATAL:  Peer authentication failed for user \"alice\"\n"),
 			seen(0, 41, "", `LOG connection authenticated: identity="root" method=peer (/srv/pg/pg_hba.conf:1)`, "LOG provided user name (alice) and authenticated user name (root) do not match",
 				`FATAL 28000 Peer authentication failed for user "alice"`, matched17("1", "local all all peer"))),
