@@ -40,7 +40,11 @@ func (a *attempt) encryptTLS(direct bool, v verification) ending {
 		a.why(a.serverSource("ProcessStartupPacket"), "ssl=on: the server answers S to SSLRequest")
 	default:
 		a.step(matrix.StepSSLReject)
-		a.why(a.serverSource("ProcessStartupPacket"), "ssl=off: the server answers N to SSLRequest")
+		text := "ssl=off: the server answers N to SSLRequest"
+		if a.unix() {
+			text = "on a unix socket the server answers N to SSLRequest"
+		}
+		a.why(a.serverSource("ProcessStartupPacket"), text)
 		return refused(declined, matrix.StageTLS, matrix.TLSRefused)
 	}
 	if a.c.Attack == "stuff-server" && !direct {

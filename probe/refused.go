@@ -2,6 +2,7 @@ package probe
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
@@ -148,7 +149,7 @@ func (c *classifier) local(text string, n *connection) error {
 		switch channel := c.channelOf(n); {
 		case (found.stage == matrix.StageOptions || found.stage == matrix.StageCredentials) && (n.startup != "" || len(n.steps) > 0),
 			found.stage == matrix.StageGSSEnc && channel != "",
-			found.stage == matrix.StageTLS && channel != "" && channel != matrix.TLS:
+			found.stage == matrix.StageTLS && channel != "" && channel != matrix.TLS && !c.unix(): // lib/pq can ask for TLS even there
 			return fmt.Errorf("witnesses contradict: the client says %q, the wire shows %v and a %q channel", text, c.outcome.Trace, channel)
 		}
 	}
@@ -280,10 +281,13 @@ func (c *classifier) checkLocal(found cause, text string, n *connection) error {
 	default:
 		return nil
 	}
-	if n == nil || !n.did(need...) {
-		return fmt.Errorf("witnesses contradict: the client says %q, the wire shows %v", text, c.outcome.Trace)
+	switch {
+	case n != nil && n.did(need...):
+		return nil
+	case n != nil && c.unix() && slices.ContainsFunc(need, func(s matrix.Step) bool { return slices.Contains(n.negotiated, s) }): // there is no wire
+		return nil
 	}
-	return nil
+	return fmt.Errorf("witnesses contradict: the client says %q, the wire shows %v", text, c.outcome.Trace)
 }
 
 // handshakeCause says why a TLS handshake failed. libpq says only "certificate verify failed" of the server's
