@@ -264,6 +264,11 @@ func (c *classifier) checkLocal(found cause, text string, n *connection) error {
 	switch {
 	case (found.stage == matrix.StageOptions || found.stage == matrix.StageCredentials) && len(c.connections) > 0:
 		return fmt.Errorf("witnesses contradict: the client says %q, and opened a connection", text)
+	case found.reason == matrix.RootMissing && c.cell.Client.SSLNegotiation == "direct": // the files are read before the first byte is sent
+		if n == nil || len(n.steps) > 0 || n.startup != "" {
+			return fmt.Errorf("witnesses contradict: the client says %q, the wire shows %v", text, c.outcome.Trace)
+		}
+		return nil
 	case found.reason == matrix.GSSRefused:
 		need = []matrix.Step{matrix.StepGSSReject}
 	case found.reason == matrix.TLSRefused && c.cell.Client.Library.UsesLibpq():
