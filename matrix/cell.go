@@ -131,7 +131,8 @@ type Client struct {
 	SSLMode        string // "" | disable | allow | prefer | require | verify-ca | verify-full
 	SSLNegotiation string // "" | postgres | direct
 	Cert           string // client certificate of the PKI by name; none
-	Root           string // trusted root by name: right | other | missing
+	Root           string // trusted root by name: right | other | missing | none | system
+	CRL            string // revocation list by name: none | right | stale | missing
 	ChannelBinding string // "" | disable | prefer | require
 	RequireAuth    string // "" | a libpq require_auth list
 	KrbSrvName     string // "" | service name instead of postgres

@@ -83,6 +83,7 @@ const (
 	NoPrivilege       Reason = "no-connect-privilege"
 	TooManyClients    Reason = "too-many-clients"
 	ServerStarting    Reason = "server-starting"
+	SettingUnknown    Reason = "setting-unknown"
 	ProtocolViolation Reason = "protocol-violation"
 	AnswerError       Reason = "answer-error"
 	Abandoned         Reason = "abandoned"
@@ -119,7 +120,7 @@ var Reasons = []ReasonInfo{
 	{RootMissing, []Stage{StageTLS}, "the client must verify the server's certificate and has no root certificate to do it with"},
 	{ServerCertTrust, []Stage{StageTLS}, "the server's certificate is not signed by a root that the client trusts"},
 	{ServerCertName, []Stage{StageTLS}, "the server's certificate is for another host name"},
-	{ServerCertExpired, []Stage{StageTLS}, "the server's certificate is outside its validity period"},
+	{ServerCertExpired, []Stage{StageTLS}, "the server's certificate is outside its validity period, or the client's revocation list is: TLS has one alert for both"},
 	{ServerCertRevoked, []Stage{StageTLS}, "the server's certificate is on the client's revocation list"},
 	{CertMissing, []Stage{StageAuth}, "the record asks for a client certificate and none was presented"},
 	{CertUntrusted, []Stage{StageTLS}, "the client's certificate is not signed by a CA that the server trusts"},
@@ -132,7 +133,7 @@ var Reasons = []ReasonInfo{
 	{RealmMismatch, []Stage{StageAuth}, "the principal's realm is not the krb_realm of the record"},
 	{MethodUnsupported, []Stage{StageAuth}, "the client library cannot do the method that the server asks for"},
 	{MethodRejected, []Stage{StageAuth}, "require_auth forbids the method that the server asks for, or its absence"},
-	{ChannelBinding, []Stage{StageGSSEnc, StageAuth}, "channel_binding=require and the exchange had none, or could have none under GSS encryption"},
+	{ChannelBinding, []Stage{StageGSSEnc, StageAuth}, "channel_binding=require and the exchange had none, or could have none under GSS encryption; or the ends do not agree on what it binds to"},
 	{PeerMismatch, []Stage{StageAuth}, "the operating system could not name the user at the other end of the socket"},
 	{MapNoMatch, []Stage{StageIdent}, "the authenticated identity may not become the role it asks for"},
 	{RoleMissing, []Stage{StageStartup}, "there is no such role"},
@@ -141,6 +142,7 @@ var Reasons = []ReasonInfo{
 	{NoPrivilege, []Stage{StageStartup}, "the role has no CONNECT privilege on the database"},
 	{TooManyClients, []Stage{StageStartup}, "connection limit reached"},
 	{ServerStarting, []Stage{StageStartup}, "the server is starting up, shutting down or in recovery"},
+	{SettingUnknown, []Stage{StageStartup}, "the client does not know a setting of its own, and has sent it to the server, which does not know it either"},
 	{ProtocolViolation, []Stage{StageGSSEnc, StageTLS, StageHBA, StageAuth, StageStartup}, "one end noticed bytes that have no place there, or a message that is not its turn"},
 	{AnswerError, []Stage{StageGSSEnc, StageTLS}, "the answer to GSSENCRequest or SSLRequest was an error message, which nobody has vouched for"},
 	{Abandoned, []Stage{StageGSSEnc, StageTLS, StageAuth}, "nobody said no: the raw client had no more to send, and the server waited for it"},

@@ -23,6 +23,9 @@ type client interface {
 	emptyPassword() (source string)
 	// binds: it binds SCRAM to TLS where it can.
 	binds() bool
+	// noHash: its answer to a certificate that it would bind SCRAM to and that has no hash for it; nil: it goes on without, and says that
+	// the server cannot bind.
+	noHash() *objection
 	// ignoresErrorToken: it waits for the server's own error behind a Kerberos error token.
 	ignoresErrorToken() bool
 }
@@ -233,24 +236,43 @@ func (x *exchange) passwordMethod() (*ending, error) {
 			return &end, nil
 		}
 	}
+	binds := ask == askScram && x.binds() && x.ch == matrix.TLS && channelBindings.of(x.c.ChannelBinding) != "disable"
 	switch {
+	case binds && x.w.ServerCert == "ed25519":
+		return x.withoutHash()
+	case binds && x.impersonated(x.ch) && x.serverChannel(x.ch) == matrix.TLS:
+		// Before the proof of the password is looked at.
+		x.why("auth-scram.c, read_client_final_message", "the client binds the exchange to the attacker's certificate, the server to its own: they differ")
+		end := x.fails(matrix.StageAuth, matrix.ChannelBinding, "28000")
+		return &end, nil
 	case stored == "":
 		x.why("crypt.c, get_role_password", "role "+x.c.User+" has no password")
 	case x.record.Method == matrix.MethodScram && stored == "md5":
 		x.why("auth-scram.c, scram_init", "the stored md5 password cannot be used for scram-sha-256")
 	case given != "right":
 		x.why("crypt.c", "the password is wrong")
-	case ask == askScram && x.binds() && x.impersonated(x.ch) && x.serverChannel(x.ch) == matrix.TLS && channelBindings.of(x.c.ChannelBinding) != "disable":
-		x.why("auth-scram.c, read_client_final_message", "the client binds the exchange to the attacker's certificate, the server to its own: they differ")
-		end := x.fails(matrix.StageAuth, matrix.ChannelBinding, "28000")
-		return &end, nil
 	default:
-		x.identity, x.exchanged = x.c.User, true
-		x.bound = ask == askScram && x.ch == matrix.TLS && channelBindings.of(x.c.ChannelBinding) != "disable"
+		x.identity, x.exchanged, x.bound = x.c.User, true, binds
 		x.why("crypt.c", "the password is right")
 		return nil, nil
 	}
 	end := x.fails(matrix.StageAuth, matrix.Password, "28P01")
+	return &end, nil
+}
+
+// withoutHash: the client would bind SCRAM to a certificate whose signature, Ed25519, names no hash to take (RFC 5929, section
+// 4.1). The server offers SCRAM-SHA-256-PLUS all the same: it looks for the hash only where a client has sent one.
+func (x *exchange) withoutHash() (*ending, error) {
+	if x.impersonated(x.ch) {
+		return nil, unknown("the client then binds to the attacker's certificate and the server has no hash of its own", "attack=%s with servercert=%s", x.c.Attack, x.w.ServerCert)
+	}
+	x.why("RFC 5929, section 4.1", "a certificate that is signed with Ed25519 has no hash that SCRAM could be bound to")
+	if o := x.noHash(); o != nil {
+		end := x.objects(o)
+		return &end, nil
+	}
+	x.why("auth-scram.c, read_client_first_message", "the client says that it could bind and the server could not, which the server denies: that is what a downgrade looks like")
+	end := x.fails(matrix.StageAuth, matrix.ChannelBinding, "28000")
 	return &end, nil
 }
 

@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
@@ -40,6 +41,10 @@ func (l *libpqClient) emptyPassword() string   { return "" }
 func (l *libpqClient) binds() bool             { return true }
 func (l *libpqClient) ignoresErrorToken() bool { return false }
 
+func (l *libpqClient) noHash() *objection {
+	return &objection{matrix.ChannelBinding, matrix.Because{Text: "libpq has chosen SCRAM-SHA-256-PLUS before it looks for the hash, and gives up", Source: "fe-secure-openssl.c, pgtls_get_peer_certificate_hash"}}
+}
+
 // libpqSettings are the connection parameters in force. sslnegotiation=postgres says of a library before 17, which
 // has no such parameter, what it does anyway; it is taken for not being given.
 type libpqSettings struct {
@@ -76,6 +81,11 @@ func (a *attempt) libpqOptions() (s libpqSettings, bad *ending) {
 		sslmode:     sslmodes.of(a.c.SSLMode),
 		direct:      sslnegotiations.of(a.c.SSLNegotiation) == "direct",
 	}
+	if a.root() == "system" && a.lib.Version() >= 16 {
+		if s.sslmode = cmp.Or(a.c.SSLMode, "verify-full"); s.sslmode != "verify-full" {
+			return reject("libpq, sslrootcert", "sslrootcert=system needs sslmode=verify-full, which it makes the default, not "+s.sslmode)
+		}
+	}
 	if s.direct && !s.insistsOnTLS() {
 		return reject("libpq, sslnegotiation", "sslnegotiation=direct needs sslmode=require or stronger, not "+s.sslmode)
 	}
@@ -86,24 +96,43 @@ func (s *libpqSettings) insistsOnTLS() bool {
 	return s.sslmode == "require" || strings.HasPrefix(s.sslmode, "verify-")
 }
 
-// verification: a root file that exists is used by every sslmode (fe-secure-openssl.c, initialize_SSL).
+// verification: a root file that exists is used by every sslmode, and a revocation list with it, if it can be read; with the system's
+// roots there is none (fe-secure-openssl.c, initialize_SSL).
 func (a *attempt) libpqVerification(s *libpqSettings) verification {
 	why := func(text string) matrix.Because {
 		return matrix.Because{Text: "sslmode=" + s.sslmode + text, Source: "libpq, sslrootcert"}
 	}
 	insists := strings.HasPrefix(s.sslmode, "verify-")
 	noRoot := a.root() == "missing" || a.root() == "none" // the default is ~/.postgresql/root.crt, which nobody has
+	v := verification{level: "ca"}
+	if crl := a.crl(); crl == "right" || crl == "stale" {
+		v.crl = crl
+	}
 	switch {
+	case a.root() == "system" && a.lib.Version() >= 16:
+		return verification{level: "full", because: why(" and sslrootcert=system: the roots are those of the system; a revocation list would not be read")}
+	case a.root() == "system" && insists:
+		return verification{noRoot: true, because: why(" and sslrootcert=system, which before 16 is the name of a file: the client gives up before its handshake")}
+	case a.root() == "system":
+		return verification{level: "none", because: why(" and sslrootcert=system, which before 16 is the name of a file: the server's certificate is not verified")}
 	case noRoot && insists:
 		return verification{noRoot: true, because: why(" and no root file: the client gives up before its handshake")}
 	case noRoot:
 		return verification{level: "none", because: why(" and no root file: the server's certificate is not verified")}
 	case s.sslmode == "verify-full":
-		return verification{level: "full", because: why(": issuer and name of the server's certificate are verified")}
+		v.level, v.because = "full", why(": issuer and name of the server's certificate are verified")
 	case insists:
-		return verification{level: "ca", because: why(": the issuer of the server's certificate is verified")}
+		v.because = why(": the issuer of the server's certificate is verified")
+	default:
+		v.because = why(" and a root file that exists: the issuer is verified as with verify-ca")
 	}
-	return verification{level: "ca", because: why(" and a root file that exists: the issuer is verified as with verify-ca")}
+	switch {
+	case v.crl != "":
+		v.because.Text += ", with its revocation list"
+	case a.crl() == "missing":
+		v.because.Text += "; sslcrl cannot be read, which libpq does not mind"
+	}
+	return v
 }
 
 // try uses one method of encryption on the present connection, which has been opened.

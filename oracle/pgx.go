@@ -41,6 +41,13 @@ func (p *pgxClient) emptyPassword() string   { return "pgconn.go, connectOne" }
 func (p *pgxClient) binds() bool             { return true }
 func (p *pgxClient) ignoresErrorToken() bool { return false }
 
+func (p *pgxClient) noHash() *objection {
+	if p.binding != "require" {
+		return nil
+	}
+	return &objection{matrix.ChannelBinding, matrix.Because{Text: "channel_binding=require, and pgx has no hash to bind to", Source: "pgconn/auth_scram.go, scramAuth"}}
+}
+
 // pgxFinal are the errors of the server behind which pgx does not try its next configuration: a wrong password, no
 // such database, no privilege (pgconn.go, connectPreferred). Everything else sends it on, even after AuthenticationOk.
 var pgxFinal = []string{"28P01", "3D000", "42501"}
@@ -56,6 +63,10 @@ func (a *attempt) pgx() (ending, error) {
 	if direct && sslmode == "prefer" && !a.unix() {
 		sslmode = "require"
 		a.why("pgconn/config.go, configTLS", "sslnegotiation=direct turns sslmode=prefer into require")
+	}
+	if a.root() == "system" && !a.unix() {
+		sslmode = "verify-full"
+		a.why("pgconn/config.go, configTLS", "sslrootcert=system turns any sslmode into verify-full, disable too")
 	}
 	methods := pgxMethods(sslmode)
 	insists := a.c.GSSEncMode == "require"

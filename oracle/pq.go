@@ -15,6 +15,7 @@ func (pqClient) emptyPassword() string                                   { retur
 
 // It ignores what its GSSAPI provider says of the server's token, and reads the server's next message.
 func (pqClient) binds() bool             { return false }
+func (pqClient) noHash() *objection      { return nil }
 func (pqClient) ignoresErrorToken() bool { return true }
 
 // pqSSLModes: lib/pq's default is require.
@@ -37,6 +38,15 @@ func (a *attempt) pq() (ending, error) {
 	}
 	if direct && sslmode != "require" && !strings.HasPrefix(sslmode, "verify-") {
 		return a.badOptions("connector.go, newConfig", "sslnegotiation=direct needs sslmode=require or stronger, not "+sslmode), nil
+	}
+	if a.root() == "system" {
+		if a.c.SSLMode == "" {
+			sslmode = "verify-full"
+			a.why("connector.go, newConfig", "sslrootcert=system makes verify-full the default, on a unix socket, too")
+		}
+		if sslmode != "verify-full" {
+			return a.badOptions("connector.go, newConfig", "sslrootcert=system needs sslmode=verify-full, not "+sslmode), nil
+		}
 	}
 	switch sslmode {
 	case "disable":

@@ -136,12 +136,13 @@ func (a *attempt) check(c *matrix.Cell) error {
 		values      []string
 	}{
 		{"ssl", a.w.SSL, []string{"off", "on"}},
-		{"servercert", cmp.Or(a.w.ServerCert, "good"), []string{"good", "other-ca", "expired", "wrong-name", "cn-only"}},
+		{"servercert", cmp.Or(a.w.ServerCert, "good"), []string{"good", "other-ca", "expired", "wrong-name", "cn-only", "revoked", "system-ca", "rsa", "rsa-pss", "ed25519"}},
 		{"keytab", cmp.Or(a.w.Keytab, "good"), []string{"good", "none", "stale", "other"}},
 		{"transport", cmp.Or(a.c.Transport, "tcp"), []string{"tcp", "unix"}},
 		{"ticket", cmp.Or(a.c.Ticket, "none"), []string{"none", "valid", "expired"}},
 		{"cert", cmp.Or(a.c.Cert, "none"), []string{"none", "good"}},
-		{"root", cmp.Or(a.c.Root, "right"), []string{"right", "other", "missing", "none"}},
+		{"root", cmp.Or(a.c.Root, "right"), []string{"right", "other", "missing", "none", "system"}},
+		{"crl", a.crl(), []string{"none", "right", "stale", "missing"}},
 		{"password", cmp.Or(a.c.Password, "none"), []string{"none", "right", "wrong"}},
 		{"attack", cmp.Or(a.c.Attack, matrix.NoAttack), a.attacks()},
 	} {
@@ -173,6 +174,7 @@ func (a *attempt) check(c *matrix.Cell) error {
 func (a *attempt) unix() bool       { return a.c.Transport == "unix" }
 func (a *attempt) ticket() string   { return cmp.Or(a.c.Ticket, "none") }
 func (a *attempt) root() string     { return cmp.Or(a.c.Root, "right") }
+func (a *attempt) crl() string      { return cmp.Or(a.c.CRL, "none") }
 func (a *attempt) password() string { return cmp.Or(a.c.Password, "none") }
 func (a *attempt) hasCert() bool    { return cmp.Or(a.c.Cert, "none") != "none" }
 func (a *attempt) principal() string { // with its realm

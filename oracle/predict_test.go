@@ -19,7 +19,7 @@ func cell(change ...func(*matrix.Cell)) *matrix.Cell {
 			Realms: []matrix.Realm{{Name: "EXAMPLE.TEST", Principals: []string{"alice", "bob"}}},
 			Host:   matrix.DefaultHost,
 		},
-		Client: matrix.Client{Library: "libpq18", Transport: "tcp", User: "alice", Database: "postgres", Ticket: "none", Root: "right", Cert: "none", Password: "none"},
+		Client: matrix.Client{Library: "libpq18", Transport: "tcp", User: "alice", Database: "postgres", Ticket: "none", Root: "right", CRL: "none", Cert: "none", Password: "none"},
 	}
 	for _, f := range change {
 		f(c)
@@ -53,7 +53,7 @@ func set(text string) func(*matrix.Cell) {
 				field := map[string]*string{
 					"ssl": &w.SSL, "servercert": &w.ServerCert, "keytab": &w.Keytab, "library": (*string)(&l.Library), "transport": &l.Transport,
 					"user": &l.User, "database": &l.Database, "principal": &l.Principal, "ticket": &l.Ticket, "gssencmode": &l.GSSEncMode,
-					"sslmode": &l.SSLMode, "sslnegotiation": &l.SSLNegotiation, "root": &l.Root, "cert": &l.Cert,
+					"sslmode": &l.SSLMode, "sslnegotiation": &l.SSLNegotiation, "root": &l.Root, "crl": &l.CRL, "cert": &l.Cert,
 					"channel_binding": &l.ChannelBinding, "require_auth": &l.RequireAuth, "krbsrvname": &l.KrbSrvName, "password": &l.Password, "attack": &l.Attack,
 				}[name]
 				if field == nil {
@@ -406,6 +406,109 @@ sslmode=prefer servercert=expired => connected tls, method trust, role alice, hb
 // a root file that is missing is an error in any mode
 sslmode=disable root=missing => refused at options, bad-options
 sslmode=require root=missing => refused at options, bad-options
+`)
+}
+
+func TestRevocationList(t *testing.T) {
+	checkRows(t, "gssencmode=disable servercert=revoked", `
+crl=right sslmode=verify-full => refused at tls, server-cert-revoked, trace connect sslaccept
+crl=right sslmode=verify-full library=libpq13 => refused at tls, server-cert-revoked, trace connect sslaccept
+crl=right sslmode=verify-full servercert=good => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+// the root file is what a list is read with
+crl=right sslmode=require => refused at tls, server-cert-revoked, trace connect sslaccept
+crl=right sslmode=require root=none => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+crl=right sslmode=prefer => connected plain, method trust, role alice, hba:1, trace connect sslaccept reconnect authok
+crl=right sslmode=verify-full root=system servercert=system-ca => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+// it says nothing of other CAs, and is itself looked at before the certificate
+crl=right sslmode=verify-ca servercert=other-ca root=other => refused at tls, server-cert-untrusted, trace connect sslaccept
+crl=stale sslmode=verify-full servercert=good => refused at tls, server-cert-expired, trace connect sslaccept
+crl=stale sslmode=verify-full => refused at tls, server-cert-expired, trace connect sslaccept
+crl=stale sslmode=verify-full root=other => refused at tls, server-cert-untrusted, trace connect sslaccept
+crl=missing sslmode=verify-full => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+crl=none sslmode=verify-full => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+// the drivers have no list, and send its name to the server
+crl=none sslmode=verify-full library=pgx => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+crl=none sslmode=verify-full library=pq => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+crl=right sslmode=verify-full library=pgx => refused at startup, setting-unknown, channel tls, method trust, hba:1, trace connect sslaccept authok startfail
+crl=missing sslmode=disable library=pgx => refused at startup, setting-unknown, channel plain, method trust, hba:1, trace connect authok startfail
+crl=right sslmode=prefer library=pgx => refused at startup, setting-unknown, channel plain, method trust, hba:1, trace connect sslaccept authok startfail reconnect authok startfail
+crl=right sslmode=prefer library=pq => refused at startup, setting-unknown, channel tls, method trust, hba:1, trace connect sslaccept authok startfail
+crl=right sslmode=disable library=pq transport=unix => refused at startup, setting-unknown, channel plain, method trust, hba:2, trace connect authok startfail
+// it is the last thing that the server finds wrong
+crl=right sslmode=require library=pgx database=nodb => refused at startup, database-missing, channel tls, method trust, hba:1, trace connect sslaccept authok startfail
+`)
+}
+
+func TestSystemRoots(t *testing.T) {
+	checkRows(t, "gssencmode=disable root=system", `
+sslmode=verify-full => refused at tls, server-cert-untrusted, trace connect sslaccept
+sslmode=verify-full servercert=system-ca => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+sslmode=verify-full servercert=system-ca root=right => refused at tls, server-cert-untrusted, trace connect sslaccept
+// verify-full is the default and the only one
+ => refused at tls, server-cert-untrusted, trace connect sslaccept
+ servercert=system-ca => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+sslmode=verify-ca => refused at options, bad-options
+sslmode=disable library=libpq16 => refused at options, bad-options
+sslmode=require transport=unix => refused at options, bad-options
+transport=unix => connected plain, method trust, role alice, hba:2, trace connect authok
+sslnegotiation=direct servercert=system-ca => connected tls, method trust, role alice, hba:1, trace connect directaccept authok
+// before 16 it is a file that nobody has
+sslmode=verify-full library=libpq15 => refused at tls, root-missing, trace connect sslaccept
+sslmode=require library=libpq15 => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+ library=libpq13 => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+// pgx takes any sslmode for verify-full, where there is TLS
+ library=pgx => refused at tls, server-cert-untrusted, trace connect sslaccept
+sslmode=disable library=pgx => refused at tls, server-cert-untrusted, trace connect sslaccept
+sslmode=disable library=pgx servercert=system-ca => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+sslmode=disable library=pgx ssl=off => refused at tls, tls-refused, trace connect sslreject
+sslmode=disable library=pgx transport=unix => connected plain, method trust, role alice, hba:2, trace connect authok
+// lib/pq compares after it has made sslmode disable on a unix socket
+ library=pq servercert=system-ca => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+sslmode=verify-ca library=pq => refused at options, bad-options
+sslmode=verify-full library=pq transport=unix => refused at options, bad-options
+ library=pq transport=unix => refused at tls, tls-refused, trace connect sslreject
+// where Go is given no root it has the system's
+sslmode=verify-full root=none library=pgx servercert=system-ca => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+sslmode=verify-full root=none library=pq servercert=system-ca => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+sslmode=verify-full root=none servercert=system-ca => refused at tls, root-missing, trace connect sslaccept
+`)
+}
+
+func TestChannelBindingAndTheSignature(t *testing.T) {
+	const base = "gssencmode=disable sslmode=require user=scram password=right hba='host all all all scram-sha-256' "
+	for _, kind := range []string{"good", "rsa", "rsa-pss"} {
+		for _, library := range []string{"libpq13", "libpq18", "pgx"} {
+			checkRows(t, base+"servercert="+kind+" library="+library, `
+channel_binding=disable => connected tls, method scram-sha-256, identity scram, role scram, hba:1, trace connect sslaccept authok
+channel_binding=prefer => connected tls, method scram-sha-256, identity scram, role scram, hba:1, trace connect sslaccept authok
+channel_binding=require => connected tls, method scram-sha-256, identity scram, role scram, hba:1, trace connect sslaccept authok
+`)
+		}
+	}
+	checkRows(t, base+"servercert=ed25519", `
+channel_binding=disable => connected tls, method scram-sha-256, identity scram, role scram, hba:1, trace connect sslaccept authok
+ => refused at auth, channel-binding, channel tls, method scram-sha-256, hba:1, trace connect sslaccept
+channel_binding=require => refused at auth, channel-binding, channel tls, method scram-sha-256, hba:1, trace connect sslaccept
+// the client ends it, and does not go on
+sslmode=prefer library=libpq13 => refused at auth, channel-binding, channel tls, method scram-sha-256, hba:1, trace connect sslaccept
+password=none => refused at auth, no-password, channel tls, method scram-sha-256, hba:1, trace connect sslaccept
+password=wrong => refused at auth, channel-binding, channel tls, method scram-sha-256, hba:1, trace connect sslaccept
+// md5 is not bound to anything, unless what is stored is a SCRAM secret
+user=md5 hba='host all all all md5' => connected tls, method md5, identity md5, role md5, hba:1, trace connect sslaccept authok
+hba='host all all all md5' => refused at auth, channel-binding, channel tls, method md5, hba:1, trace connect sslaccept
+// pgx says that it could bind and the server could not: the server ends it, and prefer goes on in the clear
+library=pgx => refused at auth, channel-binding, channel tls, method scram-sha-256, hba:1, trace connect sslaccept authfail
+library=pgx password=wrong => refused at auth, channel-binding, channel tls, method scram-sha-256, hba:1, trace connect sslaccept authfail
+library=pgx sslmode=prefer => connected plain, method scram-sha-256, identity scram, role scram, hba:1, trace connect sslaccept authfail reconnect authok
+library=pgx channel_binding=require => refused at auth, channel-binding, channel tls, method scram-sha-256, hba:1, trace connect sslaccept
+library=pgx channel_binding=disable => connected tls, method scram-sha-256, identity scram, role scram, hba:1, trace connect sslaccept authok
+// lib/pq never binds
+library=pq => connected tls, method scram-sha-256, identity scram, role scram, hba:1, trace connect sslaccept authok
+`)
+	// The server compares the binding before the proof of the password.
+	checkRows(t, base+"attack=impersonate root=none", `
+password=wrong => refused at auth, channel-binding, channel tls, method scram-sha-256, hba:1, trace connect sslaccept authfail, obtains plaintext
+password=wrong channel_binding=disable => refused at auth, password, channel tls, method scram-sha-256, hba:1, trace connect sslaccept authfail, obtains plaintext
 `)
 }
 

@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -45,13 +46,14 @@ var negotiationAxes = []axis{
 }
 
 var otherAxes = []axis{
-	{"servercert", []string{"good", "other-ca", "expired", "wrong-name"}},
+	{"servercert", []string{"good", "other-ca", "expired", "wrong-name", "revoked", "system-ca", "ed25519"}},
 	{"keytab", []string{"good", "none", "stale", "other"}},
 	{"ident", []string{"", `m /^(.*)@EXAMPLE\.TEST$ \1`}},
 	{"user", []string{"alice", "bob", "nobody", "nologin", "scram", "md5"}},
 	{"principal", []string{"", "alice"}},
 	{"database", []string{"postgres", "nodb"}},
-	{"root", []string{"right", "other", "missing"}},
+	{"root", []string{"right", "other", "missing", "none", "system"}},
+	{"crl", []string{"none", "right", "stale", "missing"}},
 	{"cert", []string{"none", "good"}},
 	{"channel_binding", []string{"", "disable", "prefer", "require"}},
 	{"require_auth", []string{"", "gss", "none", "scram-sha-256,gss", "!password,!none", "!gss", "gss,gss"}},
@@ -143,10 +145,10 @@ func TestWholeNegotiationProduct(t *testing.T) {
 	for _, want := range []string{
 		"connected session  plain", "connected session  tls", "connected session  gss", "refused options bad-options ", "refused options gss-on-unix-socket ",
 		"refused credentials no-ticket ", "refused gssenc ticket-expired ", "refused gssenc spn-unknown ", "refused gssenc keytab-missing ", "refused gssenc keytab-mismatch ",
-		"refused tls tls-refused ", "refused tls direct-tls-refused ", "refused tls root-missing ", "refused tls server-cert-untrusted ", "refused tls server-cert-name ", "refused tls server-cert-expired ",
+		"refused tls tls-refused ", "refused tls direct-tls-refused ", "refused tls root-missing ", "refused tls server-cert-untrusted ", "refused tls server-cert-name ", "refused tls server-cert-expired ", "refused tls server-cert-revoked ",
 		"refused hba no-hba-entry plain", "refused hba no-hba-entry tls", "refused hba no-hba-entry gss", "refused hba hba-reject plain",
 		"refused auth no-password tls", "refused auth password plain", "refused auth cert-missing tls", "refused auth no-ticket plain", "refused auth method-rejected gss",
-		"refused auth channel-binding tls", "refused auth keytab-missing plain", "refused ident map-no-match gss", "refused startup role-missing tls", "refused startup role-no-login gss", "refused startup database-missing plain",
+		"refused auth channel-binding tls", "refused auth keytab-missing plain", "refused ident map-no-match gss", "refused startup role-missing tls", "refused startup role-no-login gss", "refused startup database-missing plain", "refused startup setting-unknown plain", "refused startup setting-unknown tls",
 	} {
 		if seen[want] == 0 {
 			t.Errorf("no cell of the product ends %q", want)
@@ -261,13 +263,20 @@ func invariants(c *matrix.Cell, p matrix.Prediction) (broken []string) {
 		must(l.Library != matrix.PQ || l.SSLMode != "" || o.Channel == matrix.TLS, "lib/pq's default is require, and the session is not TLS")
 		must(l.GSSEncMode != "require" || o.Channel == matrix.GSS, "gssencmode=require, and the session is not GSS-encrypted")
 		must(l.GSSEncMode != "disable" || o.Channel != matrix.GSS, "gssencmode=disable, and the session is GSS-encrypted")
-		must(l.SSLMode != "disable" || o.Channel != matrix.TLS, "sslmode=disable, and the session is TLS")
+		must(l.SSLMode != "disable" || o.Channel != matrix.TLS || l.Library == matrix.PGX && l.Root == "system", "sslmode=disable, and the session is TLS")
 		must(o.Channel != matrix.TLS || c.World.SSL == "on", "TLS with ssl=off")
 		must(o.Channel != matrix.GSS || l.Ticket == "valid" && c.World.Keytab == "good", "GSS encryption without ticket and keytab")
-		trusted := (c.World.ServerCert == "other-ca") == (l.Root == "other") && c.World.ServerCert != "expired"
-		must(o.Channel != matrix.TLS || !insists || l.SSLMode == "require" && l.Root == "missing" || trusted, "an unverified server where the client insists on it")
+		roots := map[string]string{"none": "system"} // what a client has that is given none
+		signers := map[string]string{"other-ca": "other", "system-ca": "system"}
+		trusted := cmp.Or(signers[c.World.ServerCert], "right") == cmp.Or(roots[l.Root], l.Root) && c.World.ServerCert != "expired"
+		rootless := l.Root == "missing" || l.Root == "none" || l.Root == "system" && l.Library.UsesLibpq() && l.Library.Version() < 16
+		must(o.Channel != matrix.TLS || !insists || l.SSLMode == "require" && rootless || trusted, "an unverified server where the client insists on it")
+		must(o.Channel != matrix.TLS || l.Root != "system" || trusted || rootless, "an unverified server although the system's roots are to verify it")
+		must(o.Channel != matrix.TLS || l.Root != "right" || c.World.ServerCert != "revoked" || l.CRL != "right", "a server whose certificate is on the revocation list")
+		must(l.Library.UsesLibpq() || l.CRL == "none", "a driver without sslcrl got in with one")
 		must(o.Channel != matrix.TLS || l.SSLMode != "verify-full" || c.World.ServerCert != "wrong-name", "a server of another name under verify-full")
 		must(l.ChannelBinding != "require" || o.Channel == matrix.TLS && (o.Method == matrix.MethodScram || o.Method == matrix.MethodMD5), "channel_binding=require, and nothing to bind")
+		must(o.Channel != matrix.TLS || c.World.ServerCert != "ed25519" || o.Method != matrix.MethodScram || l.ChannelBinding == "disable" || l.Library == matrix.PQ, "SCRAM fell from the binding in silence")
 	}
 	if o.End == matrix.Connected && l.RequireAuth == "gss" {
 		must(o.Method == matrix.MethodGSS || o.Channel == matrix.GSS, "require_auth=gss without GSS")

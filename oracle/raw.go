@@ -144,6 +144,7 @@ func (r rawClient) onRequest(ask request, _ matrix.Channel) (*objection, error) 
 func (rawClient) onOK(bool, bool, matrix.Channel) *objection { return nil }
 func (rawClient) emptyPassword() string                      { return "" }
 func (rawClient) binds() bool                                { return false }
+func (rawClient) noHash() *objection                         { return nil }
 func (rawClient) ignoresErrorToken() bool                    { return true }
 
 // attacks are those that are modelled for the cell's client.

@@ -33,7 +33,7 @@ func (a *attempt) afterAuthentication() (*refusal, error) {
 	}
 	switch a.c.Database {
 	case "postgres", "template1":
-		return nil, nil
+		return a.unknownSetting(), nil
 	case "template0":
 		return nil, unknown("no reason of the vocabulary means it", "a database that takes no connections")
 	}
@@ -41,4 +41,15 @@ func (a *attempt) afterAuthentication() (*refusal, error) {
 		return nil, unknown("whether a role owns a database of its name is not said", "database %s", a.c.Database)
 	}
 	return &refusal{matrix.DatabaseMissing, "3D000", "database " + a.c.Database + " does not exist: the server finds out after AuthenticationOk", "postinit.c, InitPostgres"}, nil
+}
+
+// unknownSetting: a driver that has no sslcrl takes it for a setting of the session. The server looks at those last of all
+// (postinit.c, process_startup_options).
+func (a *attempt) unknownSetting() *refusal {
+	sources := map[matrix.Library]string{matrix.PGX: "pgconn/config.go, ParseConfigWithOptions", matrix.PQ: "connector.go, setFromTag"}
+	source, sends := sources[a.lib]
+	if !sends || a.crl() == "none" {
+		return nil
+	}
+	return &refusal{matrix.SettingUnknown, "42704", string(a.lib) + " has no sslcrl: it sends it to the server, which does not know it either and says so after AuthenticationOk", source}
 }

@@ -10,7 +10,8 @@ import (
 type verification struct {
 	level   string // none | ca | full
 	noRoot  bool   // the root file is missing and the client insists on it: it fails before its ClientHello
-	inGo    bool   // crypto/x509 looks at time, then name, then issuer; OpenSSL at issuer, then time; libpq at the name last
+	inGo    bool   // crypto/x509 looks at time, then name, then issuer; OpenSSL at issuer, revocation list, then time; libpq at the name last
+	crl     string // the revocation list that was loaded: "" | right | stale
 	because matrix.Because
 }
 
@@ -39,7 +40,11 @@ func (a *attempt) encryptTLS(direct bool, v verification) ending {
 		a.why(a.serverSource("ProcessStartupPacket"), "ssl=on: the server answers S to SSLRequest")
 	default:
 		a.step(matrix.StepSSLReject)
-		a.why(a.serverSource("ProcessStartupPacket"), "ssl=off: the server answers N to SSLRequest")
+		text := "ssl=off: the server answers N to SSLRequest"
+		if a.unix() {
+			text = "on a unix socket the server answers N to SSLRequest"
+		}
+		a.why(a.serverSource("ProcessStartupPacket"), text)
 		return refused(declined, matrix.StageTLS, matrix.TLSRefused)
 	}
 	if a.c.Attack == "stuff-server" && !direct {
@@ -67,30 +72,37 @@ func (a *attempt) serverCertificate(v verification) matrix.Reason {
 		return ""
 	}
 	kind := cmp.Or(a.w.ServerCert, "good")
-	untrusted := (kind == "other-ca") != (a.root() == "other") || a.root() == "none" // other-ca is signed by the CA that root=other names; the system's CAs signed none
-	expired := kind == "expired"
-	misnamed := v.level == "full" && (kind == "wrong-name" || kind == "cn-only" && v.inGo)
-	source := "verify_cb and open_client_SSL, fe-secure-openssl.c"
-	order := []matrix.Reason{matrix.ServerCertTrust, matrix.ServerCertExpired, matrix.ServerCertName}
+	signer := cmp.Or(map[string]string{"other-ca": "other", "system-ca": "system"}[kind], "right")
+	roots := "in the client's root file"
+	trusted := a.root()
+	if trusted == "none" || trusted == "system" {
+		trusted, roots = "system", "among the roots of the client's system"
+	}
+	type flaw struct {
+		found  bool
+		reason matrix.Reason
+		text   string
+	}
+	issuer := flaw{signer != trusted, matrix.ServerCertTrust, "the server's certificate is not signed by a CA " + roots}
+	expired := flaw{kind == "expired", matrix.ServerCertExpired, "the server's certificate has expired"}
+	name := flaw{v.level == "full" && kind == "wrong-name", matrix.ServerCertName, "the server's certificate is not for " + a.w.Host}
+	source := "X509_verify_cert of OpenSSL; open_client_SSL, fe-secure-openssl.c"
+	flaws := []flaw{
+		issuer,
+		{v.crl != "" && signer != "right", matrix.ServerCertTrust, "there is no revocation list of the CA that signed the server's certificate"},
+		{v.crl == "stale", matrix.ServerCertExpired, "the revocation list is past its next update, which TLS cannot tell from a certificate that has expired"},
+		{v.crl != "" && kind == "revoked", matrix.ServerCertRevoked, "the server's certificate is on the revocation list"},
+		expired,
+		name,
+	}
 	if v.inGo {
 		source = "crypto/x509, Certificate.Verify"
-		order = []matrix.Reason{matrix.ServerCertExpired, matrix.ServerCertName, matrix.ServerCertTrust}
+		flaws = []flaw{expired, name, {v.level == "full" && kind == "cn-only", matrix.ServerCertName, "the server's certificate has its name in its subject alone, where Go does not look; libpq does"}, issuer}
 	}
-	for _, reason := range order {
-		switch {
-		case reason == matrix.ServerCertTrust && untrusted:
-			a.why(source, "the server's certificate is not signed by the CA in the client's root file")
-			return reason
-		case reason == matrix.ServerCertExpired && expired:
-			a.why(source, "the server's certificate has expired")
-			return reason
-		case reason == matrix.ServerCertName && misnamed:
-			if kind == "cn-only" {
-				a.why(source, "the server's certificate has its name in its subject alone, where Go does not look; libpq does")
-				return reason
-			}
-			a.why(source, "the server's certificate is not for "+a.w.Host)
-			return reason
+	for _, f := range flaws {
+		if f.found {
+			a.why(source, f.text)
+			return f.reason
 		}
 	}
 	return ""

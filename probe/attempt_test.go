@@ -22,6 +22,13 @@ func (f fakeWorld) ServerAddr() string           { return "10.9.0.2:5432" }
 func (f fakeWorld) SocketDir() string            { return "/run/sockets" }
 func (f fakeWorld) ClientEnv() map[string]string { return map[string]string{"KRB5_CONFIG": "/k"} }
 func (f fakeWorld) RootFile(name string) string  { return "/roots/" + name }
+func (f fakeWorld) CRLFile(name string) string {
+	if name == "" {
+		return ""
+	}
+	return "/crls/" + name
+}
+
 func (f fakeWorld) CCache(principal, ticket string) string {
 	return "/caches/" + principal + "-" + ticket
 }
@@ -275,6 +282,8 @@ func TestRequest(t *testing.T) {
 			c.Client.GSSEncMode, c.Client.ChannelBinding, c.Client.SSLNegotiation, c.Client.KrbSrvName = "disable", "disable", "postgres", "svc"
 		}), "10.9.0.2:5432", "",
 			[]string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + applicationName(testCell(17, "pq")), "connect_timeout=15", "sslnegotiation=postgres", "sslrootcert=/roots/right", "krbsrvname=svc"}},
+		{"a revocation list", testCell(17, "pgx", func(c *matrix.Cell) { c.Client.Root, c.Client.CRL = "system", "stale" }), "10.9.0.2:5432", "",
+			[]string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + applicationName(testCell(17, "pgx")), "connect_timeout=15", "sslrootcert=/roots/system", "sslcrl=/crls/stale"}},
 		{"unix socket", testCell(17, "libpq17", overUnix), "", "", []string{"host=/run/sockets", "port=5432", "user=alice", "dbname=postgres", "application_name=" + applicationName(testCell(17, "libpq17")), "connect_timeout=15", "sslrootcert=/roots/right"}},
 	}
 	for _, tt := range tests {

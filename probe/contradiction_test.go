@@ -156,6 +156,7 @@ var tellingLies = []lie{
 // TestLies changes one witness of good evidence at a time: each change must be a fault or another outcome.
 func TestLies(t *testing.T) {
 	lib17, lib15, lib13 := testCell(17, "libpq17"), testCell(15, "libpq15"), testCell(13, "libpq13")
+	pgx17, scram17 := testCell(17, "pgx"), testCell(17, "libpq17", withHBA("host all all all scram-sha-256\n"))
 	tls := connectedClient(41, "ok")
 	tls.SSLInUse, tls.Session.SSL, tls.Session.SSLVersion = true, true, "TLSv1.3"
 	gss := connectedClient(41, "ok")
@@ -256,6 +257,42 @@ func TestLies(t *testing.T) {
 			}},
 			{"another minor message", func(e *matrix.Evidence) {
 				e.Client.Message = strings.ReplaceAll(e.Client.Message, "Ticket expired", "Something else")
+			}},
+		}}},
+		{"server certificate revoked", lib17, evidenceOf(saidNo(failedAt+"SSL error: certificate verify failed\n"),
+			seen(5001, 41, overTLS+"; client close", "LOG SSLRequest accepted", "LOG could not accept SSL connection: ssl/tls alert certificate revoked")), [][]lie{anyLies, {
+			{"another alert", rewrite("certificate revoked", "unknown ca")},
+			{"an alert that says nothing of the certificate", rewrite("alert certificate revoked", "alert bad record mac")},
+			{"no alert", dropLog("could not accept SSL connection")},
+			{"the server refused TLS", func(e *matrix.Evidence) {
+				last(e).Wire[2].Detail = "N"
+				rewrite("accepted", "rejected")(e)
+			}},
+			{"the client received AuthenticationOk", func(e *matrix.Evidence) { e.Client.AuthRequests = []string{"ok"} }},
+		}}},
+		{"no hash to bind to", scram17, evidenceOf(saidNo(failedAt+"could not find digest for NID UNDEF\n", "sasl", "sasl-continue"),
+			seen(5001, 41, overTLS, "LOG SSLRequest accepted")), [][]lie{anyLies, {
+			{"nothing was asked", func(e *matrix.Evidence) { e.Client.AuthRequests = nil }},
+			{"a password was asked for", func(e *matrix.Evidence) { e.Client.AuthRequests = []string{"password"} }},
+			{"authorized after all", func(e *matrix.Evidence) {
+				last(e).Log = append(last(e).Log, matrix.LogLine{Severity: "LOG", Text: strings.TrimPrefix(authorizedLine(scram17, tlsSession), "LOG ")})
+			}},
+			{"no TLS on the wire", func(e *matrix.Evidence) { last(e).Wire = seen(1, 1, inClear).Wire }},
+			{"the server says that it was a downgrade", func(e *matrix.Evidence) {
+				last(e).Log = append(last(e).Log, matrix.LogLine{Severity: "FATAL", SQLState: "28000", Text: "SCRAM channel binding negotiation error"})
+				last(e).Exit = "exit code 1"
+			}},
+		}}},
+		{"sslcrl sent to the server", pgx17, evidenceOf(saidNo("failed to connect to `user=alice database=postgres`: 127.0.0.1:40001 (pg.example.test): server error: FATAL: unrecognized configuration parameter \"sslcrl\" (SQLSTATE 42704)", "ok"),
+			seen(5001, 41, overTLS, "LOG SSLRequest accepted", trusted, authorizedLine(pgx17, tlsSession), `FATAL 42704 unrecognized configuration parameter "sslcrl"`)), [][]lie{anyLies, {
+			{"not authorized", dropLog("connection authorized")},
+			{"no AuthenticationOk", func(e *matrix.Evidence) { e.Client.AuthRequests = nil }},
+			{"another SQLSTATE", func(e *matrix.Evidence) { last(e).Log[4].SQLState = "22023" }},
+			{"another parameter in the log", rewrite("sslcrl", "sslcert")},
+			{"another parameter in the client's words", func(e *matrix.Evidence) { e.Client.Message = strings.ReplaceAll(e.Client.Message, "sslcrl", "sslcert") }},
+			{"another parameter everywhere", func(e *matrix.Evidence) {
+				e.Client.Message = strings.ReplaceAll(e.Client.Message, "sslcrl", "sslcert")
+				rewrite("sslcrl", "sslcert")(e)
 			}},
 		}}},
 		{"role missing on 15", lib15, evidenceOf(saidNo(failedAt+"FATAL:  role \"alice\" does not exist\n", "ok"),

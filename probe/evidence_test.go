@@ -31,6 +31,8 @@ func overUnix(c *matrix.Cell) { c.Client.Transport = "unix" }
 
 func rootMissing(c *matrix.Cell) { c.Client.Root = "missing" }
 
+func directly(c *matrix.Cell) { c.Client.SSLNegotiation = "direct" }
+
 // seen writes evidence of one connection. Wire: "client sslrequest; server answer S; …"; each line of the log:
 // "LOG text", "FATAL 28000 text", "DETAIL text". Log lines that every connection has are added.
 func seen(port, pid int, wireText string, log ...string) matrix.ConnectionEvidence {

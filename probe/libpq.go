@@ -16,8 +16,9 @@ func libpqOptions(env world, cell *matrix.Cell, password string) []agent.Option 
 	return o
 }
 
-// commonOptions are the parameters that pgx and, but for channel_binding and require_auth, lib/pq have, too. Without sslcert libpq looks for a certificate in the home
-// directory, which is the attempt's own and empty.
+// commonOptions are the parameters that pgx and, but for channel_binding and require_auth, lib/pq have, too. Neither has sslcrl: they send it to
+// the server as a setting of the session, like any word that they do not know, and are given it all the same. Without sslcert libpq looks for a
+// certificate in the home directory, which is the attempt's own and empty.
 func commonOptions(env world, cell *matrix.Cell, password string) []agent.Option {
 	c := cell.Client
 	cert, key := env.CertFiles(c.Cert, c.User)
@@ -31,6 +32,7 @@ func commonOptions(env world, cell *matrix.Cell, password string) []agent.Option
 		o = option(o, "sslnegotiation", c.SSLNegotiation)
 	}
 	o = option(o, "sslrootcert", env.RootFile(c.Root))
+	o = option(o, "sslcrl", env.CRLFile(c.CRL))
 	o = option(o, "sslcert", cert)
 	o = option(o, "sslkey", key)
 	o = option(o, "channel_binding", c.ChannelBinding)

@@ -24,6 +24,7 @@ type world interface {
 	CCache(principal, ticket string) string
 	ClientEnv() map[string]string
 	RootFile(name string) string
+	CRLFile(name string) string
 	CertFiles(name, user string) (cert, key string)
 	Password(role, kind string) (string, error)
 }

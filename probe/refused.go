@@ -2,6 +2,7 @@ package probe
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
@@ -148,7 +149,7 @@ func (c *classifier) local(text string, n *connection) error {
 		switch channel := c.channelOf(n); {
 		case (found.stage == matrix.StageOptions || found.stage == matrix.StageCredentials) && (n.startup != "" || len(n.steps) > 0),
 			found.stage == matrix.StageGSSEnc && channel != "",
-			found.stage == matrix.StageTLS && channel != "" && channel != matrix.TLS:
+			found.stage == matrix.StageTLS && channel != "" && channel != matrix.TLS && !c.unix(): // lib/pq can ask for TLS even there
 			return fmt.Errorf("witnesses contradict: the client says %q, the wire shows %v and a %q channel", text, c.outcome.Trace, channel)
 		}
 	}
@@ -274,6 +275,11 @@ func (c *classifier) checkLocal(found cause, text string, n *connection) error {
 		return fmt.Errorf("witnesses contradict: the client says %q, and opened a connection", text)
 	case found.reason == matrix.ServerUnproven && (n == nil || !n.token):
 		return fmt.Errorf("witnesses contradict: the client says %q, and nobody forged a token", text)
+	case found.reason == matrix.RootMissing && c.cell.Client.SSLNegotiation == "direct": // the files are read before the first byte is sent
+		if n == nil || len(n.steps) > 0 || n.startup != "" {
+			return fmt.Errorf("witnesses contradict: the client says %q, the wire shows %v", text, c.outcome.Trace)
+		}
+		return nil
 	case found.reason == matrix.GSSRefused:
 		need = []matrix.Step{matrix.StepGSSReject}
 	case found.reason == matrix.TLSRefused && c.cell.Client.Library.UsesLibpq():
@@ -291,10 +297,13 @@ func (c *classifier) checkLocal(found cause, text string, n *connection) error {
 	default:
 		return nil
 	}
-	if n == nil || !n.did(need...) {
-		return fmt.Errorf("witnesses contradict: the client says %q, the wire shows %v", text, c.outcome.Trace)
+	switch {
+	case n != nil && n.did(need...):
+		return nil
+	case n != nil && c.unix() && slices.ContainsFunc(need, func(s matrix.Step) bool { return slices.Contains(n.negotiated, s) }): // there is no wire
+		return nil
 	}
-	return nil
+	return fmt.Errorf("witnesses contradict: the client says %q, the wire shows %v", text, c.outcome.Trace)
 }
 
 // handshakeCause says why a TLS handshake failed. libpq says only "certificate verify failed" of the server's
