@@ -20,7 +20,7 @@ func (a *attempt) attackOnGSS() *ending {
 		if e := a.stopsAtG(); e != nil {
 			return e
 		}
-		if reason := a.gssTicket(); reason != "" {
+		if reason := a.gssTicket(a.spn(a.w.Host), false); reason != "" {
 			e := refused(broken, matrix.StageGSSEnc, reason)
 			return &e
 		}

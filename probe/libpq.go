@@ -16,11 +16,14 @@ func libpqOptions(env world, cell *matrix.Cell, password string) []agent.Option 
 	return o
 }
 
-// commonOptions are the parameters that pgx and, but for channel_binding and require_auth, lib/pq have, too. Without sslcert libpq looks for a certificate in the home
-// directory, which is the attempt's own and empty.
+// commonOptions are the parameters that pgx and, but for channel_binding and require_auth, lib/pq have, too. Without sslcert
+// all of them look for a certificate in the home directory, which is the attempt's own.
 func commonOptions(env world, cell *matrix.Cell, password string) []agent.Option {
 	c := cell.Client
-	cert, key := env.CertFiles(c.Cert, c.User)
+	var cert, key string
+	if c.Cert != matrix.Ambient {
+		cert, key = env.CertFiles(c.Cert, c.CertUser())
+	}
 	o := option(nil, "user", c.User)
 	o = option(o, "dbname", c.Database)
 	o = option(o, "application_name", applicationName(cell))
