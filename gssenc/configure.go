@@ -63,6 +63,9 @@ type Options struct {
 //   - pgconn tries no further method after SQLSTATE 28P01 (wrong password), 3D000 and 42501; libpq does after the first.
 //   - pgconn tries the next method also after failures behind AuthenticationOk and after its own checks (require_auth, a
 //     password that is missing); libpq stops there. Each attempt is held to the whole configuration.
+//   - GSS authentication, of a session that is not under GSS encryption: pgconn asks for the service of the first host,
+//     whichever it has connected to.
+//   - pgconn goes on to the next host after a refusal, too; libpq only from a host that it cannot reach.
 //   - A host with several addresses: pgconn tries a method with every address before the next method.
 //   - A host that cannot be reached is dialled for each method, and connect_timeout applies to GSS encryption on its own.
 func Configure(config *pgconn.Config, o Options) error {
@@ -140,6 +143,7 @@ const (
 func addAttempts(config *pgconn.Config, mode string) error {
 	old := append([]*pgconn.FallbackConfig{{Host: config.Host, Port: config.Port, TLSConfig: config.TLSConfig}}, config.Fallbacks...)
 	var attempts []*pgconn.FallbackConfig
+	had := map[bool]bool{} // of the present host, by TLS or not: a second of a kind is the next host, be it of the same name
 	for i, a := range old {
 		if network, _ := pgconn.NetworkAddress(a.Host, a.Port); network == "unix" {
 			if mode == Require {
@@ -148,9 +152,11 @@ func addAttempts(config *pgconn.Config, mode string) error {
 			attempts = append(attempts, a)
 			continue
 		}
-		if i == 0 || a.Host != old[i-1].Host || a.Port != old[i-1].Port {
+		if i == 0 || a.Host != old[i-1].Host || a.Port != old[i-1].Port || had[a.TLSConfig != nil] {
 			attempts = append(attempts, &pgconn.FallbackConfig{Host: a.Host, Port: a.Port})
+			clear(had)
 		}
+		had[a.TLSConfig != nil] = true
 		if mode == Prefer {
 			attempts = append(attempts, &pgconn.FallbackConfig{Host: a.Host + withoutGSS, Port: a.Port, TLSConfig: a.TLSConfig})
 		}

@@ -401,7 +401,7 @@ func TestModeComesFrom(t *testing.T) {
 // Every host is tried with GSS encryption first, under its own name; addresses of any shape survive the way through pgconn.
 func TestAttemptsPerHost(t *testing.T) {
 	addresses := map[string][]string{"A.example.test.": {"10.0.0.1", "10.0.0.2"}, "b": {"10.0.0.3:6000"}, "fe80::1": {"fe80::1%eth0"}, "::1": {"[::1]:6001"}}
-	c, err := pgconn.ParseConfig("host=A.example.test.,b,/sock,fe80::1,::1 port=1,2,3,4,5 sslmode=prefer user=u")
+	c, err := pgconn.ParseConfig("host=A.example.test.,b,b,/sock,fe80::1,::1 port=1,2,2,3,4,5 sslmode=prefer user=u")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -427,7 +427,7 @@ func TestAttemptsPerHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	var want []string
-	for _, host := range [][]string{{"10.0.0.1:1", "10.0.0.2:1"}, {"10.0.0.3:6000"}, nil, {"[fe80::1%eth0]:4"}, {"[::1]:6001"}} {
+	for _, host := range [][]string{{"10.0.0.1:1", "10.0.0.2:1"}, {"10.0.0.3:6000"}, {"10.0.0.3:6000"}, nil, {"[fe80::1%eth0]:4"}, {"[::1]:6001"}} {
 		if host == nil {
 			want = append(want, "unix /sock/.s.PGSQL.3")
 		}

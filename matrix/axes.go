@@ -67,20 +67,24 @@ var Axes = []Axis{
 		Doc: "TCP to the server's host name, or its unix-domain socket",
 		get: func(_ *World, c *Client) string { return c.Transport },
 		set: func(_ *World, c *Client, v string) { c.Transport = v }},
+	{Name: "hosts", Kind: ClientAxis, Values: []string{OneHost, DeadFirst, Twice}, Default: OneHost,
+		Doc: "the host names in the connection string: the server's, or before it that of a host that refuses TCP connections, or the server's twice",
+		get: func(_ *World, c *Client) string { return c.Hosts },
+		set: func(_ *World, c *Client, v string) { c.Hosts = v }},
 	{Name: "user", Kind: ClientAxis, Default: "alice",
 		Doc: "the database role asked for",
 		get: func(_ *World, c *Client) string { return c.User },
 		set: func(_ *World, c *Client, v string) { c.User = v }},
 	{Name: "database", Kind: ClientAxis, Default: DefaultDatabase,
-		Doc: "the database asked for",
+		Doc: "the database asked for: postgres, template1, where nobody but a superuser has the privilege CONNECT, or one that does not exist",
 		get: func(_ *World, c *Client) string { return c.Database },
 		set: func(_ *World, c *Client, v string) { c.Database = v }},
 	{Name: "principal", Kind: ClientAxis,
 		Doc: "the Kerberos principal of the ticket, without the realm; default: the user",
 		get: func(_ *World, c *Client) string { return c.Principal },
 		set: func(_ *World, c *Client, v string) { c.Principal = v }},
-	{Name: "ticket", Kind: ClientAxis, Values: []string{"none", "valid", "expired"}, Default: "none",
-		Doc: "the ticket-granting ticket in the client's credential cache; none: there is no cache",
+	{Name: "ticket", Kind: ClientAxis, Values: []string{"none", "valid", "expired"}, More: []string{Ambient}, Default: "none",
+		Doc: "the ticket-granting ticket in the client's credential cache; none: there is no cache; ambient: a valid one, but KRB5CCNAME is not set and the cache is where krb5.conf's default_ccache_name says",
 		get: func(_ *World, c *Client) string { return c.Ticket },
 		set: func(_ *World, c *Client, v string) { c.Ticket = v }},
 	{Name: "gssencmode", Kind: ClientAxis, Values: []string{"disable", "prefer", "require"},
@@ -103,8 +107,8 @@ var Axes = []Axis{
 		Doc: "sslcrl: not given, the revocation list of the CA that signed the server's certificate, the same past its next update, or a file that does not exist",
 		get: func(_ *World, c *Client) string { return c.CRL },
 		set: func(_ *World, c *Client, v string) { c.CRL = v }},
-	{Name: "cert", Kind: ClientAxis, Values: []string{"none", "good"}, Default: "none",
-		Doc: "the client's certificate: none, or one that names the user and is signed by the CA that the server trusts",
+	{Name: "cert", Kind: ClientAxis, Values: []string{"none", "good"}, More: []string{Ambient}, Default: "none",
+		Doc: "the client's certificate: none, or one that names the user and is signed by the CA that the server trusts; ambient: one like it that names " + ServiceAccount + " lies in $HOME/.postgresql, and the connection string names none",
 		get: func(_ *World, c *Client) string { return c.Cert },
 		set: func(_ *World, c *Client, v string) { c.Cert = v }},
 	{Name: "channel_binding", Kind: ClientAxis, Values: []string{"disable", "prefer", "require"},
@@ -128,6 +132,19 @@ var Axes = []Axis{
 		get: func(_ *World, c *Client) string { return c.Attack },
 		set: func(_ *World, c *Client, v string) { c.Attack = v }},
 }
+
+// Values of the axis hosts.
+const (
+	OneHost   = "one"
+	DeadFirst = "dead-first" // two: World.DeadHost and the server
+	Twice     = "twice"      // two: the server and the server
+)
+
+// Ambient credentials are those that nobody named: the library finds them in the account that the program runs as.
+const (
+	Ambient        = "ambient"
+	ServiceAccount = "service" // whom the certificate of cert=ambient names
+)
 
 // NoAttack is the attack of cells where nobody stands between client and server.
 const NoAttack = "none"
@@ -223,6 +240,8 @@ func NotApplicable(c *Cell) string {
 		return "only the raw client sends " + strings.Join(attackNames(Sequences), ", ") + ", and nothing else"
 	case lib == Raw:
 		return rawNotApplicable(c)
+	case c.Client.Hosts != "" && c.Client.Hosts != OneHost && c.Client.Transport == "unix":
+		return "a unix-domain socket has no host"
 	case c.Client.Attacked() && c.Client.Transport == "unix":
 		return "nobody can stand between the ends of a unix-domain socket"
 	case lib == PQ && (c.Client.GSSEncMode == "prefer" || c.Client.GSSEncMode == "require"):
@@ -238,6 +257,10 @@ func NotApplicable(c *Cell) string {
 // rawNotApplicable is NotApplicable for the raw client.
 func rawNotApplicable(c *Cell) string {
 	switch {
+	case c.Client.Hosts != "" && c.Client.Hosts != OneHost:
+		return "the raw client takes one host"
+	case c.Client.Ticket == Ambient || c.Client.Cert == Ambient:
+		return "the raw client has no credentials but those that it is given"
 	case c.Client.Attack == "tls-in-gss" && c.Client.Transport == "unix":
 		return "there is no GSS encryption on a unix-domain socket"
 	case c.Client.Attack == "tls-in-gss" && c.Client.Ticket != "valid":

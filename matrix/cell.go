@@ -48,10 +48,16 @@ type World struct {
 	Host       string  // the server's fully qualified host name, to which its SPN and certificate belong
 }
 
+// DeadHost is the name of the host that refuses TCP connections: no server, SPN or certificate belongs to it.
+func (w *World) DeadHost() string {
+	_, domain, _ := strings.Cut(w.Host, ".")
+	return "dead." + domain
+}
+
 // Setting is one line of postgresql.conf.
 type Setting struct{ Name, Value string }
 
-// Role is a database role. The databases are `postgres` and the ones that roles own.
+// Role is a database role. The databases are `postgres` and `template1`, to which only superusers have the privilege CONNECT.
 type Role struct {
 	Name     string
 	NoLogin  bool
@@ -123,14 +129,15 @@ func (l Library) UsesLibpq() bool { return l.Version() != 0 }
 type Client struct {
 	Library        Library
 	Transport      string // tcp | unix
+	Hosts          string // one | dead-first | twice
 	User           string // database role asked for
 	Database       string
 	Principal      string // Kerberos principal of the ticket, without the realm; default: User
-	Ticket         string // none | valid | expired
+	Ticket         string // none | valid | expired | ambient
 	GSSEncMode     string // "" | disable | prefer | require
 	SSLMode        string // "" | disable | allow | prefer | require | verify-ca | verify-full
 	SSLNegotiation string // "" | postgres | direct
-	Cert           string // client certificate of the PKI by name; none
+	Cert           string // client certificate of the PKI by name; none; ambient
 	Root           string // trusted root by name: right | other | missing | none | system
 	CRL            string // revocation list by name: none | right | stale | missing
 	ChannelBinding string // "" | disable | prefer | require
@@ -138,6 +145,17 @@ type Client struct {
 	KrbSrvName     string // "" | service name instead of postgres
 	Password       string // none | right | wrong
 	Attack         string // none | one of Attacks | one of Sequences
+}
+
+// CertUser is whom the client's certificate names, or "".
+func (c *Client) CertUser() string {
+	switch c.Cert {
+	case "", "none":
+		return ""
+	case Ambient:
+		return ServiceAccount
+	}
+	return c.User
 }
 
 // Attacked says whether somebody stands between the ends, or the client itself is the attacker.

@@ -24,7 +24,7 @@ func (a *attempt) attackOnGSS() *ending {
 		if e := a.stopsAtG(); e != nil {
 			return e
 		}
-		if reason := a.gssTicket(); reason != "" {
+		if reason := a.gssTicket(a.askedSPN(false), false); reason != "" {
 			e := refused(broken, matrix.StageGSSEnc, reason)
 			return &e
 		}
@@ -161,7 +161,7 @@ func (x *exchange) forged() (ending, error) {
 		} else if end != nil {
 			return *end, nil
 		}
-		if reason := x.gssTicket(); reason != "" {
+		if reason := x.gssTicket(x.askedSPN(x.byProvider()), x.byProvider()); reason != "" {
 			return x.end(hungUp, matrix.StageAuth, reason), nil
 		}
 	}

@@ -62,9 +62,15 @@ func (a *attempt) authenticate(ch matrix.Channel, by client) (ending, error) {
 	}
 	x.record = record
 	a.why(record.rule(), fmt.Sprintf("the first record that matches %s: %s", a.describe(ch), record.Text))
-	if record.clientCert != "" && (!a.hasCert() || a.impersonated(ch)) {
+	if record.clientCert != "" && (a.certUser() == "" || a.impersonated(ch)) {
 		a.why(record.rule(), "the record asks for a client certificate ("+record.clientCert+") and the client shows none")
+		if a.c.Cert == matrix.Ambient && a.certUser() == "" {
+			a.why("fe-connect.c, pqGetHomeDirectory", "libpq before 15 takes the home directory from the password database, not from $HOME")
+		}
 		return x.fails(matrix.StageAuth, matrix.CertMissing, "28000"), nil
+	}
+	if record.clientCert != "" && a.c.Cert == matrix.Ambient {
+		a.why(a.homeSource(), "nobody named a certificate: the client shows the one in its home directory, of "+a.certUser())
 	}
 	end, err := x.method()
 	if err != nil {
@@ -79,6 +85,17 @@ func (a *attempt) authenticate(ch matrix.Channel, by client) (ending, error) {
 		}
 	}
 	return x.ok()
+}
+
+// homeSource says where a client looks for a certificate that nobody named.
+func (a *attempt) homeSource() string {
+	switch a.lib {
+	case matrix.PGX:
+		return "pgconn/defaults.go, defaultSettings"
+	case matrix.PQ:
+		return "ssl.go, sslClientCertificates"
+	}
+	return "libpq, sslcert"
 }
 
 // end builds a refusal of this exchange.
@@ -123,10 +140,10 @@ func (x *exchange) method() (*ending, error) {
 	case matrix.MethodTrust:
 		return nil, nil
 	case matrix.MethodCert: // its name is checked like that of clientcert=verify-full
-		if strings.ContainsFunc(x.c.User, func(r rune) bool { return r > '~' || strings.ContainsRune(` ,+"\<>;#=`, r) }) {
-			return nil, unknown("its distinguished name is printed escaped", "the certificate of role %q", x.c.User)
+		if strings.ContainsFunc(x.certUser(), func(r rune) bool { return r > '~' || strings.ContainsRune(` ,+"\<>;#=`, r) }) {
+			return nil, unknown("its distinguished name is printed escaped", "the certificate of %q", x.certUser())
 		}
-		x.identity = "CN=" + x.c.User
+		x.identity = "CN=" + x.certUser()
 		return nil, nil
 	case matrix.MethodGSS:
 		return x.gss()
@@ -139,6 +156,9 @@ func (x *exchange) method() (*ending, error) {
 	}
 }
 
+// byProvider: the client authenticates by a GSSAPI provider that the program gives it.
+func (x *exchange) byProvider() bool { return x.lib == matrix.PGX || x.lib == matrix.PQ }
+
 // gss is auth.c, pg_GSS_recvauth and pg_GSS_checkauth. Where GSS encryption has set up the context there is no second
 // exchange.
 func (x *exchange) gss() (*ending, error) {
@@ -150,7 +170,7 @@ func (x *exchange) gss() (*ending, error) {
 			return nil, err
 		}
 		if end == nil {
-			reason, byServer := x.gssContext()
+			reason, byServer := x.gssContext(x.byProvider())
 			switch {
 			case reason == matrix.KeytabMismatch && !x.ignoresErrorToken():
 				// The acceptor makes an error token, which the server sends before it gives up; without any key it makes none.
@@ -276,10 +296,9 @@ func (x *exchange) withoutHash() (*ending, error) {
 	return &end, nil
 }
 
-// certificateName is auth.c, CheckCertAuth. The certificate names the role asked for; the record's map applies to it
-// whatever the method is.
+// certificateName is auth.c, CheckCertAuth. The record's map applies to the certificate's name whatever the method is.
 func (x *exchange) certificateName() *ending {
-	name := x.c.User
+	name := x.certUser()
 	if x.record.clientName == "DN" {
 		name = "CN=" + name
 	}

@@ -20,7 +20,7 @@ func (a *attempt) encryptGSS() ending {
 	if e := a.stopsAtG(); e != nil {
 		return *e
 	}
-	if reason, _ := a.gssContext(); reason != "" {
+	if reason, _ := a.gssContext(false); reason != "" {
 		return refused(broken, matrix.StageGSSEnc, reason)
 	}
 	switch a.c.Attack {
@@ -43,13 +43,13 @@ func (a *attempt) stopsAtG() *ending {
 }
 
 // gssContext says why no GSS context comes about between the two ends, or "", and whether it was the server's end
-// that refused. The client's end fails first: it sends no token that the KDC gave it no ticket for.
-func (a *attempt) gssContext() (reason matrix.Reason, byServer bool) {
-	if reason := a.gssTicket(); reason != "" {
+// that refused. The client's end fails first: it sends no token that the KDC gave it no ticket for. byProvider: it is not
+// libgssapi or gssenc, but the GSSAPI provider that a program gives pgx or lib/pq.
+func (a *attempt) gssContext(byProvider bool) (reason matrix.Reason, byServer bool) {
+	spn := a.askedSPN(byProvider)
+	if reason := a.gssTicket(spn, byProvider); reason != "" {
 		return reason, false
 	}
-	service := cmp.Or(a.c.KrbSrvName, "postgres")
-	spn := service + "/" + a.w.Host
 	source := "gss_accept_sec_context"
 	switch {
 	case cmp.Or(a.w.Keytab, "good") == "none":
@@ -58,7 +58,7 @@ func (a *attempt) gssContext() (reason matrix.Reason, byServer bool) {
 	case a.w.Keytab == "stale":
 		a.why(source, "the server's keytab holds only an older key of "+spn)
 		return matrix.KeytabMismatch, true
-	case a.w.Keytab == "other", service != "postgres":
+	case a.w.Keytab == "other", spn != a.serviceSPN():
 		a.why(source, "the server's keytab holds no key of "+spn)
 		return matrix.KeytabMismatch, true
 	}
@@ -66,22 +66,39 @@ func (a *attempt) gssContext() (reason matrix.Reason, byServer bool) {
 	return "", false
 }
 
+// askedSPN is the service principal that the client asks for.
+func (a *attempt) askedSPN(byProvider bool) string {
+	if byProvider && a.lib == matrix.PGX && a.hosts() == matrix.DeadFirst {
+		host := a.w.DeadHost()
+		a.why("pgconn/krb5.go, gssAuth", "pgx asks for the service of the first host in the connection string, "+host+", whichever it has connected to")
+		return a.spn(host)
+	}
+	return a.spn(a.w.Host)
+}
+
+// spn is the client's service on a host, serviceSPN the one that there is.
+func (a *attempt) spn(host string) string { return cmp.Or(a.c.KrbSrvName, "postgres") + "/" + host }
+func (a *attempt) serviceSPN() string     { return "postgres/" + a.w.Host }
+
 // gssTicket is the client's end of it.
-func (a *attempt) gssTicket() matrix.Reason {
-	service := cmp.Or(a.c.KrbSrvName, "postgres")
-	spn := service + "/" + a.w.Host
-	switch a.ticket() {
-	case "none":
+func (a *attempt) gssTicket(spn string, byProvider bool) matrix.Reason {
+	switch {
+	case a.ticket() == "none":
 		a.why("gss_init_sec_context", "there is no credential cache, so no ticket for "+spn)
 		return matrix.NoTicket
-	case "expired":
+	case a.ticket() == matrix.Ambient && byProvider:
+		a.why("gopgkrb5, krb_unix.go; lib/pq, auth/kerberos", "without KRB5CCNAME a provider over gokrb5 reads /tmp/krb5cc_UID, whatever default_ccache_name says: there is no such cache")
+		return matrix.NoTicket
+	case a.ticket() == "expired":
 		a.why("gss_init_sec_context", "the ticket-granting ticket has expired: the client fails before it sends a token")
 		return matrix.TicketExpired
 	}
-	isUser := slices.Contains(a.w.Realms[0].Principals, spn)
-	if service != "postgres" && !isUser {
-		a.why("RFC 4120, section 3.3.3", "the KDC knows no "+spn+" (krbsrvname="+service+")")
+	if spn != a.serviceSPN() && !slices.Contains(a.w.Realms[0].Principals, spn) {
+		a.why("RFC 4120, section 3.3.3", "the KDC knows no "+spn)
 		return matrix.SPNUnknown
+	}
+	if a.ticket() == matrix.Ambient {
+		a.why("krb5.conf, default_ccache_name", "KRB5CCNAME is not set: the client takes the ticket in the default cache, of "+a.principal())
 	}
 	return ""
 }

@@ -150,6 +150,17 @@ func (a *attempt) try(ch matrix.Channel, s *libpqSettings) (ending, error) {
 	return a.authenticate(ch, s)
 }
 
+// libpqHosts says what a second host is to libpq. With the server's name twice nothing comes of the second: only a host
+// that cannot be reached sends libpq on to the next one, or one that is starting up.
+func (a *attempt) libpqHosts() {
+	switch a.hosts() {
+	case matrix.DeadFirst:
+		a.why("fe-connect.c, PQconnectPoll (try_next_addr)", "the first host refuses TCP: libpq begins anew with the second, whose name is that of SPN and certificate")
+	case matrix.Twice:
+		a.why("fe-connect.c, PQconnectPoll (error_return)", "libpq goes on to the second host only from one that it cannot reach, not from one that refuses it")
+	}
+}
+
 // libpq is the walk of 17 and later: a set of allowed methods, each tried at most once (fe-connect.c,
 // init_allowed_encryption_methods and select_next_encryption_method).
 func (a *attempt) libpq() (ending, error) {
@@ -167,6 +178,7 @@ func (a *attempt) libpq() (ending, error) {
 			return refused(neverOpened, matrix.StageCredentials, matrix.NoTicket), nil
 		}
 	}
+	a.libpqHosts()
 	var last ending
 	for i, ch := range a.libpqMethods(&s) {
 		if i == 0 || last.how != declined || ch == matrix.TLS && s.direct {
@@ -253,6 +265,7 @@ func (a *attempt) libpqTo16() (ending, error) {
 	tryGSS := s.gssencmode != "disable" && !a.unix()
 	tryTLS := s.sslmode != "disable" && !a.unix()
 	waitTLS := s.sslmode == "allow"
+	a.libpqHosts()
 	if a.unix() {
 		a.why("fe-connect.c, PQconnectPoll", "on a unix socket neither TLS nor GSS encryption is tried, whatever sslmode says")
 	} else {

@@ -94,11 +94,30 @@ func (a *attempt) pgx() (ending, error) {
 			methods = slices.Insert(methods, 0, matrix.GSS)
 		}
 	}
+	if a.hosts() == matrix.DeadFirst {
+		a.why("pgconn.go, connectPreferred", "the first host refuses TCP, for each configuration: pgx goes on to the second, whose name is that of the certificate")
+	}
 	var last ending
+	for range a.walked() {
+		var final bool
+		var err error
+		if last, final, err = a.pgxHost(p, methods, sslmode, direct); err != nil || final {
+			return last, err
+		}
+	}
+	a.why("pgconn.go, connectPreferred", "no configuration is left to try")
+	return last, nil
+}
+
+// pgxHost is connectPreferred over the configurations of one host. What is not final sends pgx on, also to the next host.
+func (a *attempt) pgxHost(p *pgxClient, methods []matrix.Channel, sslmode string, direct bool) (last ending, final bool, err error) {
 	for i, ch := range methods {
 		switch {
+		case i == 0 && len(a.trace) == 0:
+			a.connect()
 		case i == 0:
 			a.connect()
+			a.why("pgconn.go, connectPreferred", "pgx goes on to the next host: a refusal is no reason not to")
 		case last.how == declined && methods[i-1] == matrix.GSS && !direct:
 			a.why("gssenc/configure.go, dialOther", "N leaves the connection usable: pgx's next configuration gets the same connection")
 		default:
@@ -109,28 +128,26 @@ func (a *attempt) pgx() (ending, error) {
 		switch ch {
 		case matrix.GSS:
 			last = a.encryptGSS()
-			if last.how == hungUp {
-				return last, nil
+			if last.how == hungUp { // nor is another method tried with this host
+				return last, false, nil
 			}
 		case matrix.TLS:
 			last = a.encryptTLS(direct, pgxVerification(sslmode, a.root()))
 		}
 		if last.how == opened {
-			var err error
 			if last, err = a.authenticate(ch, p); err != nil {
-				return last, err
+				return last, true, err
 			}
 		}
 		if last.how == opened {
-			return last, nil
+			return last, true, nil
 		}
 		if slices.Contains(pgxFinal, last.state) {
 			a.why("pgconn.go, connectPreferred", "SQLSTATE "+last.state+" is final for pgx")
-			return last, nil
+			return last, true, nil
 		}
 	}
-	a.why("pgconn.go, connectPreferred", "no configuration is left to try")
-	return last, nil
+	return last, false, nil
 }
 
 // pgxOptions is pgconn.ParseConfig. It reads the root file whatever sslmode says, over TCP.

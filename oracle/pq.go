@@ -48,6 +48,32 @@ func (a *attempt) pq() (ending, error) {
 			return a.badOptions("connector.go, newConfig", "sslrootcert=system needs sslmode=verify-full, not "+sslmode), nil
 		}
 	}
+	var last ending
+	for host := range a.walked() {
+		switch {
+		case a.hosts() == matrix.DeadFirst:
+			a.why("conn.go, Connector.open", "the first host refuses TCP: lib/pq goes on to the second, whose name is that of SPN and certificate")
+		case host > 0:
+			a.why("conn.go, Connector.open", "after any failure lib/pq goes on to the next host")
+		}
+		var err error
+		if last, err = a.pqHost(sslmode, direct); err != nil || last.how == opened {
+			return last, err
+		}
+	}
+	return last, nil
+}
+
+// walked is how many hosts a client that goes on after every failure gets an answer from.
+func (a *attempt) walked() int {
+	if a.hosts() == matrix.Twice {
+		return 2
+	}
+	return 1
+}
+
+// pqHost is what Connector.open does with one host.
+func (a *attempt) pqHost(sslmode string, direct bool) (ending, error) {
 	switch sslmode {
 	case "disable":
 		a.why("conn.go, Connector.open", "sslmode=disable: no encryption")

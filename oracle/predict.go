@@ -139,8 +139,9 @@ func (a *attempt) check(c *matrix.Cell) error {
 		{"servercert", cmp.Or(a.w.ServerCert, "good"), []string{"good", "other-ca", "expired", "wrong-name", "cn-only", "revoked", "system-ca", "rsa", "rsa-pss", "ed25519"}},
 		{"keytab", cmp.Or(a.w.Keytab, "good"), []string{"good", "none", "stale", "other"}},
 		{"transport", cmp.Or(a.c.Transport, "tcp"), []string{"tcp", "unix"}},
-		{"ticket", cmp.Or(a.c.Ticket, "none"), []string{"none", "valid", "expired"}},
-		{"cert", cmp.Or(a.c.Cert, "none"), []string{"none", "good"}},
+		{"hosts", a.hosts(), []string{matrix.OneHost, matrix.DeadFirst, matrix.Twice}},
+		{"ticket", cmp.Or(a.c.Ticket, "none"), []string{"none", "valid", "expired", matrix.Ambient}},
+		{"cert", cmp.Or(a.c.Cert, "none"), []string{"none", "good", matrix.Ambient}},
 		{"root", cmp.Or(a.c.Root, "right"), []string{"right", "other", "missing", "none", "system"}},
 		{"crl", a.crl(), []string{"none", "right", "stale", "missing"}},
 		{"password", cmp.Or(a.c.Password, "none"), []string{"none", "right", "wrong"}},
@@ -149,6 +150,9 @@ func (a *attempt) check(c *matrix.Cell) error {
 		if !slices.Contains(known.values, known.value) {
 			return unknown("it knows "+strings.Join(known.values, ", "), "%s=%s", known.name, known.value)
 		}
+	}
+	if a.hosts() != matrix.OneHost && a.c.Attacked() {
+		return unknown("an attacker between several hosts is not modelled", "attack=%s with hosts=%s", a.c.Attack, a.hosts())
 	}
 	for _, s := range a.w.Settings {
 		if slices.Contains(unmodelled, strings.ToLower(s.Name)) {
@@ -176,7 +180,16 @@ func (a *attempt) ticket() string   { return cmp.Or(a.c.Ticket, "none") }
 func (a *attempt) root() string     { return cmp.Or(a.c.Root, "right") }
 func (a *attempt) crl() string      { return cmp.Or(a.c.CRL, "none") }
 func (a *attempt) password() string { return cmp.Or(a.c.Password, "none") }
-func (a *attempt) hasCert() bool    { return cmp.Or(a.c.Cert, "none") != "none" }
+func (a *attempt) hosts() string    { return cmp.Or(a.c.Hosts, matrix.OneHost) }
+
+// certUser is whom the certificate names that the client shows, or "".
+func (a *attempt) certUser() string {
+	if a.c.Cert == matrix.Ambient && a.lib.UsesLibpq() && a.lib.Version() < 15 {
+		return "" // fe-connect.c, pqGetHomeDirectory asks the password database for the home directory, $HOME only since 15
+	}
+	return a.c.CertUser()
+}
+
 func (a *attempt) principal() string { // with its realm
 	p := cmp.Or(a.c.Principal, a.c.User)
 	if !strings.Contains(p, "@") && len(a.w.Realms) > 0 {

@@ -51,7 +51,7 @@ func set(text string) func(*matrix.Cell) {
 				_, _ = fmt.Sscan(value, &w.Server)
 			default:
 				field := map[string]*string{
-					"ssl": &w.SSL, "servercert": &w.ServerCert, "keytab": &w.Keytab, "library": (*string)(&l.Library), "transport": &l.Transport,
+					"ssl": &w.SSL, "servercert": &w.ServerCert, "keytab": &w.Keytab, "library": (*string)(&l.Library), "transport": &l.Transport, "hosts": &l.Hosts,
 					"user": &l.User, "database": &l.Database, "principal": &l.Principal, "ticket": &l.Ticket, "gssencmode": &l.GSSEncMode,
 					"sslmode": &l.SSLMode, "sslnegotiation": &l.SSLNegotiation, "root": &l.Root, "crl": &l.CRL, "cert": &l.Cert,
 					"channel_binding": &l.ChannelBinding, "require_auth": &l.RequireAuth, "krbsrvname": &l.KrbSrvName, "password": &l.Password, "attack": &l.Attack,
@@ -689,7 +689,7 @@ func TestWhatIsNotPredicted(t *testing.T) {
 		"hba='host all all all pam'", "hba='host all all all ident'", "hba='host all all 10.0.0.0/24 trust'", "hba='host all all db.example.test trust'",
 		"hba='host all all all ldap ldapserver=x'", "hba='include other.conf'", "hba='host all @users all trust'", "transport=unix hba='local all all peer'",
 		"library=libpq16 sslnegotiation=direct", "library=libpq15 require_auth=gss", "library=pq gssencmode=require", "library=pq channel_binding=prefer", "library=pq require_auth=gss", "library=jdbc", "server=12",
-		"setting=ssl_ca_file=", "setting=max_connections=1", "database=template0", "database=bob", "ticket=renewable", "cert=revoked",
+		"setting=ssl_ca_file=", "setting=max_connections=1", "database=template0", "database=bob", "ticket=renewable", "cert=revoked", "hosts=three", "hosts=twice attack=strip", "hosts=twice transport=unix",
 		"ticket=valid principal=alice@OTHER.TEST", "hba='host all all all gss' require_auth=!sspi", "hba='host all /al(?=ice) all trust'",
 	} {
 		p, err := Predict(cell(set(given)))

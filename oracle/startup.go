@@ -32,7 +32,12 @@ func (a *attempt) afterAuthentication() (*refusal, error) {
 		return &refusal{matrix.RoleNoLogin, "28000", "role " + a.c.User + " has NOLOGIN: the server checks it after AuthenticationOk", "miscinit.c, InitializeSessionUserId"}, nil
 	}
 	switch a.c.Database {
-	case "postgres", "template1":
+	case "template1":
+		if a.c.User == "postgres" {
+			return a.unknownSetting(), nil
+		}
+		return &refusal{matrix.NoPrivilege, "42501", "nobody but a superuser has CONNECT on database template1: the server finds out after AuthenticationOk", "postinit.c, CheckMyDatabase"}, nil
+	case "postgres":
 		return a.unknownSetting(), nil
 	case "template0":
 		return nil, unknown("no reason of the vocabulary means it", "a database that takes no connections")

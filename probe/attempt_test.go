@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -284,6 +285,11 @@ func TestRequest(t *testing.T) {
 			[]string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + applicationName(testCell(17, "pq")), "connect_timeout=15", "sslnegotiation=postgres", "sslrootcert=/roots/right", "krbsrvname=svc"}},
 		{"a revocation list", testCell(17, "pgx", func(c *matrix.Cell) { c.Client.Root, c.Client.CRL = "system", "stale" }), "10.9.0.2:5432", "",
 			[]string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + applicationName(testCell(17, "pgx")), "connect_timeout=15", "sslrootcert=/roots/system", "sslcrl=/crls/stale"}},
+		{"two hosts", testCell(17, "libpq17", func(c *matrix.Cell) { c.Client.Hosts = matrix.DeadFirst }), "10.9.0.2:5432", "", []string{"host=dead.example.test,pg.example.test", "user=alice", "dbname=postgres", "application_name=" + applicationName(testCell(17, "libpq17")), "connect_timeout=15", "sslrootcert=/roots/right"}},
+		{"one host twice", testCell(17, "pgx", func(c *matrix.Cell) { c.Client.Hosts = matrix.Twice }), "10.9.0.2:5432", "", []string{"host=pg.example.test,pg.example.test", "user=alice", "dbname=postgres", "application_name=" + applicationName(testCell(17, "pgx")), "connect_timeout=15", "sslrootcert=/roots/right"}},
+		{"ambient credentials", testCell(17, "pq", func(c *matrix.Cell) {
+			c.Client.Ticket, c.Client.Cert, c.Client.Principal = matrix.Ambient, matrix.Ambient, "bob"
+		}), "10.9.0.2:5432", "/caches/bob-valid", []string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + applicationName(testCell(17, "pq")), "connect_timeout=15", "sslrootcert=/roots/right"}},
 		{"unix socket", testCell(17, "libpq17", overUnix), "", "", []string{"host=/run/sockets", "port=5432", "user=alice", "dbname=postgres", "application_name=" + applicationName(testCell(17, "libpq17")), "connect_timeout=15", "sslrootcert=/roots/right"}},
 	}
 	for _, tt := range tests {
@@ -303,6 +309,14 @@ func TestRequest(t *testing.T) {
 				t.Errorf("options %q\nwant    %q", options, tt.options)
 			}
 			if got.Server != tt.server || got.CCache != tt.ccache || got.Token != tt.cell.ID || got.Client != tt.cell.Client.Library.Kind() {
+				t.Errorf("request %+v", got)
+			}
+			c := tt.cell.Client
+			var home map[string]string
+			if c.Cert == matrix.Ambient {
+				home = map[string]string{".postgresql/postgresql.crt": "/certs/service.crt", ".postgresql/postgresql.key": "/certs/service.key"}
+			}
+			if got.Dead != (c.Hosts == matrix.DeadFirst) || got.Default != (c.Ticket == matrix.Ambient) || !maps.Equal(got.Home, home) {
 				t.Errorf("request %+v", got)
 			}
 		})

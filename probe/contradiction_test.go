@@ -304,6 +304,20 @@ func TestLies(t *testing.T) {
 			}},
 		}}},
 	}
+	dead := testCell(17, "pq", func(c *matrix.Cell) { c.Client.Hosts = matrix.DeadFirst })
+	tests = append(tests, struct {
+		name string
+		cell *matrix.Cell
+		e    matrix.Evidence
+		lies [][]lie
+	}{"the first host refuses TCP", dead, evidenceOf(saidNo(deadFirst+`connecting to pg.example.test:40001: pq: `+noEntry+"no encryption (28000)"),
+		seen(5001, 41, refusing+"28000 "+noEntry+"no encryption", "FATAL 28000 "+noEntry+"no encryption")), [][]lie{anyLies, {
+		{"the client says nothing of the first host", func(e *matrix.Evidence) { e.Client.Message = "pq: " + noEntry + "no encryption (28000)" }},
+		{"the client says something else of the first host", func(e *matrix.Evidence) {
+			e.Client.Message = strings.Replace(e.Client.Message, "connection refused", "EOF", 1)
+		}},
+		{"the client says nothing of the second host", func(e *matrix.Evidence) { e.Client.Message = strings.TrimSuffix(deadFirst, "\n") }},
+	}}})
 	told := 0
 	for _, tt := range tests {
 		tt.e = named(tt.e, tt.cell)
@@ -386,6 +400,36 @@ func TestCaptured(t *testing.T) {
 	t.Logf("%d lies told", told)
 	if told < 3000 {
 		t.Errorf("only %d lies told", told)
+	}
+}
+
+// TestHostsOfAnotherCell: what a client says of its hosts must not pass in a cell with others. libpq 13 has lost the words
+// about the first host where GSSAPI fails, and only there.
+func TestHostsOfAnotherCell(t *testing.T) {
+	hosts := func(value string) func(*matrix.Cell) { return func(c *matrix.Cell) { c.Client.Hosts = value } }
+	noEntry := `no pg_hba.conf entry for host "10.9.0.3", user "alice", database "postgres", no encryption`
+	inClear := seen(5001, 41, refusing+"28000 "+noEntry, "FATAL 28000 "+noEntry)
+	noTicket := seen(5001, 41, "client startup user=alice database=postgres application_name=x 3.0; server auth-request gss; client close",
+		`FATAL 28000 GSSAPI authentication failed for user "alice"`, `DETAIL Connection matched pg_hba.conf line 1: "host all all all gss"`)
+	const refusedTCP = "could not connect to server: Connection refused\n\tIs the server running on host \"127.0.0.1\" and accepting\n\tTCP/IP connections on port 4?\n"
+	const continuation = "GSSAPI continuation error: No Kerberos credentials available (default cache: FILE:/x)\n"
+	for _, tt := range []struct {
+		library matrix.Library
+		hosts   string
+		n       matrix.ConnectionEvidence
+		said    matrix.ClientEvidence
+		want    string
+	}{
+		{"libpq13", "dead-first", inClear, saidNo(refusedTCP + "FATAL:  " + noEntry + "\n"), "refused at hba, no-hba-entry, channel plain, trace connect authfail"},
+		{"libpq13", "one", inClear, saidNo(refusedTCP + "FATAL:  " + noEntry + "\n"), "fault: there is none but the server"},
+		{"libpq13", "twice", inClear, saidNo(refusedTCP + "FATAL:  " + noEntry + "\n"), "fault: there is none but the server"},
+		{"libpq13", "dead-first", inClear, saidNo("FATAL:  " + noEntry + "\n"), "fault: the first host refuses TCP"},
+		{"libpq13", "dead-first", noTicket, saidNo(continuation, "gss"), "refused at auth, no-ticket, channel plain, method gss, hba:1, trace connect authfail"},
+		{"libpq15", "dead-first", noTicket, saidNo(continuation, "gss"), "fault: the first host refuses TCP"},
+	} {
+		cell := testCell(13, string(tt.library), hosts(tt.hosts))
+		cell.World.HBA = "host all all all gss\n"
+		check(t, cell, clone(t, evidenceOf(tt.said, tt.n)), tt.want)
 	}
 }
 

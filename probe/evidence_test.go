@@ -94,6 +94,9 @@ func evidenceOf(client matrix.ClientEvidence, connections ...matrix.ConnectionEv
 
 const failedAt = `connection to server at "pg.example.test" (127.0.0.1), port 40001 failed: `
 
+// deadFirst is how lib/pq begins where the first of two hosts refuses TCP connections.
+const deadFirst = "pq: could not connect to any of the hosts:\nconnecting to dead.example.test:40000: dial tcp 127.0.0.1:40000: connect: connection refused\n"
+
 // named gives the startup packets on the wire the application name that the cell's have; the texts above call it x.
 func named(e matrix.Evidence, cell *matrix.Cell) matrix.Evidence {
 	for _, n := range e.Connections {

@@ -17,11 +17,14 @@ func libpqOptions(env world, cell *matrix.Cell, password string) []agent.Option 
 }
 
 // commonOptions are the parameters that pgx and, but for channel_binding and require_auth, lib/pq have, too. Neither has sslcrl: they send it to
-// the server as a setting of the session, like any word that they do not know, and are given it all the same. Without sslcert libpq looks for a
-// certificate in the home directory, which is the attempt's own and empty.
+// the server as a setting of the session, like any word that they do not know, and are given it all the same. Without sslcert all of them look
+// for a certificate in the home directory, which is the attempt's own.
 func commonOptions(env world, cell *matrix.Cell, password string) []agent.Option {
 	c := cell.Client
-	cert, key := env.CertFiles(c.Cert, c.User)
+	var cert, key string
+	if c.Cert != matrix.Ambient {
+		cert, key = env.CertFiles(c.Cert, c.CertUser())
+	}
 	o := option(nil, "user", c.User)
 	o = option(o, "dbname", c.Database)
 	o = option(o, "application_name", applicationName(cell))

@@ -99,7 +99,15 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret str
 		if principal == "" {
 			principal = c.User
 		}
-		request.CCache = env.CCache(principal, c.Ticket)
+		kind := c.Ticket
+		if request.Default = kind == matrix.Ambient; request.Default {
+			kind = "valid"
+		}
+		request.CCache = env.CCache(principal, kind)
+	}
+	if c.Cert == matrix.Ambient {
+		cert, key := env.CertFiles("good", c.CertUser())
+		request.Home = map[string]string{".postgresql/postgresql.crt": cert, ".postgresql/postgresql.key": key}
 	}
 	if c.Library != matrix.Raw {
 		request.Tamper = tamper(&c)
@@ -108,7 +116,17 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret str
 	switch c.Transport {
 	case "tcp":
 		request.Server = env.ServerAddr()
-		host = []agent.Option{{Name: "host", Value: cell.World.Host}}
+		names := []string{cell.World.Host}
+		switch c.Hosts {
+		case "", matrix.OneHost:
+		case matrix.DeadFirst:
+			request.Dead, names = true, []string{cell.World.DeadHost(), cell.World.Host}
+		case matrix.Twice:
+			names = append(names, cell.World.Host)
+		default:
+			return request, "", fmt.Errorf("hosts %q: want one, dead-first or twice", c.Hosts)
+		}
+		host = []agent.Option{{Name: "host", Value: strings.Join(names, ",")}}
 	case "unix":
 		_, port, _ := strings.Cut(env.ServerAddr(), ":")
 		host = []agent.Option{{Name: "host", Value: env.SocketDir()}, {Name: "port", Value: port}}

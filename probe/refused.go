@@ -20,6 +20,9 @@ func (c *classifier) refused() error {
 	if err := c.checkEarlier(); err != nil {
 		return err
 	}
+	if err := c.checkHosts(said); err != nil {
+		return err
+	}
 	if n != nil && n.dialFailed != "" {
 		return c.dial(n.dialFailed)
 	}
@@ -36,6 +39,23 @@ func (c *classifier) refused() error {
 	default:
 		return c.local(last.text, n)
 	}
+}
+
+// checkHosts wants a client that got through to the server to have been refused by the host that refuses TCP connections
+// before, if and only if the cell names one.
+func (c *classifier) checkHosts(said []saying) error {
+	dead := c.cell.Client.Hosts == matrix.DeadFirst
+	told := len(said) > 1 && !said[0].fatal && dialFailed.MatchString(said[0].text)
+	lib := c.cell.Client.Library
+	switch {
+	case len(c.connections) == 0, dead == told:
+		return nil
+	case dead && lib.UsesLibpq() && lib.Version() < 14 && len(said) == 1 && gssContinue.MatchString(said[0].text):
+		return nil // pg_GSS_error put its words in the place of those before them
+	case dead:
+		return fmt.Errorf("witnesses contradict: the first host refuses TCP connections, the client says only %q", c.evidence.Client.Message)
+	}
+	return fmt.Errorf("witnesses contradict: the client says that the first host could not be reached (%q), and there is none but the server", said[0].text)
 }
 
 // serverRefused settles an attempt whose last connection the server ended with a FATAL.

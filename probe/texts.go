@@ -163,6 +163,7 @@ var alertCauses = []struct {
 var (
 	psqlPrefix   = regexp.MustCompile(`^(?:\S*/)?psql: (?:error: )?`)
 	serverPrefix = regexp.MustCompile(`^connection to server (?:at "[^"]*"(?: \([^)]*\))?, port \d+|on socket ".*?") failed: ?`)
+	pqHost       = regexp.MustCompile(`^connecting to \S+:\d+: `)
 	pqFatal      = regexp.MustCompile(`^(.*) \(([0-9A-Z]{5})\)$`)
 	pgxPrefix    = regexp.MustCompile("^failed to connect to `[^`]*`: ?")
 	pgxAttempt   = regexp.MustCompile(`^\s*\S+ \([^)]*\): `)
@@ -178,6 +179,15 @@ type saying struct {
 	text  string // first line; empty where libpq names a connection that failed and no reason
 }
 
+// pqSaying reads one error of lib/pq.
+func pqSaying(message string) saying {
+	text := strings.TrimPrefix(message, "pq: ")
+	if m := pqFatal.FindStringSubmatch(text); m != nil && text != message {
+		return saying{fatal: true, state: m[2], text: m[1]}
+	}
+	return saying{text: text}
+}
+
 // sayings splits a client's message into the errors of its connections, in order.
 func sayings(kind, message string) []saying {
 	var all []saying
@@ -188,12 +198,15 @@ func sayings(kind, message string) []saying {
 			all = append(all, saying{text: text})
 		}
 	}
-	if kind == "pq" { // one host: the last connection's error alone (conn.go, Connector.open)
-		text := strings.TrimPrefix(message, "pq: ")
-		if m := pqFatal.FindStringSubmatch(text); m != nil && text != message {
-			return []saying{{fatal: true, state: m[2], text: m[1]}}
+	if kind == "pq" { // of each host the last connection's error alone (conn.go, Connector.open)
+		lines, several := strings.CutPrefix(message, "pq: could not connect to any of the hosts:\n")
+		if !several {
+			return []saying{pqSaying(message)}
 		}
-		return []saying{{text: text}}
+		for line := range strings.SplitSeq(lines, "\n") {
+			all = append(all, pqSaying(pqHost.ReplaceAllString(line, "")))
+		}
+		return all
 	}
 	if kind == "pgx" {
 		if strings.HasPrefix(message, "cannot parse `") {

@@ -140,6 +140,8 @@ func TestSayings(t *testing.T) {
 		{"pq", "pq: kerberos error: kerberos: x (yes)", []saying{{text: "kerberos error: kerberos: x (yes)"}}},
 		{"pq", "x (28000)", []saying{{text: "x (28000)"}}}, // not lib/pq's own words for a server's error
 		{"pq", "EOF", []saying{{text: "EOF"}}},
+		{"pq", deadFirst + "connecting to pg.example.test:2: pq: x (y) (28000)", []saying{{text: "dial tcp 127.0.0.1:40000: connect: connection refused"}, {fatal: true, state: "28000", text: "x (y)"}}},
+		{"pq", "pq: could not connect to any of the hosts:\nconnecting to h:1: EOF\nconnecting to h:1: tls: x", []saying{{text: "EOF"}, {text: "tls: x"}}},
 	}
 	for _, tt := range tests {
 		got := sayings(tt.kind, tt.message)

@@ -81,7 +81,7 @@ enum mode { NEGOTIATING, CLEAR, SEALED };
 static struct {
 	int fd;                /* libpq's connection, -1 before the first */
 	int connects;          /* connections opened to the server or relay */
-	unsigned port;         /* where libpq was told to connect to; 0: unix socket only */
+	unsigned port;         /* where libpq was told to connect to, last of several hosts; 0: unix socket only */
 	enum mode mode;
 	int finished;          /* ReadyForQuery has come, or bytes that are no messages */
 	unsigned char head[9]; /* type, length, first four bytes of the body */
@@ -352,8 +352,11 @@ static void attempt(struct request *r, pid_t parent)
 	close(output);
 	environ = r->env;
 	for (size_t i = 0; i < r->nopt; i++)
-		if (strcmp(r->keywords[i], "port") == 0)
-			witness.port = (unsigned) strtoul(r->values[i], NULL, 10);
+		if (strcmp(r->keywords[i], "port") == 0) {
+			const char *last = strrchr(r->values[i], ',');
+
+			witness.port = (unsigned) strtoul(last != NULL ? last + 1 : r->values[i], NULL, 10);
+		}
 	alarm((unsigned) r->timeout);
 
 	PGconn *conn = PQconnectdbParams(r->keywords, r->values, 0);

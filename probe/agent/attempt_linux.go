@@ -30,11 +30,19 @@ const (
 // one attempt as the libraries' own code needs it: everything is resolved, nothing is shared with another attempt.
 type prepared struct {
 	*Attempt
+	targets
 	dir     string   // private, also HOME
 	env     []string // the whole environment, NAME=VALUE, sorted
 	options []Option // as the library is given them
 	timeout time.Duration
 	redact  *strings.Replacer
+}
+
+// targets are where the hosts that an attempt names lead over TCP.
+type targets struct {
+	Relay    string `json:"relay,omitempty"`     // ADDRESS:PORT, where all but DeadHost lead; empty: unix socket
+	Dead     string `json:"dead,omitempty"`      // ADDRESS:PORT that refuses
+	DeadHost string `json:"dead_host,omitempty"` // whose name leads there
 }
 
 // attempt makes one attempt. An error is a fault of the harness.
@@ -89,8 +97,20 @@ func (s *server) attemptIn(ctx context.Context, p *prepared, started time.Time) 
 				relay.Close(ended)
 			}
 		}()
+		p.Relay = relay.Addr().String()
+		hosts := strings.Split(optionOf(p.Options, "host"), ",")
+		ips, ports := slices.Repeat([]string{relay.Addr().IP.String()}, len(hosts)), slices.Repeat([]string{strconv.Itoa(relay.Addr().Port)}, len(hosts))
+		if p.Attempt.Dead {
+			port, release, err := refusingPort()
+			if err != nil {
+				return nil, err
+			}
+			defer func() { err = errors.Join(err, release()) }()
+			ips[0], ports[0] = "127.0.0.1", strconv.Itoa(port)
+			p.DeadHost, p.targets.Dead = hosts[0], net.JoinHostPort(ips[0], ports[0])
+		}
 		p.options = append(slices.Clone(p.Options),
-			Option{Name: "hostaddr", Value: relay.Addr().IP.String()}, Option{Name: "port", Value: strconv.Itoa(relay.Addr().Port)})
+			Option{Name: "hostaddr", Value: strings.Join(ips, ",")}, Option{Name: "port", Value: strings.Join(ports, ",")})
 	}
 	switch p.Client {
 	case "libpq":
@@ -125,18 +145,45 @@ func (s *server) attemptIn(ctx context.Context, p *prepared, started time.Time) 
 	return result, nil
 }
 
+// refusingPort is a port of 127.0.0.1 that surely refuses connections until it is released: it is bound, so that nobody
+// else can listen there, and nobody listens.
+func refusingPort() (port int, release func() error, err error) {
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, nil, fmt.Errorf("a port that refuses: %w", err)
+	}
+	release = func() error { return syscall.Close(fd) }
+	err = syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+	var address syscall.Sockaddr
+	if err == nil {
+		address, err = syscall.Getsockname(fd)
+	}
+	if err != nil {
+		return 0, nil, errors.Join(fmt.Errorf("a port that refuses: %w", err), release())
+	}
+	return address.(*syscall.SockaddrInet4).Port, release, nil
+}
+
+// optionOf is the value of an option, the last one that is given.
+func optionOf(options []Option, name string) (value string) {
+	for _, o := range options {
+		if o.Name == name {
+			value = o.Value
+		}
+	}
+	return value
+}
+
 func checkOptions(a *Attempt) error {
-	host := ""
 	for _, o := range a.Options {
 		switch {
 		case o.Name == "" || strings.ContainsRune(o.Name+o.Value, 0):
 			return fmt.Errorf("option %q has no name or holds a NUL", o.Name)
 		case o.Name == "hostaddr" || o.Name == "port" && a.Server != "":
 			return fmt.Errorf("option %s is the agent's: it names the relay", o.Name)
-		case o.Name == "host":
-			host = o.Value
 		}
 	}
+	host := optionOf(a.Options, "host")
 	switch {
 	case host == "":
 		return errors.New("option host is missing")
@@ -144,6 +191,10 @@ func checkOptions(a *Attempt) error {
 		return fmt.Errorf("no server address, and host=%s is no directory of a unix socket", host)
 	case a.Server != "" && strings.HasPrefix(host, "/"):
 		return fmt.Errorf("host=%s is a unix socket: there is no relay to %s", host, a.Server)
+	case a.Dead && (a.Server == "" || !strings.Contains(host, ",")):
+		return fmt.Errorf("of host=%s the first is to refuse: that takes two, over TCP", host)
+	case a.Default && a.CCache == "":
+		return errors.New("the default credential cache is wanted, and there is none")
 	}
 	return nil
 }
@@ -172,6 +223,17 @@ func (p *prepared) environment() error {
 			return fmt.Errorf("credential cache: %w", err)
 		}
 		env["KRB5CCNAME"] = "FILE:" + ccache
+		if p.Default {
+			delete(env, "KRB5CCNAME")
+			if err := p.defaultCCache(env, ccache); err != nil {
+				return fmt.Errorf("default credential cache: %w", err)
+			}
+		}
+	}
+	for name, from := range p.Home {
+		if err := p.furnishHome(name, from); err != nil {
+			return fmt.Errorf("home directory: %w", err)
+		}
 	}
 	for name, value := range env {
 		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) {
@@ -183,6 +245,40 @@ func (p *prepared) environment() error {
 	return nil
 }
 
+// defaultCCache gives the attempt a krb5.conf of its own, which names its default cache: attempts share an
+// operating-system user, and with it /tmp/krb5cc_UID.
+func (p *prepared) defaultCCache(env map[string]string, ccache string) error {
+	content, err := os.ReadFile(env["KRB5_CONFIG"])
+	if err != nil {
+		return err
+	}
+	const section = "[libdefaults]\n"
+	before, after, found := strings.Cut(string(content), section)
+	if !found {
+		return fmt.Errorf("%s has no [libdefaults]", env["KRB5_CONFIG"])
+	}
+	env["KRB5_CONFIG"] = filepath.Join(p.dir, "krb5.conf")
+	return writeFile(env["KRB5_CONFIG"], []byte(before+section+"  default_ccache_name = FILE:"+ccache+"\n"+after), p.UID)
+}
+
+// furnishHome puts a copy of a file into the home directory.
+func (p *prepared) furnishHome(name, from string) error {
+	to := filepath.Join(p.dir, name)
+	if !filepath.IsLocal(name) {
+		return fmt.Errorf("%s is not in it", name)
+	}
+	dir := filepath.Dir(to)
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if p.UID != 0 {
+		if err := os.Chown(dir, p.UID, -1); err != nil {
+			return err
+		}
+	}
+	return copyFile(to, from, p.UID)
+}
+
 func copyFile(to, from string, uid int) error {
 	content, err := os.ReadFile(from)
 	if err != nil {
@@ -191,6 +287,10 @@ func copyFile(to, from string, uid int) error {
 	if len(content) == 0 {
 		return fmt.Errorf("%s is empty", from)
 	}
+	return writeFile(to, content, uid)
+}
+
+func writeFile(to string, content []byte, uid int) error {
 	if err := os.WriteFile(to, content, 0o600); err != nil {
 		return err
 	}

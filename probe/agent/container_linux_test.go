@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -211,6 +212,13 @@ func TestAttemptRefusesWhatIsTheAgents(t *testing.T) {
 		{"no such cache", Attempt{Server: "1.2.3.4:5", Options: []Option{host}, CCache: "/nonexistent/cc"}, "credential cache: open /nonexistent/cc"},
 		{"an empty cache", Attempt{Server: "1.2.3.4:5", Options: []Option{host}, CCache: "/dev/null"}, "/dev/null is empty"},
 		{"client", Attempt{Server: "1.2.3.4:5", Options: []Option{host}, Client: "jdbc"}, `no client "jdbc"`},
+		{"a dead host that is alone", Attempt{Server: "1.2.3.4:5", Options: []Option{host}, Dead: true}, "the first is to refuse: that takes two"},
+		{"a dead host on a socket", Attempt{Options: []Option{{Name: "host", Value: "/a,/b"}}, Dead: true}, "the first is to refuse: that takes two"},
+		{"a default cache that there is not", Attempt{Server: "1.2.3.4:5", Options: []Option{host}, Default: true}, "the default credential cache is wanted"},
+		{"a default cache and no krb5.conf", Attempt{Server: "1.2.3.4:5", Options: []Option{host}, CCache: os.Args[0], Default: true, Env: map[string]string{"KRB5_CONFIG": "/nonexistent"}}, "default credential cache: open /nonexistent"},
+		{"a krb5.conf that is none", Attempt{Server: "1.2.3.4:5", Options: []Option{host}, CCache: os.Args[0], Default: true, Env: map[string]string{"KRB5_CONFIG": "/proc/version"}}, "has no [libdefaults]"},
+		{"outside the home directory", Attempt{Server: "1.2.3.4:5", Options: []Option{host}, Home: map[string]string{"../x": os.Args[0]}}, "../x is not in it"},
+		{"no such file for the home directory", Attempt{Server: "1.2.3.4:5", Options: []Option{host}, Home: map[string]string{"x": "/nonexistent"}}, "home directory: open /nonexistent"},
 		{"a secret in the fault", Attempt{Server: "1.2.3.4:5", Options: []Option{host, {Name: "password", Value: "jdbc", Secret: true}}, Client: "jdbc"}, `no client "***"`},
 	}
 	for _, test := range tests {
@@ -243,6 +251,78 @@ func TestAttemptEnvironmentIsExact(t *testing.T) {
 		if exists := err == nil; exists != (test.ccache != "") {
 			t.Errorf("%s: %v", test.want, err)
 		}
+	}
+}
+
+func TestAmbientFilesAreTheAttemptsOwn(t *testing.T) {
+	from := t.TempDir()
+	files := map[string]string{"cc": "a cache", "crt": "a certificate", "krb5.conf": "[libdefaults]\n  default_realm = R\n\n[realms]\n"}
+	for name, content := range files {
+		appendTo(t, filepath.Join(from, name), content)
+	}
+	p := &prepared{Attempt: &Attempt{Env: map[string]string{"KRB5_CONFIG": filepath.Join(from, "krb5.conf")}, CCache: filepath.Join(from, "cc"), Default: true,
+		Home: map[string]string{".postgresql/a.crt": filepath.Join(from, "crt"), ".postgresql/b.crt": filepath.Join(from, "crt")}}, dir: t.TempDir()}
+	if err := p.environment(); err != nil {
+		t.Fatal(err)
+	}
+	if i := slices.IndexFunc(p.env, func(v string) bool { return strings.HasPrefix(v, "KRB5CCNAME=") }); i >= 0 {
+		t.Errorf("%s is set", p.env[i])
+	}
+	if !slices.Contains(p.env, "KRB5_CONFIG="+p.dir+"/krb5.conf") {
+		t.Errorf("the environment is %v", p.env)
+	}
+	for name, want := range map[string]string{"ccache": "a cache", ".postgresql/a.crt": "a certificate", ".postgresql/b.crt": "a certificate",
+		"krb5.conf": "[libdefaults]\n  default_ccache_name = FILE:" + p.dir + "/ccache\n  default_realm = R\n\n[realms]\n"} {
+		got, err := os.ReadFile(filepath.Join(p.dir, name))
+		if err != nil || string(got) != want {
+			t.Errorf("%s is %q, %v", name, got, err)
+		}
+		if info, err := os.Stat(filepath.Join(p.dir, name)); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v, %v", name, info.Mode(), err)
+		}
+	}
+}
+
+// A Go library gets to the relay and to the host that refuses, and nowhere else; only what leads to the relay counts.
+func TestTargets(t *testing.T) {
+	relay, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer relay.Close()
+	port, release, err := refusingPort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	if l, err := net.Listen("tcp", dead); err == nil {
+		t.Errorf("somebody else can listen on %s", l.Addr())
+	}
+	count := 0
+	r := &workerRequest{targets: targets{Relay: relay.Addr().String(), Dead: dead, DeadHost: "dead"}}
+	for address, want := range map[string]string{relay.Addr().String(): "", dead: "connection refused", "127.0.0.1:1": "instead of the relay"} {
+		conn, err := newCountingDialer("pgx", r, 0, &count).DialContext(t.Context(), "tcp", address)
+		if err == nil {
+			_ = conn.Close()
+		}
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", address, err, want)
+		}
+	}
+	if count != 1 {
+		t.Errorf("%d connections to the relay, want 1", count)
+	}
+	r.Dead = ""
+	if _, err := newCountingDialer("pgx", r, 0, &count).DialContext(t.Context(), "tcp", ""); err == nil {
+		t.Error("without a host that refuses, an empty address is one")
+	}
+	if err := release(); err != nil {
+		t.Error(err)
+	}
+	if l, err := net.Listen("tcp", dead); err != nil {
+		t.Errorf("released: %v", err)
+	} else {
+		_ = l.Close()
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,7 +38,11 @@ func newGSSProvider() (*gssProvider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kerberos: %w", err)
 	}
-	cache, err := credentials.LoadCCache(strings.TrimPrefix(os.Getenv("KRB5CCNAME"), "FILE:"))
+	name, set := os.LookupEnv("KRB5CCNAME")
+	if !set { // where gopgkrb5 and lib/pq's auth/kerberos look, too: gokrb5 does not know default_ccache_name
+		name = "/tmp/krb5cc_" + strconv.Itoa(os.Getuid())
+	}
+	cache, err := credentials.LoadCCache(strings.TrimPrefix(name, "FILE:"))
 	if err != nil {
 		return nil, fmt.Errorf("kerberos: no credential cache: %w", err)
 	}

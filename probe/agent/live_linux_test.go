@@ -350,6 +350,7 @@ host       all trusted  all trust
 	const (
 		scramAll = "sasl sasl-continue sasl-final ok"
 		tcp      = "host=" + liveHost + " dbname=postgres "
+		two      = "host=dead.example.test," + liveHost + " dbname=postgres "
 		unix     = "host=/pgam/sock dbname=postgres "
 	)
 	secret := func(text string) []Option {
@@ -370,6 +371,8 @@ host       all trusted  all trust
 		{"GSS authentication in TLS", "libpq", Attempt{Options: options(tcp + "user=alice gssencmode=disable sslmode=require"), CCache: "/pgam/alice.cc"}, seen{"connected", "gss gss-continue ok", true, false, "sslrequest S", "encrypted=no"}},
 		{"GSS authentication in the clear", "libpq", Attempt{Options: options(tcp + "user=alice gssencmode=disable sslmode=disable"), CCache: "/pgam/alice.cc"}, seen{"connected", "gss gss-continue ok", false, false, "startup", "encrypted=no"}},
 		{"no ticket", "libpq", Attempt{Options: options(tcp + "user=alice sslmode=disable")}, seen{"refused", "gss", false, false, "startup", "GSSAPI authentication failed"}},
+		{"the first host refuses TCP", "libpq", Attempt{Options: options(two + "user=alice gssencmode=disable sslmode=require"), CCache: "/pgam/alice.cc", Dead: true}, seen{"connected", "gss gss-continue ok", true, false, "sslrequest S", "encrypted=no"}},
+		{"the default credential cache", "libpq", Attempt{Options: options(tcp + "user=alice"), CCache: "/pgam/alice.cc", Default: true}, seen{"connected", "ok", false, true, "gssencrequest G", "encrypted=yes"}},
 		{"impossible options", "libpq", Attempt{Options: options(tcp + "user=alice sslmode=nonsense")}, seen{End: "refused"}},
 		{"peer", "libpq", Attempt{UID: 1, Options: options(unix + "user=daemon")}, seen{"connected", "ok", false, false, "", "method=peer"}},
 		{"not the peer", "libpq", Attempt{UID: 2, Options: options(unix + "user=daemon")}, seen{"refused", "", false, false, "", "Peer authentication failed"}},
@@ -382,6 +385,7 @@ host       all trusted  all trust
 		{"no ticket", "pgx", Attempt{Options: options(tcp + "user=alice sslmode=disable")}, seen{"refused", "gss", false, false, "startup", "GSSAPI authentication failed"}},
 		{"unknown service", "pgx", Attempt{Options: options(tcp + "user=alice sslmode=disable krbsrvname=nosuch"), CCache: "/pgam/alice.cc"}, seen{"refused", "gss", false, false, "startup", ""}},
 		{"peer", "pgx", Attempt{UID: 1, Options: options(unix + "user=daemon")}, seen{"connected", "ok", false, false, "", "method=peer"}},
+		{"the first host refuses TCP", "pgx", Attempt{Options: options(two + "user=alice sslmode=disable"), CCache: "/pgam/alice.cc", Dead: true}, seen{"refused", "gss", false, false, "startup", "GSSAPI authentication failed"}},
 		{"impossible options", "pgx", Attempt{Options: options(tcp + "user=alice sslmode=nonsense")}, seen{End: "refused"}},
 
 		{"plain trust", "pq", Attempt{Options: options(tcp + "user=trusted sslmode=disable")}, seen{"connected", "ok", false, false, "startup", "method=trust"}},
@@ -392,6 +396,7 @@ host       all trusted  all trust
 		{"no ticket", "pq", Attempt{Options: options(tcp + "user=alice sslmode=disable")}, seen{"refused", "gss", false, false, "startup", "GSSAPI authentication failed"}},
 		{"unknown service", "pq", Attempt{Options: options(tcp + "user=alice sslmode=disable krbsrvname=nosuch"), CCache: "/pgam/alice.cc"}, seen{"refused", "gss", false, false, "startup", ""}},
 		{"peer", "pq", Attempt{UID: 1, Options: options(unix + "user=daemon")}, seen{"connected", "ok", false, false, "", "method=peer"}},
+		{"the first host refuses TCP", "pq", Attempt{Options: options(two + "user=alice sslmode=disable"), CCache: "/pgam/alice.cc", Dead: true}, seen{"connected", "gss gss-continue ok", false, false, "startup", "encrypted=no"}},
 		{"impossible options", "pq", Attempt{Options: options(tcp + "user=alice sslmode=nonsense")}, seen{End: "refused"}},
 	}
 	for _, major := range liveLibpq {

@@ -28,7 +28,12 @@ func connectPgx(ctx context.Context, r *workerRequest) (*AttemptResult, error) {
 	// pgx is given what a user of it would write; the relay comes in by name look-up, not by hostaddr and port, which
 	// pgx does not know and would send to the server.
 	if r.Relay != "" {
-		config.LookupFunc = func(context.Context, string) ([]string, error) { return []string{r.Relay}, nil }
+		config.LookupFunc = func(_ context.Context, host string) ([]string, error) {
+			if host == r.DeadHost {
+				return []string{r.Dead}, nil
+			}
+			return []string{r.Relay}, nil
+		}
 	}
 	config.DialFunc = newCountingDialer("pgx", r, config.ConnectTimeout, &result.Connects).DialContext
 	// Without gssencmode it is pgx alone.

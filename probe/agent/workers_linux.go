@@ -20,9 +20,9 @@ import (
 
 // workerRequest and workerResponse are the lines between the agent and its workers.
 type workerRequest struct {
+	targets
 	ID       uint64   `json:"id"`
 	Conninfo string   `json:"conninfo"`
-	Relay    string   `json:"relay,omitempty"` // ADDRESS:PORT, where every connection leads; empty: unix socket
 	Env      []string `json:"env"`
 	Query    string   `json:"query"`
 	Timeout  int64    `json:"timeout"` // milliseconds
@@ -165,10 +165,7 @@ func (w *workers) attempt(ctx context.Context, a *prepared, conninfo string) (*A
 		return nil, err
 	}
 	worker.asked++
-	request := workerRequest{ID: worker.asked, Conninfo: conninfo, Env: a.env, Query: a.Query, Timeout: a.timeout.Milliseconds()}
-	if a.Server != "" {
-		request.Relay = relayAddress(a.options)
-	}
+	request := workerRequest{targets: a.targets, ID: worker.asked, Conninfo: conninfo, Env: a.env, Query: a.Query, Timeout: a.timeout.Milliseconds()}
 	line, err := json.Marshal(request)
 	if err != nil {
 		return nil, err
@@ -214,19 +211,6 @@ func (w *workers) attempt(ctx context.Context, a *prepared, conninfo string) (*A
 		w.end(worker, true)
 		return nil, context.Cause(ctx)
 	}
-}
-
-func relayAddress(options []Option) string {
-	var host, port string
-	for _, o := range options {
-		switch o.Name {
-		case "hostaddr":
-			host = o.Value
-		case "port":
-			port = o.Value
-		}
-	}
-	return net.JoinHostPort(host, port)
 }
 
 // serveWorker makes one attempt per line of in. An error of connect is a fault.
@@ -278,19 +262,19 @@ func (r *workerRequest) attempt(connect func(context.Context, *workerRequest) (*
 	return result, err
 }
 
-// countingDialer is Go's own dialer, that counts. Go dials a second time where a connection was reset before it could be
-// asked for its peer's address, so TCP is counted by socket. It refuses to go anywhere but to the relay.
+// countingDialer is Go's own dialer, that counts what leads to the relay. Go dials a second time where a connection was reset
+// before it could be asked for its peer's address, so TCP is counted by socket. It refuses to go anywhere but to the targets.
 type countingDialer struct {
 	net.Dialer
+	targets
 	library string
-	relay   string // empty: unix socket
 	count   *int
 }
 
 func newCountingDialer(library string, r *workerRequest, timeout time.Duration, count *int) *countingDialer {
-	return &countingDialer{library: library, relay: r.Relay, count: count, Dialer: net.Dialer{Timeout: timeout,
-		Control: func(network, _ string, _ syscall.RawConn) error {
-			if strings.HasPrefix(network, "tcp") {
+	return &countingDialer{library: library, targets: r.targets, count: count, Dialer: net.Dialer{Timeout: timeout,
+		Control: func(network, address string, _ syscall.RawConn) error {
+			if strings.HasPrefix(network, "tcp") && address == r.Relay {
 				*count++
 			}
 			return nil
@@ -298,7 +282,7 @@ func newCountingDialer(library string, r *workerRequest, timeout time.Duration, 
 }
 
 func (d *countingDialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	if d.relay != "" && address != d.relay {
+	if d.Relay != "" && address != d.Relay && (address != d.Dead || d.Dead == "") {
 		return nil, fmt.Errorf("pgauthmatrix: %s dials %s instead of the relay", d.library, address)
 	}
 	conn, err := d.Dialer.DialContext(ctx, network, address)

@@ -1,0 +1,131 @@
+package oracle
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+)
+
+// TestHosts: what a second host is to each library, row for row beside what one is.
+func TestHosts(t *testing.T) {
+	const gss = "hba='host all all all gss include_realm=0' ticket=valid sslmode=disable gssencmode=disable "
+	t.Run("the name that a client goes by", func(t *testing.T) {
+		for _, library := range []string{"libpq13", "libpq18", "psql17", "pq"} {
+			checkRows(t, gss+"hosts=dead-first library="+library, `
+ => connected plain, method gss, identity alice@EXAMPLE.TEST, role alice, hba:1, trace connect authok
+sslmode=verify-full => connected tls, method gss, identity alice@EXAMPLE.TEST, role alice, hba:1, trace connect sslaccept authok
+sslmode=verify-full servercert=wrong-name => refused at tls, server-cert-name, trace connect sslaccept
+krbsrvname=nosuch => refused at auth, spn-unknown, channel plain, method gss, hba:1, trace connect authfail
+`)
+		}
+		checkRows(t, gss+"hosts=dead-first library=pgx", `
+ => refused at auth, spn-unknown, channel plain, method gss, hba:1, trace connect authfail
+hosts=twice => connected plain, method gss, identity alice@EXAMPLE.TEST, role alice, hba:1, trace connect authok
+ticket=none => refused at auth, no-ticket, channel plain, method gss, hba:1, trace connect authfail
+ticket=expired => refused at auth, ticket-expired, channel plain, method gss, hba:1, trace connect authfail
+sslmode=verify-full hba='host all all all trust' => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+// GSS encryption is gssenc's, and asks for the service of the very host
+gssencmode=prefer => connected gss, method gss, identity alice@EXAMPLE.TEST, role alice, hba:1, trace connect gssaccept authok
+gssencmode=prefer hba='hostnogssenc all all all gss' => refused at auth, spn-unknown, channel plain, method gss, hba:1, trace connect gssaccept authfail reconnect authfail
+gssencmode=require ticket=none => refused at credentials, no-ticket
+`)
+		// Where the KDC knows the first host's service, the server does not.
+		p := predict(t, cell(set(gss+"hosts=dead-first library=pgx"), func(c *matrix.Cell) {
+			c.World.Realms[0].Principals = append(c.World.Realms[0].Principals, "postgres/dead.example.test")
+		}))
+		if want := "refused at auth, keytab-mismatch, channel plain, method gss, hba:1, trace connect authfail"; p.Outcome.String() != want {
+			t.Errorf("\n got %s\nwant %s%s", p.Outcome, want, explain(p))
+		}
+	})
+	t.Run("who goes on from a refusal", func(t *testing.T) {
+		for _, library := range []string{"libpq13", "libpq16", "libpq18"} {
+			for _, given := range []string{"", "ticket=valid", "ticket=valid gssencmode=require", "user=nobody", "database=nodb", "root=other sslmode=require",
+				"hba='hostgssenc all all all trust'", "hba='host all all all reject'", "gssencmode=require", "require_auth=gss", "ticket=valid keytab=none"} {
+				if library < "libpq16" && strings.Contains(given, "require_auth") {
+					continue
+				}
+				one := predict(t, cell(set("library="+library), set(given)))
+				for _, hosts := range []string{"dead-first", "twice"} {
+					if got := predict(t, cell(set("library="+library+" hosts="+hosts), set(given))); got.Outcome.String() != one.Outcome.String() {
+						t.Errorf("%s hosts=%s %s: %s, with one host %s", library, hosts, given, got.Outcome, one.Outcome)
+					}
+				}
+			}
+		}
+		checkRows(t, "hosts=twice library=pgx", `
+ => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+hba='host all all all reject' => refused at hba, hba-reject, channel plain, method reject, hba:1, trace connect sslaccept authfail reconnect authfail reconnect sslaccept authfail reconnect authfail
+user=nobody sslmode=disable => refused at startup, role-missing, channel plain, method trust, hba:1, trace connect authok startfail reconnect authok startfail
+database=nodb => refused at startup, database-missing, channel tls, method trust, hba:1, trace connect sslaccept authok startfail
+hba='host all all all scram-sha-256' user=scram password=wrong => refused at auth, password, channel tls, method scram-sha-256, hba:1, trace connect sslaccept authfail
+sslmode=verify-full servercert=wrong-name => refused at tls, server-cert-name, trace connect sslaccept reconnect sslaccept
+gssencmode=require ticket=valid hba='hostssl all all all trust' => refused at hba, no-hba-entry, channel gss, trace connect gssaccept authfail reconnect gssaccept authfail
+gssencmode=require => refused at credentials, no-ticket
+gssencmode=prefer ticket=valid sslmode=require hba='hostnossl all bob all trust' => refused at hba, no-hba-entry, channel tls, trace connect gssaccept authfail reconnect sslaccept authfail reconnect gssaccept authfail reconnect sslaccept authfail
+gssencmode=prefer ticket=valid channel_binding=require => refused at gssenc, channel-binding, trace connect gssaccept reconnect gssaccept
+root=missing => refused at options, bad-options
+`)
+		checkRows(t, "hosts=twice library=pq", `
+ => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+hba='host all all all scram-sha-256' user=scram password=wrong => refused at auth, password, channel tls, method scram-sha-256, hba:1, trace connect sslaccept authfail reconnect sslaccept authfail
+sslmode=prefer database=nodb => refused at startup, database-missing, channel tls, method trust, hba:1, trace connect sslaccept authok startfail reconnect sslaccept authok startfail
+sslmode=allow hba='host all all all reject' => refused at hba, hba-reject, channel tls, method reject, hba:1, trace connect authfail reconnect sslaccept authfail reconnect authfail reconnect sslaccept authfail
+root=missing sslmode=verify-ca => refused at tls, root-missing, trace connect reconnect
+sslmode=prefer sslnegotiation=direct => refused at options, bad-options
+`)
+	})
+}
+
+// TestAmbient: credentials that nobody named are whoever they are of.
+func TestAmbient(t *testing.T) {
+	const certificate = "cert=ambient gssencmode=disable sslmode=require ident='m service alice' "
+	for _, library := range []string{"libpq15", "libpq18", "psql15", "pgx", "pq"} {
+		checkRows(t, certificate+"library="+library, `
+hba='hostssl all all all cert map=m' => connected tls, method cert, identity CN=service, role alice, hba:1, trace connect sslaccept authok
+hba='hostssl all all all cert' => refused at ident, map-no-match, channel tls, method cert, identity CN=service, hba:1, trace connect sslaccept authfail
+hba='hostssl all all all cert clientname=DN map=m' => refused at ident, map-no-match, channel tls, method cert, identity CN=service, hba:1, trace connect sslaccept authfail
+hba='hostssl all all all trust clientcert=verify-full' => refused at auth, cert-name-mismatch, channel tls, method trust, hba:1, trace connect sslaccept authfail
+hba='hostssl all all all trust clientcert=verify-ca' => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+hba='hostssl all all all cert map=m' cert=none => refused at auth, cert-missing, channel tls, method cert, hba:1, trace connect sslaccept authfail
+`)
+	}
+	for _, library := range []string{"libpq13", "libpq14", "psql13"} {
+		checkRows(t, certificate+"library="+library, `
+hba='hostssl all all all cert map=m' => refused at auth, cert-missing, channel tls, method cert, hba:1, trace connect sslaccept authfail
+hba='hostssl all all all trust clientcert=verify-ca' => refused at auth, cert-missing, channel tls, method trust, hba:1, trace connect sslaccept authfail
+`)
+	}
+	const ticket = "ticket=ambient principal=service ident='m service alice' hba='host all all all gss include_realm=0 map=m' "
+	checkRows(t, ticket, `
+ => connected gss, method gss, identity service@EXAMPLE.TEST, role alice, hba:1, trace connect gssaccept authok
+library=libpq13 gssencmode=disable => connected tls, method gss, identity service@EXAMPLE.TEST, role alice, hba:1, trace connect sslaccept authok
+gssencmode=require hba='host all all all gss' => refused at ident, map-no-match, channel gss, method gss, identity service@EXAMPLE.TEST, hba:1, trace connect gssaccept authfail
+library=pgx gssencmode=prefer => connected gss, method gss, identity service@EXAMPLE.TEST, role alice, hba:1, trace connect gssaccept authok
+library=pgx sslmode=require => refused at auth, no-ticket, channel tls, method gss, hba:1, trace connect sslaccept authfail
+library=pq => refused at auth, no-ticket, channel tls, method gss, hba:1, trace connect sslaccept authfail
+`)
+	for given, source := range map[string]string{
+		certificate + "hba='hostssl all all all cert map=m'":                 "libpq, sslcert",
+		certificate + "hba='hostssl all all all cert map=m' library=pgx":     "pgconn/defaults.go, defaultSettings",
+		certificate + "hba='hostssl all all all cert map=m' library=pq":      "ssl.go, sslClientCertificates",
+		certificate + "hba='hostssl all all all cert map=m' library=libpq14": "fe-connect.c, pqGetHomeDirectory",
+		ticket:                 "krb5.conf, default_ccache_name",
+		ticket + "library=pgx": "gopgkrb5, krb_unix.go; lib/pq, auth/kerberos",
+	} {
+		if p := predict(t, cell(set(given))); !slices.ContainsFunc(p.Because, func(b matrix.Because) bool { return b.Source == source }) {
+			t.Errorf("%s: nobody says %s:%s", given, source, explain(p))
+		}
+	}
+}
+
+func TestConnectPrivilege(t *testing.T) {
+	checkRows(t, "database=template1 sslmode=disable", `
+ => refused at startup, no-connect-privilege, channel plain, method trust, hba:1, trace connect authok startfail
+user=nobody => refused at startup, role-missing, channel plain, method trust, hba:1, trace connect authok startfail
+user=postgres => connected plain, method trust, role postgres, hba:1, trace connect authok
+library=pgx sslmode=allow => refused at startup, no-connect-privilege, channel plain, method trust, hba:1, trace connect authok startfail
+library=pq sslmode=allow => refused at startup, no-connect-privilege, channel tls, method trust, hba:1, trace connect authok startfail reconnect sslaccept authok startfail
+`)
+}
