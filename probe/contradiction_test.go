@@ -413,6 +413,10 @@ func TestHostsOfAnotherCell(t *testing.T) {
 		`FATAL 28000 GSSAPI authentication failed for user "alice"`, `DETAIL Connection matched pg_hba.conf line 1: "host all all all gss"`)
 	const refusedTCP = "could not connect to server: Connection refused\n\tIs the server running on host \"127.0.0.1\" and accepting\n\tTCP/IP connections on port 4?\n"
 	const continuation = "GSSAPI continuation error: No Kerberos credentials available (default cache: FILE:/x)\n"
+	// gssenc without a ticket does not even dial.
+	pgxFirst := "failed to connect to `user=alice database=postgres`:\n\t127.0.0.1%gssenc=dead.example.test:1 (dead.example.test): dial error: gssenc: credentials: stat /x: no such file or directory\n"
+	pgxDead := "\t127.0.0.1:1 (dead.example.test%nogssenc): dial error: dial tcp 127.0.0.1:1: connect: connection refused\n"
+	pgxLast := "\t127.0.0.1:2 (pg.example.test%nogssenc): server error: FATAL: " + noEntry + " (SQLSTATE 28000)"
 	for _, tt := range []struct {
 		library matrix.Library
 		hosts   string
@@ -425,6 +429,10 @@ func TestHostsOfAnotherCell(t *testing.T) {
 		{"libpq13", "twice", inClear, saidNo(refusedTCP + "FATAL:  " + noEntry + "\n"), "fault: there is none but the server"},
 		{"libpq13", "dead-first", inClear, saidNo("FATAL:  " + noEntry + "\n"), "fault: the first host refuses TCP"},
 		{"libpq13", "dead-first", noTicket, saidNo(continuation, "gss"), "refused at auth, no-ticket, channel plain, method gss, hba:1, trace connect authfail"},
+		{"pgx", "dead-first", inClear, saidNo(pgxFirst + pgxDead + pgxLast), "refused at hba, no-hba-entry, channel plain, trace connect authfail"},
+		{"pgx", "dead-first", inClear, saidNo(pgxFirst + pgxLast), "fault: the first host refuses TCP"},
+		{"pgx", "one", inClear, saidNo(pgxFirst + pgxLast), "refused at hba, no-hba-entry, channel plain, trace connect authfail"},
+		{"pgx", "one", inClear, saidNo(pgxFirst + pgxDead + pgxLast), "fault: there is none but the server"},
 		{"libpq15", "dead-first", noTicket, saidNo(continuation, "gss"), "fault: the first host refuses TCP"},
 	} {
 		cell := testCell(13, string(tt.library), hosts(tt.hosts))

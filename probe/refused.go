@@ -45,7 +45,7 @@ func (c *classifier) refused() error {
 // before, if and only if the cell names one.
 func (c *classifier) checkHosts(said []saying) error {
 	dead := c.cell.Client.Hosts == matrix.DeadFirst
-	told := len(said) > 1 && !said[0].fatal && dialFailed.MatchString(said[0].text)
+	told := slices.ContainsFunc(said[:max(len(said)-1, 0)], func(s saying) bool { return !s.fatal && refusedTCP.MatchString(s.text) })
 	lib := c.cell.Client.Library
 	switch {
 	case len(c.connections) == 0, dead == told:
@@ -55,7 +55,7 @@ func (c *classifier) checkHosts(said []saying) error {
 	case dead:
 		return fmt.Errorf("witnesses contradict: the first host refuses TCP connections, the client says only %q", c.evidence.Client.Message)
 	}
-	return fmt.Errorf("witnesses contradict: the client says that the first host could not be reached (%q), and there is none but the server", said[0].text)
+	return fmt.Errorf("witnesses contradict: the client says that a host refuses TCP connections, and there is none but the server: %q", c.evidence.Client.Message)
 }
 
 // serverRefused settles an attempt whose last connection the server ended with a FATAL.

@@ -145,6 +145,7 @@ var (
 	hungUp = regexp.MustCompile(`^(SSL SYSCALL error: (EOF detected|Success|Connection reset by peer)|SSL error: unexpected eof while reading|SSL connection has been closed unexpectedly|server closed the connection unexpectedly|could not receive data from server: Connection reset by peer|could not send (data to server|startup packet): (Broken pipe|Connection reset by peer).*|(tls error|failed to (write startup message|receive message)): (write failed: )?(EOF|unexpected EOF|.*connection reset by peer|.*broken pipe)|EOF|unexpected EOF|(read|write) tcp \S+->\S+: (read|write): (connection reset by peer|broken pipe))$`)
 	// The other end sent a TLS alert.
 	alerted    = regexp.MustCompile(`^(?:SSL error: |(?:failed to (?:write startup message|receive message)|tls error): remote error: tls: |remote error: tls: )(.*)$`)
+	refusedTCP = regexp.MustCompile(`^(could not connect to server: |dial error: |dial error: gssenc: dial: )?(Connection refused|dial tcp \S+: connect: connection refused)$`)
 	dialFailed = regexp.MustCompile(`^(?:could not connect to server: |dial error: .*)?(?:.*: )?(Connection refused|connection refused|No such file or directory|no such file or directory|Connection timed out|timeout expired|i/o timeout|No route to host|no route to host)$`)
 )
 
