@@ -245,11 +245,10 @@ func (c *classifier) checkEarlier() error {
 		return nil
 	}
 	for i := range len(c.connections) - 1 {
-		earlier := c.connections[i]
-		if earlier.authorized != nil && earlier.fatal == nil {
+		if earlier := c.connections[i]; earlier.authorized != nil && earlier.fatal == nil {
 			return fmt.Errorf("witnesses contradict: the server's log shows a session on port %d, and the client went on to another connection", earlier.evidence.ServerPort)
 		}
-		if slices.Contains(earlier.forged, "ok") {
+		if earlier := c.connections[i]; slices.Contains(earlier.forged, "ok") {
 			return fmt.Errorf("witnesses contradict: the attacker forged a session on port %d, and the client went on to another connection", earlier.evidence.ServerPort)
 		}
 	}

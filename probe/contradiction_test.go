@@ -391,7 +391,7 @@ func TestCaptured(t *testing.T) {
 					lies = append(lies, tellingLies...)
 				}
 			}
-			if tamper(&c.Cell.Client) != nil {
+			if tamper(c.Cell.Client.Attack) != nil {
 				lies = append(lies, attackLies...)
 			}
 			told += tellLies(t, c, good, lies)

@@ -110,7 +110,9 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret str
 		request.Home = map[string]string{".postgresql/postgresql.crt": cert, ".postgresql/postgresql.key": key}
 	}
 	if c.Library != matrix.Raw {
-		request.Tamper = tamper(&c)
+		if request.Tamper = tamper(c.Attack); request.Tamper != nil {
+			request.Tamper.Row = forgedRow(c.User)
+		}
 	}
 	var host []agent.Option
 	switch c.Transport {
