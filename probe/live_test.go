@@ -51,6 +51,8 @@ var liveWorlds = map[string]func(*matrix.World){
 	"no-tls":     func(w *matrix.World) { w.SSL = "off" },
 	"wrong-name": func(w *matrix.World) { w.ServerCert = "wrong-name" },
 	"expired":    func(w *matrix.World) { w.ServerCert = "expired" },
+	"revoked":    func(w *matrix.World) { w.ServerCert = "revoked" },
+	"ed25519":    func(w *matrix.World) { w.ServerCert = "ed25519" },
 	"krb-realm":  func(w *matrix.World) { w.HBA = "host all all all gss include_realm=0 krb_realm=ELSEWHERE.TEST\n" },
 }
 
@@ -67,6 +69,7 @@ func liveCells() []liveCell {
 		}
 	}
 	root := func(name string) func(*matrix.Client) { return func(c *matrix.Client) { c.Root = name } }
+	crl := func(name string) func(*matrix.Client) { return func(c *matrix.Client) { c.CRL = name } }
 	direct := func(c *matrix.Client) { c.SSLNegotiation = "direct" }
 	unix := func(c *matrix.Client) { c.Transport = "unix" }
 	password := func(kind string) func(*matrix.Client) { return func(c *matrix.Client) { c.Password = kind } }
@@ -77,6 +80,7 @@ func liveCells() []liveCell {
 	auth := func(list string) func(*matrix.Client) { return func(c *matrix.Client) { c.RequireAuth = list } }
 	attack := func(name string) func(*matrix.Client) { return func(c *matrix.Client) { c.Attack = name } }
 	const (
+		sentCRL    = "refused at startup, setting-unknown, channel tls, method trust, hba:2, trace connect sslaccept authok startfail"
 		plainErin  = "connected plain, method scram-sha-256, identity erin, role erin, hba:7, trace connect "
 		gssSession = "connected gss, method gss, identity alice@EXAMPLE.TEST, role alice, hba:1, trace connect gssaccept authok"
 		tlsSession = "connected tls, method trust, role alice, hba:2, trace connect sslaccept authok"
@@ -221,6 +225,19 @@ func liveCells() []liveCell {
 		{"expired", "libpq%d", client("alice", "none", "", "verify-ca"), "refused at tls, server-cert-expired, trace connect sslaccept", 0, 0},
 		{"expired", "pgx", client("alice", "none", "", "verify-ca"), "refused at tls, server-cert-expired, trace connect sslaccept", 0, 0},
 		{"krb-realm", "libpq%d", client("carol", "valid", "disable", "require"), "refused at auth, realm-mismatch, channel tls, method gss, identity carol@EXAMPLE.TEST, hba:1, trace connect sslaccept authfail", 0, 0},
+		{"revoked", "libpq%d", client("alice", "none", "disable", "verify-full", crl("right")), "refused at tls, server-cert-revoked, trace connect sslaccept", 0, 0},
+		{"revoked", "psql%d", client("alice", "none", "disable", "verify-full", crl("stale")), "refused at tls, server-cert-expired, trace connect sslaccept", 0, 0},
+		{"revoked", "libpq%d", client("alice", "none", "disable", "verify-full", crl("missing")), tlsSession, 0, 0},
+		{"revoked", "pgx", client("alice", "none", "", "verify-full"), tlsSession, 0, 0},
+		{"revoked", "pgx", client("alice", "none", "", "require", crl("right")), sentCRL, 0, 0},
+		{"revoked", "pq", client("alice", "none", "", "require", crl("right")), sentCRL, 0, 0},
+		{"revoked", "libpq18", client("alice", "none", "disable", "", root("system")), "refused at tls, server-cert-untrusted, trace connect sslaccept", 0, 0},
+		{"revoked", "libpq18", client("alice", "none", "disable", "require", root("system")), "refused at options, bad-options", 0, 0},
+		{"revoked", "pgx", client("alice", "none", "", "disable", root("system")), "refused at tls, server-cert-untrusted, trace connect sslaccept", 0, 0},
+		{"revoked", "pq", client("alice", "none", "", "disable", root("system")), "refused at options, bad-options", 0, 0},
+		{"ed25519", "libpq%d", client("erin", "none", "disable", "require", password("right")), "refused at auth, channel-binding, channel tls, method scram-sha-256, hba:7, trace connect sslaccept", 0, 0},
+		{"ed25519", "pgx", client("erin", "none", "", "require", password("right")), "refused at auth, channel-binding, channel tls, method scram-sha-256, hba:7, trace connect sslaccept authfail", 0, 0},
+		{"ed25519", "pq", client("erin", "none", "", "require", password("right")), "connected tls, method scram-sha-256, identity erin, role erin, hba:7, trace connect sslaccept authok", 0, 0},
 	}
 }
 
