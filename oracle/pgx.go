@@ -88,6 +88,9 @@ func (a *attempt) pgx() (ending, error) {
 		switch {
 		case i == 0:
 			a.connect()
+		case last.how == outOfTime && methods[i-1] != matrix.GSS:
+			a.why("pgconn.go, connectPreferred", "connect_timeout is that of all configurations of an address together: it has passed for the next one, too")
+			return last, nil
 		case last.how == declined && methods[i-1] == matrix.GSS && !direct:
 			a.why("gssenc/configure.go, dialOther", "N leaves the connection usable: pgx's next configuration gets the same connection")
 		default:

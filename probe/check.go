@@ -205,7 +205,7 @@ func (c *classifier) checkRequests() error {
 	received := count(c.evidence.Client.AuthRequests, "ok")
 	authorized := 0
 	for _, n := range c.connections {
-		if n.authorized != nil {
+		if n.authorized != nil && !c.unheardOK(n) {
 			authorized++
 		}
 	}
@@ -244,7 +244,7 @@ func (c *classifier) checkEarlier() error {
 		return nil
 	}
 	for i := range len(c.connections) - 1 {
-		if earlier := c.connections[i]; earlier.authorized != nil && earlier.fatal == nil {
+		if earlier := c.connections[i]; earlier.authorized != nil && earlier.fatal == nil && !c.unheardOK(earlier) {
 			return fmt.Errorf("witnesses contradict: the server's log shows a session on port %d, and the client went on to another connection", earlier.evidence.ServerPort)
 		}
 	}

@@ -24,6 +24,7 @@ type conversation struct {
 	answered bool     // AuthenticationOk in the clear
 	alert    string   // the client's last readable TLS alert: "fatal 48 unknown_ca"
 	query    bool     // a query in the clear
+	tokened  bool     // a token of the server's for GSS encryption
 
 	attack          // as the relay tells it
 	clientLeft bool // the client closed or reset before the server sent its ErrorResponse, if it sent one
@@ -108,7 +109,9 @@ func readWire(events []matrix.WireEvent, attacked, stuffer string, readable bool
 			if e.From == "client" {
 				c.alert = e.Detail
 			}
-		case wire.ClientHello, wire.TLSData, wire.GSSToken, wire.PasswordSent, wire.Ready:
+		case wire.GSSToken:
+			c.tokened = c.tokened || e.From == "server"
+		case wire.ClientHello, wire.TLSData, wire.PasswordSent, wire.Ready:
 		case wire.Stuffed:
 			switch {
 			case e.From == stuffer && !stuffed:

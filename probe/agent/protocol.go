@@ -60,6 +60,9 @@ type Tamper struct {
 	Attack string `json:"attack"`
 	SQL    string `json:"sql,omitempty"`
 	Text   string `json:"text,omitempty"`
+	At     string `json:"at,omitempty"`
+	From   string `json:"from,omitempty"`
+	Delay  int    `json:"delay,omitempty"` // milliseconds
 }
 
 // Option is one connection parameter. Secret values are replaced in everything that leaves the agent.
