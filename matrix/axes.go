@@ -169,7 +169,7 @@ var (
 		{"gssenc-with-query", "a statement behind GSSENCRequest in the same segment, then GSS encryption where there is a ticket (CVE-2021-23214)"},
 		{"gssenc-with-startup", "a startup packet and a statement behind GSSENCRequest in the same segment, then GSS encryption where there is a ticket"},
 		{"gssenc-garbage", "GSSENCRequest, and then a token of bytes that are none"},
-		{"gssenc-empty", "GSSENCRequest, and then a token of no bytes"},
+		{"gssenc-empty", "GSSENCRequest, and then a token of no bytes: a question for the server's mechanisms (SPNEGO)"},
 		{"gssenc-oversize", "GSSENCRequest, and then the length of a token that is longer than a server takes"},
 		{"gssenc-extra-count", "GSS encryption, and a startup packet in a token whose Extra Count was changed (CVE-2024-37370)"},
 		{"direct-no-alpn", "direct TLS without ALPN"},

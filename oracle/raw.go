@@ -101,6 +101,13 @@ func (a *attempt) rawSequence() (ending, error) {
 			return over(matrix.StageGSSEnc, matrix.GSSRefused, "")
 		}
 		a.step(matrix.StepGSSAccept)
+		if attack == "gssenc-empty" {
+			if a.w.Keytab == "none" {
+				return ending{}, unknown("without a key the server may have no mechanism to name", "gssenc-empty with keytab=none")
+			}
+			a.why("krb5, spnego_mech.c, acc_ctx_hints", "to an empty token the server answers with its mechanisms, and waits for the next one")
+			return over(matrix.StageGSSEnc, matrix.Abandoned, "")
+		}
 		a.why("be-secure-gssapi.c, secure_open_gssapi", "what comes is longer than a token may be, or none to gss_accept_sec_context: the server closes without a word")
 		return over(matrix.StageGSSEnc, matrix.ProtocolViolation, "")
 	case "gssenc-extra-count":

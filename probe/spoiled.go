@@ -58,6 +58,8 @@ func (c *classifier) checkSpoiled(n connection) error {
 	}
 	spoiled := n.flipped || n.replayed
 	switch {
+	case n.oversize:
+		return fmt.Errorf("witnesses contradict: the server got a token that is too long, which no library sends")
 	case n.unwrapFailed != "" && !spoiled:
 		return fmt.Errorf("witnesses contradict: the server could not unwrap a packet (%s), and nobody had changed one", n.unwrapFailed)
 	case !spoiled:

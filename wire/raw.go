@@ -47,7 +47,7 @@ const (
 	GSSENCWithQuery   Sequence = "gssenc-with-query"    // GSSENCRequest and a Query in one segment; then GSS encryption if there is a Seal, and a startup packet (CVE-2021-23214)
 	GSSENCWithStartup Sequence = "gssenc-with-startup"  // GSSENCRequest, a startup packet and a Query in one segment; then GSS encryption if there is a Seal
 	GSSENCGarbage     Sequence = "gssenc-garbage"       // GSSENCRequest, and behind G a token of bytes that are none
-	GSSENCEmpty       Sequence = "gssenc-empty"         // the same with a token of no bytes
+	GSSENCEmpty       Sequence = "gssenc-empty"         // the same with a token of no bytes, which asks for the server's mechanisms (SPNEGO)
 	GSSENCOversize    Sequence = "gssenc-oversize"      // the same with the length of a token that is longer than a server takes, and nothing behind it
 	GSSENCExtraCount  Sequence = "gssenc-extra-count"   // GSS encryption, and a startup packet sealed in a token whose Extra Count was changed (CVE-2024-37370)
 	DirectNoALPN      Sequence = "direct-no-alpn"       // TLS without SSLRequest and without ALPN, then a startup packet
@@ -384,7 +384,8 @@ func (a *agreed) Read(b []byte) (int, error) {
 
 const garbage = 64 // bytes
 
-// token asks for GSS encryption and sends what is no context token, and the length that it is said to have.
+// token asks for GSS encryption and sends what is no context token, and the length that it is said to have. A token in answer to
+// it is the end of the sequence.
 func (c *rawConn) token(body []byte, size uint32) error {
 	if err := c.ask(requestPacket(gssencRequestCode), nil); err != nil {
 		return err
@@ -392,7 +393,20 @@ func (c *rawConn) token(body []byte, size uint32) error {
 	if c.answered() != "G" {
 		return errThrough
 	}
-	return c.exchange(binary.BigEndian.AppendUint32(nil, size), body)
+	if err := c.send(binary.BigEndian.AppendUint32(nil, size), body); err != nil {
+		return err
+	}
+	head, err := c.in.Peek(4)
+	if err != nil {
+		return err
+	}
+	if n := binary.BigEndian.Uint32(head); n <= maxToken {
+		if _, err := io.CopyN(io.Discard, c.in, 4+int64(n)); err != nil {
+			return err
+		}
+		return errThrough
+	}
+	return c.session() // an error
 }
 
 // miscounted changes the Extra Count of the sealed token in each packet, two bytes in the clear (RFC 4121 section 4.2.6.2), to a

@@ -181,6 +181,13 @@ func TestRaw(t *testing.T) {
 			mustWrite(t, conn, str("G"))
 			mustRead(t, conn, u32(0))
 		}, "closed;;;1;;[]", "client malformed 00000000"},
+		{"an empty token, answered", GSSENCEmpty, func(conn *net.TCPConn) {
+			mustRead(t, conn, gssencRequest)
+			mustWrite(t, conn, str("G"))
+			mustRead(t, conn, u32(0))
+			mustWrite(t, conn, apRep)
+			_, _ = io.Copy(io.Discard, conn)
+		}, "open;;;1;;[]", ""},
 		{"an oversize token", GSSENCOversize, func(conn *net.TCPConn) {
 			mustRead(t, conn, gssencRequest)
 			mustWrite(t, conn, str("G"))
