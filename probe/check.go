@@ -143,6 +143,9 @@ func checkAuthentication(n connection) error {
 		if n.far.answered || len(n.far.errors) > 0 && n.far.startup != "" {
 			return fmt.Errorf("witnesses contradict: the wire shows the server's answer to a startup packet, and the server's log does not (%v)", n.far.errors)
 		}
+		if n.far.startup != "" && n.badPacket == "" && len(n.far.requests) == 0 {
+			return fmt.Errorf("witnesses contradict: the wire shows a startup packet, and the server neither asked for anything nor logged a reason not to")
+		}
 		return nil
 	}
 	if n.gssFailed != "" || n.tlsFailed != "" {

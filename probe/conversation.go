@@ -24,7 +24,9 @@ type conversation struct {
 	answered bool     // AuthenticationOk in the clear
 	alert    string   // the client's last readable TLS alert: "fatal 48 unknown_ca"
 	query    bool     // a query in the clear
-	tokened  bool     // a token of the server's for GSS encryption
+	greeted  bool     // a ClientHello
+	offered  bool     // a token of the client's for GSS encryption
+	tokened  bool     // one of the server's
 
 	attack          // as the relay tells it
 	clientLeft bool // the client closed or reset before the server sent its ErrorResponse, if it sent one
@@ -110,8 +112,11 @@ func readWire(events []matrix.WireEvent, attacked, stuffer string, readable bool
 				c.alert = e.Detail
 			}
 		case wire.GSSToken:
+			c.offered = c.offered || e.From == "client"
 			c.tokened = c.tokened || e.From == "server"
-		case wire.ClientHello, wire.TLSData, wire.PasswordSent, wire.Ready:
+		case wire.ClientHello:
+			c.greeted = true
+		case wire.TLSData, wire.PasswordSent, wire.Ready:
 		case wire.Stuffed:
 			switch {
 			case e.From == stuffer && !stuffed:

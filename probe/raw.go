@@ -407,7 +407,7 @@ func (c *classifier) checkRawAnswers(n connection, r *matrix.RawEvidence) error 
 	if n.early && !stuffs {
 		return fmt.Errorf("witnesses contradict: nothing was sent before its time, and the server found bytes that came before the handshake")
 	}
-	ended := n.fatal != nil || n.badPacket != "" || n.oversize || n.unwrapFailed != "" || n.tlsFailed != "" && !rawLeft.MatchString(n.tlsFailed)
+	ended := n.fatal != nil || n.badPacket != "" || n.oversize || n.unwrapFailed != "" || n.gssFailed != "" || n.tlsFailed != "" && !rawLeft.MatchString(n.tlsFailed)
 	if gone := r.End == string(wire.EndClosed) || r.End == string(wire.EndReset); ended && !gone {
 		return fmt.Errorf("witnesses contradict: the server ended the connection, and the raw client left it %s", r.End)
 	}

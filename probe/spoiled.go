@@ -35,17 +35,13 @@ var (
 )
 
 // checkSpoiled wants what the relay says to have kept from the client to be in the conversation with the server and not in
-// that with the client; and the end that could not open a record, or read a handshake, to say so.
+// that with the client; the end that could not open a record, or read a handshake, to say so; and whatever was not answered
+// or could not be read to have somebody who did it.
 func (c *classifier) checkSpoiled(n connection) error {
-	unanswered := func(n conversation) bool {
-		return len(n.steps) > 0 && slices.Contains([]matrix.Step{matrix.StepGSSError, matrix.StepSSLError}, n.steps[len(n.steps)-1])
-	}
-	kept := false
+	kept := true
 	switch n.withheld {
-	case "":
-		kept = true
 	case wire.Answer:
-		kept = unanswered(n.conversation) && !unanswered(n.far) && len(n.far.steps) == len(n.steps) && n.startup == ""
+		kept = n.unanswered() && !n.far.unanswered() && len(n.far.steps) == len(n.steps) && n.startup == ""
 	case wire.ServerHello:
 		kept = n.tlsVersion == "" && n.far.tlsVersion != ""
 	case wire.GSSToken:
@@ -53,33 +49,40 @@ func (c *classifier) checkSpoiled(n connection) error {
 	case wire.AuthRequest:
 		kept = len(n.conversation.requests) == 0 && len(n.far.requests) > 0
 	}
-	if !kept {
-		return fmt.Errorf("witnesses contradict: the relay says that the client did not get the server's %s, the wire shows %v and %v", n.withheld, n.steps, n.far.steps)
-	}
-	spoiled := n.flipped || n.replayed
+	spoiled := n.flipped && (badRecord.MatchString(n.tlsFailed) || badMIC.MatchString(n.unwrapFailed)) ||
+		n.replayed && (badHello.MatchString(n.tlsFailed) || badToken.MatchString(n.unwrapFailed)) ||
+		c.unopened(n) && n.tlsFailed == "" && n.unwrapFailed == "" // only the client can say so
 	switch {
-	case n.oversize:
-		return fmt.Errorf("witnesses contradict: the server got a token that is too long, which no library sends")
-	case n.unwrapFailed != "" && !spoiled:
-		return fmt.Errorf("witnesses contradict: the server could not unwrap a packet (%s), and nobody had changed one", n.unwrapFailed)
-	case !spoiled:
+	case !kept:
+		return fmt.Errorf("witnesses contradict: the relay says that the client did not get the server's %s, the wire shows %v and %v", n.withheld, n.steps, n.far.steps)
+	case (n.flipped || n.replayed) && !spoiled:
+		return fmt.Errorf("witnesses contradict: the relay says that it spoiled the connection, the server logged %q %q", n.tlsFailed, n.unwrapFailed)
+	case n.acted:
 		return nil
-	case n.flipped && badRecord.MatchString(n.tlsFailed), n.flipped && badMIC.MatchString(n.unwrapFailed):
-		return nil
-	case n.replayed && badHello.MatchString(n.tlsFailed), n.replayed && badToken.MatchString(n.unwrapFailed):
-		return nil
-	case n.flipped && c.cell.Client.Attack == "flip-server" && n.conversation.channel == matrix.GSS && n.tlsFailed == "" && n.unwrapFailed == "":
-		return nil // only the client can say so
+	case n.unanswered(), n.greeted && n.tlsVersion == "" && n.did(matrix.StepSSLAccept), n.offered && !n.tokened && n.gssFailed == "":
+		return fmt.Errorf("witnesses contradict: the server did not answer the client (%v), and nobody says why", n.steps)
+	case n.oversize, n.unwrapFailed != "", badRecord.MatchString(n.tlsFailed), badHello.MatchString(n.tlsFailed):
+		return fmt.Errorf("witnesses contradict: the server could not read what it got (%s%s), and nobody had changed it", n.tlsFailed, n.unwrapFailed)
 	}
-	return fmt.Errorf("witnesses contradict: the relay says that it spoiled the connection, the server logged %q %q", n.tlsFailed, n.unwrapFailed)
+	return nil
+}
+
+// unanswered is true of a request that got no answer, not even an error.
+func (c *conversation) unanswered() bool {
+	return len(c.steps) > 0 && slices.Contains([]matrix.Step{matrix.StepGSSError, matrix.StepSSLError}, c.steps[len(c.steps)-1]) && len(c.errors) == 0
 }
 
 // spoiled says whether what the attacker did to a connection ended it.
 func (n *connection) spoiled() bool { return n.withheld != "" || n.flipped || n.replayed }
 
-// unheardOK is true of a server that sent AuthenticationOk to a client that did not get it, or could not open it.
+// unopened is true of a client that could not open the server's answer to its startup packet.
+func (c *classifier) unopened(n connection) bool {
+	return n.flipped && c.cell.Client.Attack == "flip-server" && n.conversation.channel == matrix.GSS
+}
+
+// unheardOK is true of a server that sent AuthenticationOk to a client that did not get it.
 func (c *classifier) unheardOK(n connection) bool {
-	return n.authorized != nil && (n.withheld == wire.AuthRequest || n.flipped && c.cell.Client.Attack == "flip-server" && n.conversation.channel == matrix.GSS)
+	return n.authorized != nil && (n.withheld == wire.AuthRequest || c.unopened(n))
 }
 
 // spoiledRefusal settles an attempt whose last connection was spoiled.
