@@ -36,11 +36,10 @@ type conversation struct {
 // are no protocol, bytes behind an answer that nobody was asked to put there, and cleartext after an accepted encryption,
 // unless an attacker ends it, are errors.
 //
-// stuffer is the side whose bytes the attacker adds to, or "".
-func readWire(events []matrix.WireEvent, attacked, stuffer string, readable bool) (conversation, error) {
+// stuffer is the side whose bytes the attacker adds to, or ""; closed: he has ended the conversation himself.
+func readWire(events []matrix.WireEvent, attacked, stuffer string, readable, closed bool) (conversation, error) {
 	var c conversation
 	pending := wire.Kind("")
-	closed := false  // by the client
 	stuffed := false // bytes of the attacker's are in the stream
 	malformed := false
 	settle := func(accept, reject, failed matrix.Step, answer string) {
