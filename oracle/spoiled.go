@@ -21,6 +21,8 @@ func (a *attempt) unanswered(stage matrix.Stage) *ending {
 		e.how = lost
 	case stage == matrix.StageGSSEnc:
 		a.why("gssenc/handshake.go, request", "the connection ends where the answer is due: to the client GSS encryption has failed")
+	case a.lib == matrix.PQ:
+		a.why("conn.go, conn.ssl", "the connection ends where the answer is due: to the client TLS has failed")
 	default:
 		a.why("pgconn.go, startTLS", "the connection ends where the answer is due: to the client TLS has failed")
 	}
@@ -47,7 +49,7 @@ func (a *attempt) spoiledGSS() *ending {
 	var e ending
 	switch a.c.Attack {
 	case "cut-handshake":
-		a.why("fe-secure-gssapi.c, pqsecure_open_gss", "the connection ends where the server's token is due: a handshake that failed")
+		a.why("RFC 2743, section 1.1.1", "the connection ends where the server's token is due: a handshake that failed")
 		e = refused(broken, matrix.StageGSSEnc, matrix.ConnectionLost)
 	case "flip-client":
 		a.why("be-secure-gssapi.c, be_gssapi_read", "the server cannot unwrap the startup packet and closes without a word")
@@ -136,7 +138,11 @@ func (x *exchange) unopened() *ending {
 		return nil
 	}
 	x.acted = true
-	x.why("fe-secure-gssapi.c, pg_GSS_read", "the client cannot unwrap the server's answer to its startup packet")
+	source := "fe-secure-gssapi.c, pg_GSS_read"
+	if x.lib == matrix.PGX {
+		source = "gssenc/conn.go, Conn.Read"
+	}
+	x.why(source, "the client cannot unwrap the server's answer to its startup packet")
 	e := refused(lost, matrix.StageGSSEnc, matrix.IntegrityCheck)
 	e.outcome.Channel = matrix.GSS
 	return &e

@@ -46,7 +46,7 @@ const (
 	attemptTimeout = 25
 )
 
-func timeout(attack string) int {
+func connectSeconds(attack string) int {
 	if strings.HasPrefix(attack, "hold-") {
 		return heldTimeout
 	}
