@@ -171,6 +171,16 @@ var (
 		{"forge-ok", "he plays the server, which hears nothing: N to GSSENCRequest, TLS with his own certificate, AuthenticationOk to the startup packet, a row of his own to the query"},
 		{"forge-gss-ok", "the same, but he asks for GSSAPI authentication first, and says AuthenticationOk to whatever token comes"},
 		{"forge-ap-rep", "the same, but he answers the token, and that of GSSENCRequest, with an AP-REP that he made without the key"},
+		{"cut-answer", "he closes both connections in the place of the answer to SSLRequest or GSSENCRequest"},
+		{"cut-handshake", "he closes both connections in the place of the server's first words in a TLS or GSS handshake"},
+		{"cut-auth", "he closes both connections in the place of the server's first authentication request, where he can read it"},
+		{"hold-answer", "he keeps the answer to SSLRequest and GSSENCRequest: the client waits until its connect_timeout"},
+		{"hold-gss", "he keeps the answer to GSSENCRequest alone, as who stands between and does not know it"},
+		{"hold-auth", "he keeps the server's first authentication request, where he can read it"},
+		{"delay", "he passes on the server's first words one second late"},
+		{"replay", "he sends the client's first TLS record or GSS token twice"},
+		{"flip-client", "he changes one bit of the first sealed record of the client: in TLS 1.3 the end of its handshake, under GSS encryption its startup packet"},
+		{"flip-server", "he changes one bit of the first sealed record of the server: in TLS 1.3 the middle of its handshake, under GSS encryption its answer to the startup packet"},
 	}
 	Sequences = []Attack{
 		{"gssenc-in-tls", "SSLRequest, TLS, and inside it GSSENCRequest"},
@@ -182,6 +192,10 @@ var (
 		{"ssl-with-startup", "a startup packet and a statement behind SSLRequest in the same segment, then TLS"},
 		{"gssenc-with-query", "a statement behind GSSENCRequest in the same segment, then GSS encryption where there is a ticket (CVE-2021-23214)"},
 		{"gssenc-with-startup", "a startup packet and a statement behind GSSENCRequest in the same segment, then GSS encryption where there is a ticket"},
+		{"gssenc-garbage", "GSSENCRequest, and then a token of bytes that are none"},
+		{"gssenc-empty", "GSSENCRequest, and then a token of no bytes: a question for the server's mechanisms (SPNEGO)"},
+		{"gssenc-oversize", "GSSENCRequest, and then the length of a token that is longer than a server takes"},
+		{"gssenc-extra-count", "GSS encryption, and a startup packet in a token whose Extra Count was changed (CVE-2024-37370)"},
 		{"direct-no-alpn", "direct TLS without ALPN"},
 		{"direct-wrong-alpn", "direct TLS with another protocol's ALPN"},
 		{"long-startup", "a startup packet one byte longer than a server takes"},
@@ -256,14 +270,15 @@ func NotApplicable(c *Cell) string {
 
 // rawNotApplicable is NotApplicable for the raw client.
 func rawNotApplicable(c *Cell) string {
+	inGSS := c.Client.Attack == "tls-in-gss" || c.Client.Attack == "gssenc-extra-count"
 	switch {
 	case c.Client.Hosts != "" && c.Client.Hosts != OneHost:
 		return "the raw client takes one host"
 	case c.Client.Ticket == Ambient || c.Client.Cert == Ambient:
 		return "the raw client has no credentials but those that it is given"
-	case c.Client.Attack == "tls-in-gss" && c.Client.Transport == "unix":
+	case inGSS && c.Client.Transport == "unix":
 		return "there is no GSS encryption on a unix-domain socket"
-	case c.Client.Attack == "tls-in-gss" && c.Client.Ticket != "valid":
+	case inGSS && c.Client.Ticket != "valid":
 		return "GSS encryption takes a ticket"
 	case c.Client.Attack == "protocol-2.0" && c.World.Server < 14:
 		return "PostgreSQL 13 speaks protocol 2.0, which the raw client cannot follow"

@@ -87,6 +87,9 @@ const (
 	ProtocolViolation Reason = "protocol-violation"
 	AnswerError       Reason = "answer-error"
 	Abandoned         Reason = "abandoned"
+	ConnectionLost    Reason = "connection-lost"
+	TimedOut          Reason = "timed-out"
+	IntegrityCheck    Reason = "integrity-check"
 )
 
 // ReasonInfo is one row of Reasons.
@@ -146,6 +149,9 @@ var Reasons = []ReasonInfo{
 	{ProtocolViolation, []Stage{StageGSSEnc, StageTLS, StageHBA, StageAuth, StageStartup}, "one end noticed bytes that have no place there, or a message that is not its turn"},
 	{AnswerError, []Stage{StageGSSEnc, StageTLS}, "the answer to GSSENCRequest or SSLRequest was an error message, which nobody has vouched for"},
 	{Abandoned, []Stage{StageGSSEnc, StageTLS, StageAuth}, "nobody said no: the raw client had no more to send, and the server waited for it"},
+	{ConnectionLost, []Stage{StageGSSEnc, StageTLS, StageAuth}, "the connection ended where the client waited for an answer, and the server had not ended it"},
+	{TimedOut, []Stage{StageGSSEnc, StageTLS, StageAuth}, "no answer came to the client within its connect_timeout"},
+	{IntegrityCheck, []Stage{StageGSSEnc, StageTLS}, "a sealed record is not what the other end has sealed"},
 }
 
 // Channel is how the connection that decided the outcome was protected. Empty when the attempt ended before any
@@ -212,7 +218,7 @@ type Obtained string
 const (
 	Nothing    Obtained = "nothing"   // he read no startup packet, password or query, and neither end took a byte of his for the other's
 	Plaintext  Obtained = "plaintext" // he read at least the startup packet: who connects to what, and whatever else went that way
-	Downgraded Obtained = "downgrade" // he reads a whole session that is in the clear because he answered for the server
+	Downgraded Obtained = "downgrade" // he reads a whole session that is in the clear because of what he did
 	InSession  Obtained = "session"   // the client has a session with him: it encrypted for him, or took him for the server
 	Injected   Obtained = "injected"  // an end took bytes of his for the other's: a statement was executed, a text was shown
 )

@@ -3,7 +3,9 @@ package oracle
 import "github.com/pgauthmatrix/pgauthmatrix/matrix"
 
 // attacks are those that are modelled here: done between a client library and the server.
-var attacks = []string{matrix.NoAttack, "listen", "strip", "strip-gss", "impersonate", "inject", "stuff-client", "stuff-server", "error", "error-unterminated", "forge-ok", "forge-gss-ok", "forge-ap-rep"}
+var attacks = []string{matrix.NoAttack, "listen", "strip", "strip-gss", "impersonate", "inject", "stuff-client", "stuff-server", "error", "error-unterminated",
+	"forge-ok", "forge-gss-ok", "forge-ap-rep",
+	"cut-answer", "cut-handshake", "cut-auth", "hold-answer", "hold-gss", "hold-auth", "delay", "replay", "flip-client", "flip-server"}
 
 // attackOnGSS is what becomes of GSSENCRequest where somebody answers for the server; nil: the server does.
 func (a *attempt) attackOnGSS() *ending {
@@ -48,6 +50,9 @@ func (a *attempt) attackOnGSS() *ending {
 		a.why(source, "an error in answer to GSSENCRequest: its text is not shown, and the client goes on as if GSS encryption had failed")
 		e := refused(broken, matrix.StageGSSEnc, matrix.AnswerError)
 		return &e
+	case "cut-answer", "hold-answer", "hold-gss":
+		a.step(matrix.StepGSSError)
+		return a.unanswered(matrix.StageGSSEnc)
 	}
 	return nil
 }
@@ -82,6 +87,12 @@ func (a *attempt) attackOnTLS(direct bool, v verification) *ending {
 		}
 		a.why("pgconn.go, startTLS", "anything but S in answer to SSLRequest is a refusal of TLS")
 		return end(broken, matrix.TLSRefused)
+	case "cut-answer", "hold-answer":
+		if direct {
+			return nil
+		}
+		a.step(matrix.StepSSLError)
+		return a.unanswered(matrix.StageTLS)
 	case "impersonate", "forge-ok", "forge-gss-ok", "forge-ap-rep":
 		a.acted = true
 		if direct {

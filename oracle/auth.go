@@ -111,6 +111,9 @@ func (x *exchange) end(h how, stage matrix.Stage, reason matrix.Reason) ending {
 // fails: the server sends an error before AuthenticationOk.
 func (x *exchange) fails(stage matrix.Stage, reason matrix.Reason, state string) ending {
 	x.step(matrix.StepAuthFail)
+	if e := x.unopened(); e != nil {
+		return *e
+	}
 	e := x.end(errorBeforeOK, stage, reason)
 	e.state = state
 	return e
@@ -123,6 +126,9 @@ func (x *exchange) objects(o *objection) ending {
 
 // asks has the client answer an authentication request; nil: it goes on.
 func (x *exchange) asks(r request) (*ending, error) {
+	if e := x.unheard(); e != nil {
+		return e, nil
+	}
 	o, err := x.onRequest(r, x.ch)
 	if err != nil || o == nil {
 		return nil, err
@@ -326,6 +332,9 @@ func (x *exchange) ok() (ending, error) {
 	}
 	if r != nil {
 		x.step(matrix.StepStartFail)
+	}
+	if e := x.unheard(); e != nil {
+		return *e, nil
 	}
 	if o := x.onOK(x.exchanged, x.bound, x.ch); o != nil {
 		return x.objects(o), nil

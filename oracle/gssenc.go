@@ -23,6 +23,9 @@ func (a *attempt) encryptGSS() ending {
 	if reason, _ := a.gssContext(false); reason != "" {
 		return refused(broken, matrix.StageGSSEnc, reason)
 	}
+	if e := a.spoiledGSS(); e != nil {
+		return *e
+	}
 	switch a.c.Attack {
 	case "stuff-client":
 		return a.requestStuffed(matrix.StageGSSEnc, matrix.GSS)

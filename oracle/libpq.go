@@ -200,6 +200,13 @@ func (a *attempt) libpq() (ending, error) {
 		case hungUp:
 			a.why("fe-connect.c, PQconnectPoll", "what the client itself refuses is final")
 			return last, nil
+		case raced:
+			if s.sslmode == "prefer" {
+				return last, chance()
+			}
+		case lost, outOfTime:
+			a.why("fe-connect.c, PQconnectPoll", "a connection that fails otherwise than by a handshake or the server's error is final")
+			return last, nil
 		}
 	}
 	a.why("fe-connect.c, select_next_encryption_method", "no method is left to try")
@@ -334,6 +341,11 @@ func (a *attempt) libpqTo16() (ending, error) {
 			return last, nil
 		case last.how == hungUp:
 			a.why("fe-connect.c, PQconnectPoll", "what the client itself refuses is final")
+			return last, nil
+		case last.how == raced && s.sslmode == "prefer":
+			return last, chance()
+		case last.how == lost, last.how == outOfTime:
+			a.why("fe-connect.c, PQconnectPoll", "a connection that fails otherwise than by a handshake or the server's error is final")
 			return last, nil
 		case last.how == opened:
 			return last, nil

@@ -118,6 +118,9 @@ func (a *attempt) pgxHost(p *pgxClient, methods []matrix.Channel, sslmode string
 		case i == 0:
 			a.connect()
 			a.why("pgconn.go, connectPreferred", "pgx goes on to the next host: a refusal is no reason not to")
+		case last.how == outOfTime && methods[i-1] != matrix.GSS:
+			a.why("pgconn.go, connectPreferred", "connect_timeout is that of all configurations of an address together: it has passed for the next one, too")
+			return last, true, nil
 		case last.how == declined && methods[i-1] == matrix.GSS && !direct:
 			a.why("gssenc/configure.go, dialOther", "N leaves the connection usable: pgx's next configuration gets the same connection")
 		default:

@@ -89,9 +89,16 @@ func (a *attempt) pqHost(sslmode string, direct bool) (ending, error) {
 	case "prefer":
 		a.why("conn.go, Connector.open", "sslmode=prefer: TLS first, then no encryption")
 		a.connect()
-		e := a.encryptTLS(direct, a.pqVerification(sslmode))
-		if e.how == errorBeforeOK {
+		v := a.pqVerification(sslmode)
+		e := a.encryptTLS(direct, v)
+		switch {
+		case e.how == raced && v.level != "none":
+			return e, chance()
+		case e.how == errorBeforeOK, e.how == lost, e.how == raced:
 			a.why("conn.go, Connector.open", "sslmode=prefer: once TLS is there a failure is final")
+			return e, nil
+		case e.how == broken && v.level == "none" && a.trace[len(a.trace)-1] == matrix.StepSSLAccept:
+			a.why("ssl.go, ssl", "where nothing is verified the handshake is made with the first write, which is the startup packet's: its failure is final")
 			return e, nil
 		}
 		if e.how == opened {

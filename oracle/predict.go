@@ -91,6 +91,9 @@ const (
 	errorBeforeOK            // an ErrorResponse before AuthenticationOk
 	errorAfterOK             // an ErrorResponse after it
 	hungUp                   // the client refused to go on with the authentication exchange
+	lost                     // the connection ended, or became unreadable, where the client waited for an answer
+	outOfTime                // connect_timeout passed
+	raced                    // broken or lost: which of the two is chance
 )
 
 func (a *attempt) step(s matrix.Step) { a.trace = append(a.trace, s) }

@@ -94,6 +94,28 @@ func (a *attempt) rawSequence() (ending, error) {
 		a.step(matrix.StepGSSReject)
 		a.why(source, "N, and there are bytes in the buffer that came before it: FATAL (CVE-2021-23214)")
 		return fatal(matrix.StageGSSEnc, "")
+	case "gssenc-garbage", "gssenc-empty", "gssenc-oversize":
+		if a.unix() {
+			a.step(matrix.StepGSSReject)
+			a.why(source, "there is no GSS encryption on a unix socket: N")
+			return over(matrix.StageGSSEnc, matrix.GSSRefused, "")
+		}
+		a.step(matrix.StepGSSAccept)
+		if attack == "gssenc-empty" {
+			if a.w.Keytab == "none" {
+				return ending{}, unknown("without a key the server may have no mechanism to name", "gssenc-empty with keytab=none")
+			}
+			a.why("krb5, spnego_mech.c, acc_ctx_hints", "to an empty token the server answers with its mechanisms, and waits for the next one")
+			return over(matrix.StageGSSEnc, matrix.Abandoned, "")
+		}
+		a.why("be-secure-gssapi.c, secure_open_gssapi", "what comes is longer than a token may be, or none to gss_accept_sec_context: the server closes without a word")
+		return over(matrix.StageGSSEnc, matrix.ProtocolViolation, "")
+	case "gssenc-extra-count":
+		if e := a.encryptGSS(); e.how != opened {
+			return e, unknown("the raw client needs a context that comes about", "%s with %s", attack, e.outcome.Reason)
+		}
+		a.why("gss_unwrap", "the Extra Count in the clear is not the one that was sealed with the message (CVE-2024-37370): the server closes without a word")
+		return over(matrix.StageGSSEnc, matrix.IntegrityCheck, matrix.GSS)
 	case "direct-no-alpn", "direct-wrong-alpn":
 		e := a.encryptTLS(true, verification{level: "none"})
 		switch {
@@ -157,4 +179,4 @@ func (a *attempt) attacks() []string {
 
 // sequences of the raw client that are modelled.
 var sequences = []string{"gssenc-in-tls", "gssenc-in-direct-tls", "tls-in-gss", "alternate", "second-startup", "ssl-with-query", "ssl-with-startup",
-	"gssenc-with-query", "gssenc-with-startup", "direct-no-alpn", "direct-wrong-alpn", "long-startup", "protocol-2.0", "protocol-3.9"}
+	"gssenc-with-query", "gssenc-with-startup", "gssenc-garbage", "gssenc-empty", "gssenc-oversize", "gssenc-extra-count", "direct-no-alpn", "direct-wrong-alpn", "long-startup", "protocol-2.0", "protocol-3.9"}

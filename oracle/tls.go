@@ -57,8 +57,14 @@ func (a *attempt) encryptTLS(direct bool, v verification) ending {
 	if v.noRoot {
 		return refused(broken, matrix.StageTLS, matrix.RootMissing)
 	}
+	if e := a.spoiledHello(direct); e != nil {
+		return *e
+	}
 	if reason := a.serverCertificate(v); reason != "" {
 		return refused(broken, matrix.StageTLS, reason)
+	}
+	if e := a.spoiledFinish(); e != nil {
+		return *e
 	}
 	if a.c.Attack == "stuff-client" && !direct {
 		return a.requestStuffed(matrix.StageTLS, matrix.TLS)

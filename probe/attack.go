@@ -29,18 +29,42 @@ func tamper(attack string) *agent.Tamper {
 	case "", matrix.NoAttack, "listen":
 		return nil
 	}
+	if timed, ok := timedAttacks[attack]; ok {
+		return &timed
+	}
 	return &agent.Tamper{Attack: attack, SQL: attackersSQL, Text: attackersWords}
+}
+
+// handshakes are the server's first words in a TLS or GSS handshake.
+const handshakes = string(wire.ServerHello) + "|" + string(wire.GSSToken)
+
+// timedAttacks are those that the relay knows by what it does, and at what event.
+var timedAttacks = map[string]agent.Tamper{
+	"cut-answer":    {Attack: string(wire.CutClose), At: string(wire.Answer)},
+	"cut-handshake": {Attack: string(wire.CutClose), At: handshakes, From: "server"},
+	"cut-auth":      {Attack: string(wire.CutClose), At: string(wire.AuthRequest)},
+	"hold-answer":   {Attack: string(wire.Hold), At: string(wire.Answer)},
+	"hold-gss":      {Attack: string(wire.Hold), At: string(wire.Answer) + " G"},
+	"hold-auth":     {Attack: string(wire.Hold), At: string(wire.AuthRequest)},
+	"delay":         {Attack: string(wire.Delay), At: string(wire.Answer) + "|" + handshakes + "|" + string(wire.AuthRequest), From: "server", Delay: 1000},
+	"replay":        {Attack: string(wire.Replay), At: string(wire.ClientHello) + "|" + string(wire.GSSToken)},
+	"flip-client":   {Attack: string(wire.Flip), From: "client"},
+	"flip-server":   {Attack: string(wire.Flip), From: "server"},
 }
 
 // attack is what the relay says that it did on one connection.
 type attack struct {
-	acted        bool // anything but finding no occasion
+	acted        bool // anything but finding no occasion, or being late
 	idle         bool
-	impersonated bool // the client's TLS ends at the attacker: what is in it is readable
-	injected     bool // the server answered his statement
-
-	token  bool     // he gave the client a token in the server's place
-	forged []string // authentication requests that he sent in the server's place
+	delayed      bool
+	impersonated bool      // the client's TLS ends at the attacker: what is in it is readable
+	injected     bool      // the server answered his statement
+	withheld     wire.Kind // the event that the client was not let see, nor anything after it
+	held         bool      // he left it waiting; otherwise he cut it off
+	flipped      bool      // he changed a sealed record
+	replayed     bool      // he sent the server the client's handshake twice
+	token        bool      // he gave the client a token in the server's place
+	forged       []string  // authentication requests that he sent in the server's place
 }
 
 // deeds are what each attack may do.
@@ -49,6 +73,8 @@ var deeds = map[string][]wire.Kind{
 	"forge-ok": {wire.Answered, wire.Impersonated, wire.Refused, wire.Forged}, "forge-gss-ok": {wire.Answered, wire.Impersonated, wire.Refused, wire.Forged},
 	"forge-ap-rep": {wire.Answered, wire.Impersonated, wire.Refused, wire.Forged},
 	"stuff-client": {wire.Inserted}, "stuff-server": {wire.Inserted}, "error": {wire.Answered}, "error-unterminated": {wire.Answered},
+	"cut-answer": {wire.Cut}, "cut-handshake": {wire.Cut}, "cut-auth": {wire.Cut}, "hold-answer": {wire.Held}, "hold-gss": {wire.Held}, "hold-auth": {wire.Held},
+	"delay": {wire.Delayed}, "replay": {wire.Replayed}, "flip-client": {wire.Flipped}, "flip-server": {wire.Flipped},
 }
 
 // The sides whose bytes an attack adds to: one is seen at the client's side of the relay, the other at the server's.
@@ -65,6 +91,18 @@ func (a *attack) read(e matrix.WireEvent, attacked string) error {
 		return nil
 	case !slices.Contains(deeds[attacked], kind):
 		return fmt.Errorf("the attacker did what he was not asked for: %s %s", e.Kind, e.Detail)
+	case a.withheld != "" || a.delayed || a.flipped || a.replayed:
+		return fmt.Errorf("the attacker did something more on one connection: %s %s", e.Kind, e.Detail)
+	case kind == wire.Delayed:
+		a.delayed = true
+		return nil
+	case kind == wire.Held, kind == wire.Cut && attacked != "strip":
+		a.held = kind == wire.Held
+		return a.withhold(e, timedAttacks[attacked].At)
+	case kind == wire.Flipped:
+		a.flipped = true
+	case kind == wire.Replayed:
+		a.replayed = true
 	case kind == wire.Impersonated:
 		a.impersonated = true
 	case kind == wire.Injected && !strings.Contains(e.Detail, " -> ok "):
@@ -83,7 +121,7 @@ func (a *attack) read(e matrix.WireEvent, attacked string) error {
 // has an attack; and the server's log to bear out what it says of the server.
 func (c *classifier) checkAttack(n connection) error {
 	asked := tamper(c.cell.Client.Attack) != nil
-	said := n.acted || n.idle
+	said := n.acted || n.idle || n.delayed
 	switch {
 	case n.dialFailed != "":
 		return nil
@@ -93,8 +131,24 @@ func (c *classifier) checkAttack(n connection) error {
 		return fmt.Errorf("the relay attacked a connection of a cell with attack=%s", c.cell.Client.Attack)
 	case n.injected != n.executed:
 		return fmt.Errorf("witnesses contradict: the attacker's statement was answered: %t, the server's log shows it executed: %t", n.injected, n.executed)
+	case !n.acted && len(n.evidence.Upstream) > 0:
+		return fmt.Errorf("witnesses contradict: the relay carried two conversations and says that it did nothing")
 	}
-	return c.checkForged(n)
+	if err := c.checkForged(n); err != nil {
+		return err
+	}
+	return c.checkSpoiled(n)
+}
+
+// withhold reads at what event the client was cut off or left waiting: it must be one of those asked for.
+func (a *attack) withhold(e matrix.WireEvent, asked string) error {
+	_, at, _ := strings.Cut(e.Detail, "at ")
+	if at == "" || !slices.Contains(strings.Split(asked, "|"), at) {
+		return fmt.Errorf("the attacker was to act at %s: %s %s", asked, e.Kind, e.Detail)
+	}
+	word, _, _ := strings.Cut(at, " ")
+	a.acted, a.withheld = true, wire.Kind(word)
+	return nil
 }
 
 // obtained is what the attacker has of the attempt, the worst of it.

@@ -143,6 +143,9 @@ func checkAuthentication(n connection) error {
 		if n.far.answered || len(n.far.errors) > 0 && n.far.startup != "" {
 			return fmt.Errorf("witnesses contradict: the wire shows the server's answer to a startup packet, and the server's log does not (%v)", n.far.errors)
 		}
+		if n.far.startup != "" && n.badPacket == "" && len(n.far.requests) == 0 {
+			return fmt.Errorf("witnesses contradict: the wire shows a startup packet, and the server neither asked for anything nor logged a reason not to")
+		}
 		return nil
 	}
 	if n.gssFailed != "" || n.tlsFailed != "" {
@@ -205,7 +208,7 @@ func (c *classifier) checkRequests() error {
 	received := count(c.evidence.Client.AuthRequests, "ok")
 	authorized, forged := 0, 0
 	for _, n := range c.connections {
-		if n.authorized != nil {
+		if n.authorized != nil && !c.unheardOK(n) {
 			authorized++
 		}
 		forged += count(n.forged, "ok")
@@ -245,7 +248,7 @@ func (c *classifier) checkEarlier() error {
 		return nil
 	}
 	for i := range len(c.connections) - 1 {
-		if earlier := c.connections[i]; earlier.authorized != nil && earlier.fatal == nil {
+		if earlier := c.connections[i]; earlier.authorized != nil && earlier.fatal == nil && !c.unheardOK(earlier) {
 			return fmt.Errorf("witnesses contradict: the server's log shows a session on port %d, and the client went on to another connection", earlier.evidence.ServerPort)
 		}
 		if earlier := c.connections[i]; slices.Contains(earlier.forged, "ok") {

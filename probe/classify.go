@@ -99,11 +99,11 @@ func (c *classifier) unix() bool { return c.cell.Client.Transport == "unix" }
 func (c *classifier) readConnection(e matrix.ConnectionEvidence) (connection, error) {
 	n := connection{evidence: e}
 	var err error
-	if n.conversation, err = readWire(e.Wire, c.cell.Client.Attack, stuffedNear[c.cell.Client.Attack], false); err != nil {
+	if n.conversation, err = readWire(e.Wire, c.cell.Client.Attack, stuffedNear[c.cell.Client.Attack], false, false); err != nil {
 		return n, err
 	}
 	if n.far = n.conversation; len(e.Upstream) > 0 {
-		if n.far, err = readWire(e.Upstream, c.cell.Client.Attack, stuffedFar[c.cell.Client.Attack], n.impersonated); err != nil {
+		if n.far, err = readWire(e.Upstream, c.cell.Client.Attack, stuffedFar[c.cell.Client.Attack], n.impersonated, n.withheld != "" && !n.held); err != nil {
 			return n, fmt.Errorf("between relay and server: %w", err)
 		}
 	}

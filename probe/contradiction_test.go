@@ -376,25 +376,7 @@ func TestCaptured(t *testing.T) {
 			t.Errorf("%d: only %d attempts captured", server, len(lines))
 		}
 		for _, c := range lines {
-			good := Classify(c.Cell, c.Evidence)
-			if good.Fault != "" || good.Outcome.String() != c.Want || !slices.Equal(good.Unseen, c.Unseen) {
-				t.Errorf("%s: %s unseen %v (fault %q), want %s unseen %v", c.Cell.ID, good.Outcome, good.Unseen, good.Fault, c.Want, c.Unseen)
-				continue
-			}
-			var lies []lie
-			if len(c.Evidence.Connections) > 0 && c.Cell.Client.Transport == "tcp" {
-				lies = append(lies, anyLies...)
-			}
-			if good.Outcome.End == matrix.Connected {
-				lies = append(lies, connectedLies...)
-				if c.Cell.Client.Library.Kind() != "psql" {
-					lies = append(lies, tellingLies...)
-				}
-			}
-			if tamper(c.Cell.Client.Attack) != nil {
-				lies = append(lies, attackLies...)
-			}
-			told += tellLies(t, c, good, lies)
+			told += replay(t, c, nil)
 		}
 	}
 	t.Logf("%d lies told", told)
@@ -439,6 +421,30 @@ func TestHostsOfAnotherCell(t *testing.T) {
 		cell.World.HBA = "host all all all gss\n"
 		check(t, cell, clone(t, evidenceOf(tt.said, tt.n)), tt.want)
 	}
+}
+
+// replay classifies one captured attempt as before, and tells lies about it: those that are for every such attempt, and more.
+func replay(t *testing.T, c captured, more []lie) (told int) {
+	t.Helper()
+	good := Classify(c.Cell, c.Evidence)
+	if good.Fault != "" || good.Outcome.String() != c.Want || !slices.Equal(good.Unseen, c.Unseen) {
+		t.Errorf("%s: %s unseen %v (fault %q), want %s unseen %v", c.Cell.ID, good.Outcome, good.Unseen, good.Fault, c.Want, c.Unseen)
+		return 0
+	}
+	lies := slices.Clone(more)
+	if len(c.Evidence.Connections) > 0 && c.Cell.Client.Transport == "tcp" {
+		lies = append(lies, anyLies...)
+	}
+	if good.Outcome.End == matrix.Connected {
+		lies = append(lies, connectedLies...)
+		if c.Cell.Client.Library.Kind() != "psql" {
+			lies = append(lies, tellingLies...)
+		}
+	}
+	if tamper(c.Cell.Client.Attack) != nil {
+		lies = append(lies, attackLies...)
+	}
+	return tellLies(t, c, good, lies)
 }
 
 // TestAnotherCellsEvidence: evidence of one cell must not pass for another's that differs in user, server or transport.

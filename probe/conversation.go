@@ -24,6 +24,9 @@ type conversation struct {
 	answered bool     // AuthenticationOk in the clear
 	alert    string   // the client's last readable TLS alert: "fatal 48 unknown_ca"
 	query    bool     // a query in the clear
+	greeted  bool     // a ClientHello
+	offered  bool     // a token of the client's for GSS encryption
+	tokened  bool     // one of the server's
 
 	attack          // as the relay tells it
 	clientLeft bool // the client closed or reset before the server sent its ErrorResponse, if it sent one
@@ -33,11 +36,10 @@ type conversation struct {
 // are no protocol, bytes behind an answer that nobody was asked to put there, and cleartext after an accepted encryption,
 // unless an attacker ends it, are errors.
 //
-// stuffer is the side whose bytes the attacker adds to, or "".
-func readWire(events []matrix.WireEvent, attacked, stuffer string, readable bool) (conversation, error) {
+// stuffer is the side whose bytes the attacker adds to, or ""; closed: he has ended the conversation himself.
+func readWire(events []matrix.WireEvent, attacked, stuffer string, readable, closed bool) (conversation, error) {
 	var c conversation
 	pending := wire.Kind("")
-	closed := false  // by the client
 	stuffed := false // bytes of the attacker's are in the stream
 	malformed := false
 	settle := func(accept, reject, failed matrix.Step, answer string) {
@@ -108,7 +110,12 @@ func readWire(events []matrix.WireEvent, attacked, stuffer string, readable bool
 			if e.From == "client" {
 				c.alert = e.Detail
 			}
-		case wire.ClientHello, wire.TLSData, wire.GSSToken, wire.PasswordSent, wire.Ready:
+		case wire.GSSToken:
+			c.offered = c.offered || e.From == "client"
+			c.tokened = c.tokened || e.From == "server"
+		case wire.ClientHello:
+			c.greeted = true
+		case wire.TLSData, wire.PasswordSent, wire.Ready:
 		case wire.Stuffed:
 			switch {
 			case e.From == stuffer && !stuffed:

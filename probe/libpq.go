@@ -28,7 +28,7 @@ func commonOptions(env world, cell *matrix.Cell, password string) []agent.Option
 	o := option(nil, "user", c.User)
 	o = option(o, "dbname", c.Database)
 	o = option(o, "application_name", applicationName(cell))
-	o = option(o, "connect_timeout", strconv.Itoa(connectTimeout))
+	o = option(o, "connect_timeout", strconv.Itoa(connectSeconds(c.Attack)))
 	o = option(o, "sslmode", c.SSLMode)
 	// Before 17 there is no such parameter, and what it calls "postgres" is all there is.
 	if c.SSLNegotiation != "postgres" || !c.Library.UsesLibpq() || c.Library.Version() >= 17 {

@@ -39,11 +39,20 @@ type (
 	}
 )
 
-// seconds that an attempt may take: the library's own limit, and the agent's, after which it is a fault.
+// seconds that an attempt may take: the library's own limit, that of a client that is kept waiting to show what it does then, and
+// the agent's, after which it is a fault. libpq makes anything below 2 of the limit 2; a client may wait once for each method.
 const (
 	connectTimeout = 15
+	heldTimeout    = 3
 	attemptTimeout = 25
 )
+
+func connectSeconds(attack string) int {
+	if strings.HasPrefix(attack, "hold-") {
+		return heldTimeout
+	}
+	return connectTimeout
+}
 
 // patience is how long the harness waits for the agents' answers to one attempt, should they be stuck themselves.
 const patience = (attemptTimeout + 20) * time.Second

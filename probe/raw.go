@@ -40,12 +40,19 @@ var sent = map[string][]wire.Kind{
 	"ssl-with-startup":     {wire.SSLRequest, wire.Stuffed},
 	"gssenc-with-query":    {wire.GSSENCRequest, wire.Stuffed},
 	"gssenc-with-startup":  {wire.GSSENCRequest, wire.Stuffed},
+	"gssenc-garbage":       {wire.GSSENCRequest, wire.Malformed},
+	"gssenc-empty":         {wire.GSSENCRequest, wire.Malformed},
+	"gssenc-oversize":      {wire.GSSENCRequest, wire.Malformed},
+	"gssenc-extra-count":   {wire.GSSENCRequest, wire.Startup},
 	"direct-no-alpn":       {wire.DirectTLS, wire.Startup},
 	"direct-wrong-alpn":    {wire.DirectTLS, wire.Startup},
 	"long-startup":         {wire.Malformed},
 	"protocol-2.0":         {wire.Startup},
 	"protocol-3.9":         {wire.Startup},
 }
+
+// badTokens are what is sent in the place of a token, by its first bytes.
+var badTokens = map[string]string{"gssenc-garbage": "00000040aaaaaaaa", "gssenc-empty": "00000000", "gssenc-oversize": "00010001"}
 
 // rawFatals are the FATAL messages that only a raw client provokes, with the step of the negotiation that they answer.
 // Sources: ProcessStartupPacket (postmaster.c, backend_startup.c since 17); auth.c, auth-sasl.c.
@@ -282,13 +289,16 @@ func checkRelayed(n connection, r *matrix.RawEvidence) error {
 // that was refused.
 func checkSent(n connection, r *matrix.RawEvidence) error {
 	var own []wire.Kind
+	token := ""
 	var startups []string
 	for _, e := range r.Events {
 		kind := wire.Kind(e.Kind)
 		switch kind {
 		case wire.Startup:
 			startups = append(startups, e.Detail)
-		case wire.GSSENCRequest, wire.SSLRequest, wire.DirectTLS, wire.Stuffed, wire.Malformed:
+		case wire.Malformed:
+			token = e.Detail
+		case wire.GSSENCRequest, wire.SSLRequest, wire.DirectTLS, wire.Stuffed:
 		default:
 			continue
 		}
@@ -300,6 +310,9 @@ func checkSent(n connection, r *matrix.RawEvidence) error {
 	if stopped := map[string]bool{
 		"gssenc-in-tls":        n.did(matrix.StepSSLReject),
 		"gssenc-in-direct-tls": n.did(matrix.StepDirectReject),
+		"gssenc-garbage":       n.did(matrix.StepGSSReject),
+		"gssenc-empty":         n.did(matrix.StepGSSReject),
+		"gssenc-oversize":      n.did(matrix.StepGSSReject),
 		"direct-no-alpn":       n.did(matrix.StepDirectReject),
 		"direct-wrong-alpn":    n.did(matrix.StepDirectReject),
 		"second-startup":       !slices.Contains(own, wire.Malformed) && (r.End == string(wire.EndSession) || len(n.errors) > 0), // it was not asked for anything
@@ -320,6 +333,9 @@ func checkSent(n connection, r *matrix.RawEvidence) error {
 	stuffs := slices.Contains(want, wire.Stuffed) // then there is more, and how much of it is chance
 	if len(own) < len(want) || !slices.Equal(own[:len(want)], want) || !stuffs && len(own) != len(want) {
 		return fmt.Errorf("the raw client did not send %s: want %v, its record shows %v", r.Sequence, want, own)
+	}
+	if sent := badTokens[r.Sequence]; sent != "" && len(want) > 1 && token != sent {
+		return fmt.Errorf("the raw client's token of %s begins with %s", r.Sequence, token)
 	}
 	if want[0] == wire.DirectTLS {
 		alpn, said := map[string]string{"direct-wrong-alpn": "http/1.1", "gssenc-in-direct-tls": "postgresql"}[r.Sequence], "nothing"
@@ -391,7 +407,7 @@ func (c *classifier) checkRawAnswers(n connection, r *matrix.RawEvidence) error 
 	if n.early && !stuffs {
 		return fmt.Errorf("witnesses contradict: nothing was sent before its time, and the server found bytes that came before the handshake")
 	}
-	ended := n.fatal != nil || n.badPacket != "" || n.tlsFailed != "" && !rawLeft.MatchString(n.tlsFailed)
+	ended := n.fatal != nil || n.badPacket != "" || n.oversize || n.unwrapFailed != "" || n.gssFailed != "" || n.tlsFailed != "" && !rawLeft.MatchString(n.tlsFailed)
 	if gone := r.End == string(wire.EndClosed) || r.End == string(wire.EndReset); ended && !gone {
 		return fmt.Errorf("witnesses contradict: the server ended the connection, and the raw client left it %s", r.End)
 	}
@@ -402,6 +418,7 @@ var (
 	noALPN    = regexp.MustCompile(`^(no application protocol|.*no suitable application protocol.*)$`)
 	noRecord  = regexp.MustCompile(`^(wrong version number|http request|packet length too long|unexpected message|unsupported protocol|unknown protocol|record layer failure|.*bad record type.*)$`)
 	rawLeft   = regexp.MustCompile(`^(EOF detected|unexpected eof while reading|Connection reset by peer)$`) // what a server says of a handshake that the client does not begin
+	noToken   = regexp.MustCompile(`^(Invalid token was supplied|A token was invalid): `)
 	tlsAlerts = regexp.MustCompile(`remote error: tls: no application protocol`)
 )
 
@@ -433,6 +450,12 @@ func (c *classifier) rawCause(n *connection, r *matrix.RawEvidence) (cause, erro
 		return cause{matrix.StageTLS, matrix.DirectTLSRefused}, nil
 	case n.badPacket == "invalid length of startup packet" && step == "" && r.Sequence == "long-startup":
 		return cause{matrix.StageStartup, matrix.ProtocolViolation}, nil
+	case n.oversize && r.Sequence == "gssenc-oversize", badTokens[r.Sequence] != "" && noToken.MatchString(n.gssFailed):
+		return cause{matrix.StageGSSEnc, matrix.ProtocolViolation}, nil
+	case n.unwrapFailed != "" && r.Sequence == "gssenc-extra-count":
+		return cause{matrix.StageGSSEnc, matrix.IntegrityCheck}, nil
+	case n.oversize, n.unwrapFailed != "":
+		return cause{}, fmt.Errorf("the server could not take a packet of %s (oversize: %t, %q)", r.Sequence, n.oversize, n.unwrapFailed)
 	case n.badPacket != "":
 		return cause{}, fmt.Errorf("the server logged %q in answer to %s", n.badPacket, r.Sequence)
 	case n.tlsFailed != "" && n.early && r.TLS != "" && step == matrix.StepSSLAccept && noRecord.MatchString(n.tlsFailed):

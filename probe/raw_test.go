@@ -56,6 +56,12 @@ func rawLiveCells() []liveCell {
 		{"main", "raw", play("gssenc-with-query", "alice", ticket), "refused at gssenc, " + violation + "channel gss, trace connect gssaccept authfail" + nothing, 0, 0},
 		{"main", "raw", play("gssenc-with-query", "alice", unix), "refused at gssenc, " + violation + "trace connect gssreject authfail" + nothing, 0, 0},
 		{"main", "raw", play("gssenc-with-startup", "alice", ticket), "refused at gssenc, " + violation + "channel gss, trace connect gssaccept authfail" + nothing, 0, 0},
+		{"main", "raw", play("gssenc-garbage", "alice"), "refused at gssenc, " + violation + "trace connect gssaccept" + nothing, 0, 0},
+		{"no-keytab", "raw", play("gssenc-garbage", "alice"), "refused at gssenc, " + violation + "trace connect gssaccept" + nothing, 0, 0},
+		{"main", "raw", play("gssenc-garbage", "alice", unix), "refused at gssenc, gss-refused, trace connect gssreject" + nothing, 0, 0},
+		{"main", "raw", play("gssenc-empty", "alice"), "refused at gssenc, abandoned, trace connect gssaccept" + nothing, 0, 0},
+		{"main", "raw", play("gssenc-oversize", "alice"), "refused at gssenc, " + violation + "trace connect gssaccept" + nothing, 0, 0},
+		{"main", "raw", play("gssenc-extra-count", "alice", ticket), "refused at gssenc, integrity-check, channel gss, trace connect gssaccept" + nothing, 0, 0},
 		{"main", "raw", play("direct-no-alpn", "alice"), "refused at tls, direct-tls-refused, channel tls, trace connect directaccept" + nothing, 17, 0},
 		{"main", "raw", play("direct-no-alpn", "alice"), noDirect, 0, 16},
 		{"main", "raw", play("direct-wrong-alpn", "alice"), "refused at tls, tls-handshake, trace connect directreject" + nothing, 17, 0},
@@ -200,7 +206,7 @@ func TestCapturedRaw(t *testing.T) {
 // interchangeable sequences differ in what was stuffed, which nobody records, or only in what a server that refuses the first
 // request never saw.
 func interchangeable(a, b string) bool {
-	for _, alike := range [][]string{{"ssl-with-query", "ssl-with-startup"}, {"gssenc-with-query", "gssenc-with-startup"}} {
+	for _, alike := range [][]string{{"ssl-with-query", "ssl-with-startup"}, {"gssenc-with-query", "gssenc-with-startup"}, {"gssenc-garbage", "gssenc-empty", "gssenc-oversize"}} {
 		if slices.Contains(alike, a) && slices.Contains(alike, b) {
 			return true
 		}

@@ -119,7 +119,7 @@ func (c *classifier) gssWithoutRequest(n *connection, method matrix.Method) bool
 // in the clear from the wire, else from the client, who numbers all connections through.
 func (c *classifier) requests(n *connection) (requests []string, complete bool) {
 	if !c.unix() && c.channelOf(n) == matrix.Plain {
-		return withoutOK(n.conversation.requests), true
+		return withoutOK(n.far.requests), true
 	}
 	if c.kind == "psql" {
 		return nil, false

@@ -32,6 +32,8 @@ func (c *classifier) refused() error {
 	switch {
 	case n == nil:
 		return c.local(last.text, nil)
+	case n.spoiled():
+		return c.spoiledRefusal(n, last)
 	case n.authorized != nil && !last.fatal:
 		return c.clientRefused(n, last) // AuthenticationOk and an error behind it arrive together, and the client stops at the first
 	case n.fatal != nil:

@@ -17,11 +17,13 @@ type backend struct {
 	host string // of "connection received": an address or [local]
 	port int    // 0 on a unix socket
 
-	negotiated []matrix.Step // trace_connection_negotiation, 17+
-	badPacket  string        // the startup packet could not be read: "invalid length of startup packet", …
-	tlsFailed  string        // the reason after "could not accept SSL connection: "
-	gssFailed  string        // DETAIL of "could not accept GSSAPI security context" (encryption)
-	contextErr string        // DETAIL of "accepting GSS security context failed" (authentication)
+	negotiated   []matrix.Step // trace_connection_negotiation, 17+
+	badPacket    string        // the startup packet could not be read: "invalid length of startup packet", …
+	tlsFailed    string        // the reason after "could not accept SSL connection: "
+	gssFailed    string        // DETAIL of "could not accept GSSAPI security context" (encryption)
+	oversize     bool          // a token for GSS encryption that is longer than the server takes
+	unwrapFailed string        // DETAIL of "GSSAPI unwrap error"
+	contextErr   string        // DETAIL of "accepting GSS security context failed" (authentication)
 
 	authenticated *authenticated
 	matched       *matchedRecord
@@ -76,6 +78,7 @@ var (
 	logNegotiated = regexp.MustCompile(`^(GSSENCRequest|SSLRequest|direct SSL connection) (accepted|rejected)$`)
 	logBadPacket  = regexp.MustCompile(`^(invalid length of startup packet|incomplete startup packet|received direct SSL connection request without ALPN protocol negotiation extension|received SSL connection request with unexpected ALPN protocol)$`)
 	logPeer       = regexp.MustCompile(`^(could not get peer credentials: .*|could not look up local user ID \d+: .*|local user with ID \d+ does not exist|could not connect to Ident server at address .*|invalidly formatted response from Ident server: .*)$`)
+	logOversize   = regexp.MustCompile(`^oversize GSSAPI packet sent by the client \(\d+ > \d+\)$`)
 	// What a backend may log besides and what says nothing about the outcome.
 	logIgnored = regexp.MustCompile(`^(disconnection: .*|connection ready: .*|could not (receive data from|send data to) client: .*|unexpected EOF on client connection.*|unexpected EOF within message length word|SSL error: unexpected eof while reading)$`)
 )
@@ -166,6 +169,10 @@ func (b *backend) readMessage(text, detail string) error {
 		err := once(b.gssFailed != "")
 		b.gssFailed = detail
 		return err
+	case "GSSAPI unwrap error":
+		err := once(b.unwrapFailed != "")
+		b.unwrapFailed = detail
+		return err
 	case "accepting GSS security context failed", "retrieving GSS user name failed":
 		err := once(b.contextErr != "")
 		b.contextErr = detail
@@ -188,6 +195,8 @@ func (b *backend) readMessage(text, detail string) error {
 		b.early = true
 	case logCertName.MatchString(text):
 		b.certMismatch = true
+	case logOversize.MatchString(text):
+		b.oversize = true
 	case logPeer.MatchString(text):
 		b.peerFailed = text
 	case logBadPacket.MatchString(text):

@@ -122,6 +122,9 @@ func faults() []fault {
 		{"relay hides that it stripped", attacked("sslmode=prefer", "strip"), nil, broken, contradiction, witness(hide)},
 		{"relay hides that it impersonated", attacked("sslmode=prefer", "impersonate"), nil, broken, "witnesses contradict: |the wire shows a startup packet in the clear", witness(hide)},
 		{"relay hides that it injected", attacked("sslmode=disable", "inject"), nil, broken, contradiction, witness(hide)},
+		{"relay hides that it cut at the answer", attackedIn("connection-cut/pg17", "sslmode=prefer", "cut-answer"), nil, broken, contradiction, witness(hide)},
+		{"relay hides that it cut a handshake", attackedIn("connection-cut/pg17", "sslmode=prefer", "cut-handshake"), nil, broken, contradiction, witness(hide)},
+		{"relay hides that it held", attackedIn("answer-held/pg18", "sslmode=prefer", "hold-answer"), nil, broken, contradiction, witness(hide)},
 		{"relay claims to have injected", attacked("sslmode=verify-full", "inject"), nil, broken, contradiction, witness(func(e *matrix.Evidence) {
 			for i := range e.Connections {
 				for j, w := range e.Connections[i].Wire {
@@ -155,6 +158,15 @@ func attacked(sslmode, attack string) []string {
 	var patterns []string
 	for _, lib := range []string{"libpq13", "libpq17"} {
 		patterns = append(patterns, "attacks/what-an-attacker-obtains/pg17/"+lib+"/user=alice,ticket=none,gssencmode=disable,"+sslmode+",root=right,password=right,attack="+attack)
+	}
+	return patterns
+}
+
+// attackedIn are cells of another scenario of that family, and of a server.
+func attackedIn(world, sslmode, attack string) []string {
+	var patterns []string
+	for _, lib := range []string{"libpq13", "libpq17"} {
+		patterns = append(patterns, "attacks/"+world+"/"+lib+"/user=alice,ticket=none,gssencmode=disable,"+sslmode+",password=right,attack="+attack)
 	}
 	return patterns
 }

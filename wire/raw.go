@@ -27,8 +27,8 @@ type Raw struct {
 	SQL      string        // of the sequences that stuff a query
 	Count    int           // of alternate: requests sent, 1 to 1,000,000
 	Wait     time.Duration // for each word of the server; then it counts as still open. 0: 5 s
-	// Seal sends a GSSENCRequest and returns the connection that GSS encryption then seals. tls-in-gss needs it; with it the
-	// sequences that stuff bytes behind a GSSENCRequest go on after G, and Seal's own request is then answered without being sent.
+	// Seal sends a GSSENCRequest and returns the connection that GSS encryption then seals. tls-in-gss and gssenc-extra-count
+	// need it; with it the sequences that stuff bytes behind a GSSENCRequest go on after G, and Seal's own request is then answered without being sent.
 	Seal func(net.Conn) (net.Conn, error)
 }
 
@@ -46,6 +46,10 @@ const (
 	SSLWithStartup    Sequence = "ssl-with-startup"     // the same with a startup packet before that Query, and none in TLS
 	GSSENCWithQuery   Sequence = "gssenc-with-query"    // GSSENCRequest and a Query in one segment; then GSS encryption if there is a Seal, and a startup packet (CVE-2021-23214)
 	GSSENCWithStartup Sequence = "gssenc-with-startup"  // GSSENCRequest, a startup packet and a Query in one segment; then GSS encryption if there is a Seal
+	GSSENCGarbage     Sequence = "gssenc-garbage"       // GSSENCRequest, and behind G a token of bytes that are none
+	GSSENCEmpty       Sequence = "gssenc-empty"         // the same with a token of no bytes, which asks for the server's mechanisms (SPNEGO)
+	GSSENCOversize    Sequence = "gssenc-oversize"      // the same with the length of a token that is longer than a server takes, and nothing behind it
+	GSSENCExtraCount  Sequence = "gssenc-extra-count"   // GSS encryption, and a startup packet sealed in a token whose Extra Count was changed (CVE-2024-37370)
 	DirectNoALPN      Sequence = "direct-no-alpn"       // TLS without SSLRequest and without ALPN, then a startup packet
 	DirectWrongALPN   Sequence = "direct-wrong-alpn"    // the same with ALPN http/1.1
 	CancelWrongKey    Sequence = "cancel-wrong-key"     // CancelRequest for process 1 with key 0
@@ -81,7 +85,7 @@ const defaultWait = 5 * time.Second
 // Sequences lists them in the order in which they are described.
 func Sequences() []Sequence {
 	return []Sequence{GSSENCInTLS, GSSENCInDirectTLS, TLSInGSS, Alternate, SecondStartup, SSLWithQuery, SSLWithStartup, GSSENCWithQuery,
-		GSSENCWithStartup, DirectNoALPN, DirectWrongALPN, CancelWrongKey, LongStartup, Protocol2, Protocol39}
+		GSSENCWithStartup, GSSENCGarbage, GSSENCEmpty, GSSENCOversize, GSSENCExtraCount, DirectNoALPN, DirectWrongALPN, CancelWrongKey, LongStartup, Protocol2, Protocol39}
 }
 
 // Play plays a sequence on a connection of its own. An error says that it could not be played, never that the server
@@ -90,7 +94,7 @@ func (r Raw) Play(ctx context.Context, what Sequence) (Played, error) {
 	switch {
 	case !slices.Contains(Sequences(), what):
 		return Played{}, fmt.Errorf("wire: no sequence %q: want one of %q", what, Sequences())
-	case what == TLSInGSS && r.Seal == nil:
+	case (what == TLSInGSS || what == GSSENCExtraCount) && r.Seal == nil:
 		return Played{}, fmt.Errorf("wire: sequence %s needs Raw.Seal: GSS encryption takes a ticket", what)
 	case what == Alternate && (r.Count < 1 || r.Count > 1e6):
 		return Played{}, fmt.Errorf("wire: sequence %s needs Raw.Count from 1 to 1,000,000, not %d", what, r.Count)
@@ -221,6 +225,21 @@ func (c *rawConn) play(what Sequence) error {
 		return c.stuffed(sslRequestCode, what == SSLWithStartup)
 	case GSSENCWithQuery, GSSENCWithStartup:
 		return c.stuffed(gssencRequestCode, what == GSSENCWithStartup)
+	case GSSENCGarbage:
+		return c.token(bytes.Repeat([]byte{0xaa}, garbage), garbage)
+	case GSSENCEmpty:
+		return c.token(nil, 0)
+	case GSSENCOversize:
+		return c.token(nil, maxToken+1)
+	case GSSENCExtraCount:
+		below := &miscounted{Conn: buffered{c.tap, c.in}}
+		sealed, err := c.Seal(below)
+		if err != nil {
+			return &sealError{err}
+		}
+		below.sealed = true
+		c.use(c.tap.inner(sealed))
+		return c.exchange(c.startup(c.User))
 	case DirectNoALPN, DirectWrongALPN:
 		var protocols []string
 		if what == DirectWrongALPN {
@@ -361,6 +380,48 @@ func (a *agreed) Read(b []byte) (int, error) {
 		return 1, nil
 	}
 	return a.Conn.Read(b)
+}
+
+const garbage = 64 // bytes
+
+// token asks for GSS encryption and sends what is no context token, and the length that it is said to have. A token in answer to
+// it is the end of the sequence.
+func (c *rawConn) token(body []byte, size uint32) error {
+	if err := c.ask(requestPacket(gssencRequestCode), nil); err != nil {
+		return err
+	}
+	if c.answered() != "G" {
+		return errThrough
+	}
+	if err := c.send(binary.BigEndian.AppendUint32(nil, size), body); err != nil {
+		return err
+	}
+	head, err := c.in.Peek(4)
+	if err != nil {
+		return err
+	}
+	if n := binary.BigEndian.Uint32(head); n <= maxToken {
+		if _, err := io.CopyN(io.Discard, c.in, 4+int64(n)); err != nil {
+			return err
+		}
+		return errThrough
+	}
+	return c.session() // an error
+}
+
+// miscounted changes the Extra Count of the sealed token in each packet, two bytes in the clear (RFC 4121 section 4.2.6.2), to a
+// few bytes: whoever believes it cuts so many off what was sealed.
+type miscounted struct {
+	net.Conn
+	sealed bool // the context is there
+}
+
+func (m *miscounted) Write(b []byte) (int, error) {
+	if m.sealed && len(b) >= 4+6 {
+		b = slices.Clone(b)
+		b[4+4], b[4+5] = 0, 8
+	}
+	return m.Conn.Write(b)
 }
 
 // session reads messages until the server waits for an answer that Raw has not, is ready, or ends. Once it is ready, an

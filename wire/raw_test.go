@@ -1,11 +1,13 @@
 package wire
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -164,6 +166,33 @@ func TestRaw(t *testing.T) {
 			mustWrite(t, conn, str("G"))
 			_, _ = io.Copy(io.Discard, conn)
 		}, "open;;;1;;[]", ""},
+		{"no token", GSSENCGarbage, func(conn *net.TCPConn) {
+			mustRead(t, conn, gssencRequest)
+			mustWrite(t, conn, str("G"))
+			mustRead(t, conn, cat(u32(garbage), bytes.Repeat([]byte{0xaa}, garbage)))
+		}, "closed;;;1;;[]", "client malformed 00000040aaaaaaaa"},
+		{"no token, N", GSSENCGarbage, func(conn *net.TCPConn) {
+			mustRead(t, conn, gssencRequest)
+			mustWrite(t, conn, str("N"))
+			_, _ = io.Copy(io.Discard, conn)
+		}, "open;;;1;;[]", "server answer N"},
+		{"an empty token", GSSENCEmpty, func(conn *net.TCPConn) {
+			mustRead(t, conn, gssencRequest)
+			mustWrite(t, conn, str("G"))
+			mustRead(t, conn, u32(0))
+		}, "closed;;;1;;[]", "client malformed 00000000"},
+		{"an empty token, answered", GSSENCEmpty, func(conn *net.TCPConn) {
+			mustRead(t, conn, gssencRequest)
+			mustWrite(t, conn, str("G"))
+			mustRead(t, conn, u32(0))
+			mustWrite(t, conn, apRep)
+			_, _ = io.Copy(io.Discard, conn)
+		}, "open;;;1;;[]", ""},
+		{"an oversize token", GSSENCOversize, func(conn *net.TCPConn) {
+			mustRead(t, conn, gssencRequest)
+			mustWrite(t, conn, str("G"))
+			mustRead(t, conn, u32(maxToken+1))
+		}, "closed;;;1;;[]", "client malformed 00010001"},
 		{"no ALPN, taken", DirectNoALPN, withTLS(true, func(c io.ReadWriter) {
 			mustRead(t, c, alice)
 			mustWrite(t, c, authCleartext)
@@ -274,6 +303,36 @@ func TestRawGSSENCStuffed(t *testing.T) {
 	}
 }
 
+// Of a packet that Seal's connection sends once it is there, two bytes are changed.
+func TestRawExtraCount(t *testing.T) {
+	packet := cat(u32(20), unhex("0504 06ff 0000 0000"), str("sequence and so on"))
+	addr := serve(t, func(conn *net.TCPConn) {
+		mustRead(t, conn, str("token"))
+		changed := bytes.Clone(packet)
+		changed[9] = 8
+		mustRead(t, conn, changed)
+	})
+	r := Raw{Address: addr, User: "alice", Seal: func(conn net.Conn) (net.Conn, error) {
+		_, err := conn.Write([]byte("token"))
+		return sealedAs{conn, packet}, err
+	}}
+	got, err := r.Play(t.Context(), GSSENCExtraCount)
+	if err != nil || got.End != EndClosed || !slices.Contains(seen(got.Record), "client startup user=alice 3.0") {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// sealedAs sends the same packet for everything.
+type sealedAs struct {
+	net.Conn
+	packet []byte
+}
+
+func (s sealedAs) Write(b []byte) (int, error) {
+	_, err := s.Conn.Write(s.packet)
+	return len(b), err
+}
+
 // masked stands for GSS encryption.
 type masked struct {
 	net.Conn
@@ -303,7 +362,7 @@ func TestRawFaults(t *testing.T) {
 		what Sequence
 		want string
 	}{
-		{Raw{Address: silent}, "dance", `no sequence "dance"`}, {Raw{Address: silent}, TLSInGSS, "Raw.Seal"}, {Raw{Address: silent}, Alternate, "Raw.Count"},
+		{Raw{Address: silent}, "dance", `no sequence "dance"`}, {Raw{Address: silent}, TLSInGSS, "Raw.Seal"}, {Raw{Address: silent}, GSSENCExtraCount, "Raw.Seal"}, {Raw{Address: silent}, Alternate, "Raw.Count"},
 		{Raw{Address: silent}, SSLWithQuery, "Raw.SQL"}, {Raw{Address: silent, User: strings.Repeat("x", maxStuffed+1)}, LongStartup, "longer than"},
 		{Raw{Address: "127.0.0.1:1"}, Protocol2, "reach the server"},
 	} {

@@ -49,7 +49,8 @@ const (
 	Delay Attack = "delay"
 	// Hold passes on nothing from the peer of the event At, that segment included; the client is left waiting.
 	Hold Attack = "hold"
-	// Replay sends the client's first words twice: its first TLS record or GSS token, or its startup packet.
+	// Replay sends the client's first words twice: its first TLS record or GSS token, or its startup packet. At names those
+	// that are meant; empty: all.
 	Replay Attack = "replay"
 	// Flip changes a bit of the first sealed record (TLS application data, GSS packet) that From sends.
 	Flip Attack = "flip"
@@ -59,8 +60,9 @@ const (
 // as events of the attacker.
 type Tamper struct {
 	Attack Attack
-	// At names an event of the client or server, by kind and, after a blank, the beginning of its detail: "startup",
-	// "answer", "client-hello", "gss-token", "auth-request ok". Of cut, reset, delay, hold; empty: answer.
+	// At names events of the client or server, by kind and, after a blank, the beginning of the detail: "startup",
+	// "answer G", "auth-request ok"; with | between them: "server-hello|gss-token". Of cut, reset, delay, hold, where it is
+	// answer if empty, and of replay.
 	At          string
 	Nth         int              // which of these events; 0 and 1: the first
 	SQL         string           // of inject, stuff-client and impersonate
@@ -70,7 +72,7 @@ type Tamper struct {
 	Certificate *tls.Certificate // of impersonate and forge-…
 	Row         [][2]string      // of forge-…: name and value of each column
 	Delay       time.Duration    // of delay
-	From        string           // of flip: client or server
+	From        string           // client or server; of flip, and of what has At, where empty is either
 }
 
 // Attacks lists the attacks in the order in which they are described.
@@ -117,8 +119,8 @@ func (t *Tamper) check() error {
 			missing = "Delay"
 		}
 	case Flip:
-		if t.From != client.String() && t.From != server.String() {
-			missing = "From (client or server)"
+		if t.From == "" {
+			missing = "From"
 		}
 	default:
 		return fmt.Errorf("wire: no attack %q: want one of %q", t.Attack, Attacks())
@@ -126,11 +128,16 @@ func (t *Tamper) check() error {
 	if missing != "" {
 		return fmt.Errorf("wire: the attack %s needs %s", t.Attack, missing)
 	}
-	if timed := []Attack{CutClose, CutReset, Delay, Hold}; t.At != "" && !slices.Contains(timed, t.Attack) {
+	if t.From != "" && t.From != client.String() && t.From != server.String() {
+		return fmt.Errorf("wire: the attack %s from %q: want From to be client or server", t.Attack, t.From)
+	}
+	if timed := []Attack{CutClose, CutReset, Delay, Hold, Replay}; t.At != "" && !slices.Contains(timed, t.Attack) {
 		return fmt.Errorf("wire: the attack %s has no At", t.Attack)
 	}
-	if kind, _, _ := strings.Cut(t.At, " "); t.At != "" && !slices.Contains(markers, Kind(kind)) {
-		return fmt.Errorf("wire: the attack %s cannot be at %q: want one of %q", t.Attack, t.At, markers)
+	for at := range strings.SplitSeq(t.At, "|") {
+		if kind, _, _ := strings.Cut(at, " "); t.At != "" && !slices.Contains(markers, Kind(kind)) {
+			return fmt.Errorf("wire: the attack %s cannot be at %q: want one of %q", t.Attack, at, markers)
+		}
 	}
 	words := t.SQL + t.User + t.Text
 	for _, column := range t.Row {

@@ -178,12 +178,12 @@ func (t *tampering) firstUnit(on channel) ([]byte, error) {
 
 // replay passes the client's first unit on twice.
 func (t *tampering) replay(on channel) {
-	if t.Attack != Replay {
+	kind := map[channel]Kind{plaintext: Startup, tlsRecords: ClientHello, gssPackets: GSSToken}[on]
+	if t.Attack != Replay || t.At != "" && t.at(Event{Kind: kind}) == "" {
 		return
 	}
 	unit, err := t.firstUnit(on)
 	if err == nil {
-		kind := map[channel]Kind{plaintext: Startup, tlsRecords: ClientHello, gssPackets: GSSToken}[on]
 		if on == plaintext && len(unit) >= 8 && binary.BigEndian.Uint32(unit[4:]) == cancelRequestCode {
 			kind = CancelRequest
 		}

@@ -356,6 +356,14 @@ func TestTamper(t *testing.T) {
 		{name: "reset at the second answer", tamper: Tamper{Attack: CutReset, Nth: 2}, ways: "gs", client: "no answer", did: "cut reset at answer", heard: "gssenc | ssl", upstream: true},
 		{name: "reset at what does not come", tamper: Tamper{Attack: CutReset, At: "gss-token"}, client: session, did: "idle there was no gss-token",
 			heard: "startup alice | password s3cret | query select mine", loot: Loot{Startup: true, Passwords: []string{"password"}, Query: true, ServerSession: true}},
+		{name: "cut at a handshake, TLS", tamper: Tamper{Attack: CutClose, At: "server-hello|gss-token", From: "server"}, ways: "S", config: strict, client: "tls: EOF",
+			did: "cut close at server-hello", heard: "ssl", upstream: true},
+		{name: "cut at a handshake, GSS", tamper: Tamper{Attack: CutClose, At: "server-hello|gss-token", From: "server"}, gss: 'G', ways: "g", client: "gss 0",
+			did: "cut close at gss-token", heard: fmt.Sprintf("gssenc | token of %d | sealed 0", len(apReq)), upstream: true},
+		{name: "cut at a handshake, none", tamper: Tamper{Attack: CutClose, At: "server-hello|gss-token", From: "server"}, client: session, did: "idle there was no server-hello or gss-token",
+			heard: "startup alice | password s3cret | query select mine", loot: Loot{Startup: true, Passwords: []string{"password"}, Query: true, ServerSession: true}},
+		{name: "replay no startup packet", tamper: Tamper{Attack: Replay, At: "client-hello|gss-token"}, client: session, did: "idle the client sent nothing that was to be replayed",
+			heard: "startup alice | password s3cret | query select mine", loot: Loot{Startup: true, Passwords: []string{"password"}, Query: true, ServerSession: true}},
 		{name: "delay", tamper: Tamper{Attack: Delay, Delay: time.Millisecond, At: "answer S"}, ways: "S", config: strict, client: session, did: "delayed 1ms at answer S",
 			heard: "ssl | startup alice | password s3cret | query select mine"},
 	} {
@@ -566,6 +574,7 @@ func TestTamperCheck(t *testing.T) {
 		{Tamper{Attack: Inject}, "SQL"}, {Tamper{Attack: StuffClient}, "SQL"}, {Tamper{Attack: StuffServer}, "Text or Bytes"},
 		{Tamper{Attack: Error}, "Text"}, {Tamper{Attack: ErrorUnterminated}, "Text"}, {Tamper{Attack: Delay}, "Delay"},
 		{Tamper{Attack: Flip, From: "both"}, "From"}, {Tamper{Attack: Hold, At: "tea"}, `"tea"`}, {Tamper{Attack: Strip, At: "answer"}, "no At"},
+		{Tamper{Attack: CutClose, At: "answer|tea"}, `"tea"`}, {Tamper{Attack: Hold, From: "both"}, "From"}, {Tamper{Attack: Replay, At: "client-hello|gss-token"}, ""},
 		{Tamper{Attack: Inject, SQL: "a\x00b"}, "NUL"}, {Tamper{Attack: Inject, SQL: strings.Repeat("x", maxStuffed+1)}, "more than"},
 		{Tamper{Attack: Impersonate, Certificate: &cert}, ""}, {Tamper{Attack: Hold, At: "auth-request ok"}, ""}, {Tamper{Attack: Flip, From: "server"}, ""},
 	} {

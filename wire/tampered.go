@@ -156,7 +156,7 @@ func (t *tampering) conclude() {
 	case t.Attack == Flip:
 		why = "the " + t.From + " sent nothing sealed"
 	case t.Attack == Replay:
-		why = "the client sent neither a startup packet nor a handshake"
+		why = "the client sent nothing that was to be replayed"
 	case t.Attack == StuffServer:
 		why = "the server answered no request with S or G"
 	case t.forges():
@@ -164,7 +164,7 @@ func (t *tampering) conclude() {
 	case t.Attack == StripGSS:
 		why = "the client sent no GSSENCRequest"
 	case t.Attack == CutClose, t.Attack == CutReset, t.Attack == Delay, t.Attack == Hold:
-		why = "there was no " + t.marker()
+		why = "there was no " + strings.ReplaceAll(t.marker(), "|", " or ")
 	default:
 		why = "the client sent no request for encryption"
 	}
@@ -253,7 +253,17 @@ func (t *tampering) marker() string {
 	return t.At
 }
 
-// due says whether the event At has come from a side since the last time, and notes what is done about it.
+// at says which of the events of At one is, or "".
+func (t *tampering) at(e Event) string {
+	for at := range strings.SplitSeq(t.marker(), "|") {
+		if strings.HasPrefix(string(e.Kind)+" "+e.Detail+" ", at) {
+			return at
+		}
+	}
+	return ""
+}
+
+// due says whether an event of At has come from a side since the last time, and notes what is done about it.
 func (t *tampering) due(from side, kind Kind, detail string, then func()) bool {
 	t.link.mu.Lock()
 	defer t.link.mu.Unlock()
@@ -263,11 +273,12 @@ func (t *tampering) due(from side, kind Kind, detail string, then func()) bool {
 	}
 	for ; t.checked[from] < len(events); t.checked[from]++ {
 		e := events[t.checked[from]]
-		if e.From != from.String() || t.link.over || t.muted || !strings.HasPrefix(string(e.Kind)+" "+e.Detail+" ", t.marker()) {
+		at := t.at(e)
+		if at == "" || e.From != from.String() || t.From != "" && t.From != e.From || t.link.over || t.muted {
 			continue
 		}
 		if t.matched++; t.matched == max(t.Nth, 1) {
-			t.noteLocked(kind, detail+"at "+t.marker())
+			t.noteLocked(kind, detail+"at "+at)
 			then()
 			return true
 		}

@@ -326,6 +326,9 @@ func TestLiveRaw(t *testing.T) {
 					{wire.SSLWithStartup, gone + either(direct, "tls:EOF", unsealed) + " answers 1"},
 					{wire.GSSENCWithQuery, "open answers 1"}, // it waits for a token
 					{wire.GSSENCWithStartup, "open answers 1"},
+					{wire.GSSENCGarbage, gone + "answers 1"},
+					{wire.GSSENCEmpty, either(secure, "open ", gone) + "answers 1"}, // the keytab comes with TLS here: without one there is no mechanism to name
+					{wire.GSSENCOversize, gone + "answers 1"},
 					{wire.DirectNoALPN, gone + either(direct, "", "tls:EOF")},
 					{wire.DirectWrongALPN, gone + either(direct, "tls:remote error: tls: no application protocol", "tls:EOF")},
 					{wire.CancelWrongKey, gone},

@@ -3,7 +3,9 @@ package agent
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
+	"net"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -16,6 +18,13 @@ func ServePgx(in io.Reader, out io.Writer) error {
 	pgconn.RegisterGSSProvider(func() (pgconn.GSS, error) { return newGSSProvider() })
 	return serveWorker(in, out, connectPgx)
 }
+
+// connecting marks the context in which pgx connects. It dials in another one, too: behind a connection that failed after its
+// startup packet it sends a cancel request, which there is no session for, on a connection of its own and in the background
+// (pgconn.go, asyncClose). Whether that comes before the end of the attempt is chance, and nothing depends on it.
+type connecting struct{}
+
+var errNoCancel = errors.New("pgauthmatrix: no cancel request for a connection that failed")
 
 // connectPgx makes an attempt; an error is a fault.
 func connectPgx(ctx context.Context, r *workerRequest) (*AttemptResult, error) {
@@ -35,7 +44,14 @@ func connectPgx(ctx context.Context, r *workerRequest) (*AttemptResult, error) {
 			return []string{r.Relay}, nil
 		}
 	}
-	config.DialFunc = newCountingDialer("pgx", r, config.ConnectTimeout, &result.Connects).DialContext
+	dialer := newCountingDialer("pgx", r, config.ConnectTimeout, &result.Connects)
+	ctx = context.WithValue(ctx, connecting{}, true)
+	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if ctx.Value(connecting{}) == nil {
+			return nil, errNoCancel
+		}
+		return dialer.DialContext(ctx, network, address)
+	}
 	// Without gssencmode it is pgx alone.
 	if _, given := config.RuntimeParams["gssencmode"]; given {
 		if err := gssenc.Configure(config, gssenc.Options{}); err != nil {

@@ -60,11 +60,13 @@ type RawSequence struct {
 // Tamper is an attack of the relay: see wire.Tamper, whose attacks it names. The certificate that impersonates the host
 // is made in the agent, by a CA that nobody knows.
 type Tamper struct {
-	Attack string `json:"attack"`
-	SQL    string `json:"sql,omitempty"`
-	Text   string `json:"text,omitempty"`
-
-	Row [][2]string `json:"row,omitempty"`
+	Attack string      `json:"attack"`
+	SQL    string      `json:"sql,omitempty"`
+	Text   string      `json:"text,omitempty"`
+	At     string      `json:"at,omitempty"`
+	From   string      `json:"from,omitempty"`
+	Delay  int         `json:"delay,omitempty"` // milliseconds
+	Row    [][2]string `json:"row,omitempty"`
 }
 
 // Option is one connection parameter. Secret values are replaced in everything that leaves the agent.

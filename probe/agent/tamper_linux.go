@@ -50,7 +50,7 @@ func (s *server) tamper(p *prepared) (*wire.Tamper, error) {
 	if p.Tamper == nil {
 		return nil, nil
 	}
-	t := &wire.Tamper{Attack: wire.Attack(p.Tamper.Attack)}
+	t := &wire.Tamper{Attack: wire.Attack(p.Tamper.Attack), At: p.Tamper.At, From: p.Tamper.From, Delay: time.Duration(p.Tamper.Delay) * time.Millisecond}
 	switch t.Attack {
 	case wire.ForgeOK, wire.ForgeGSSOK, wire.ForgeAPRep:
 		t.Row = p.Tamper.Row

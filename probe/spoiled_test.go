@@ -1,0 +1,198 @@
+package probe
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+)
+
+func spoiledFile(server int) string {
+	return filepath.Join("testdata", fmt.Sprintf("spoiled%d.jsonl", server))
+}
+
+// spoiledLiveCells are connections that somebody cuts, keeps waiting or spoils, with what a person wrote down of each.
+func spoiledLiveCells() []liveCell {
+	client := func(user, ticket, gssencmode, sslmode, attack string) func(*matrix.Client) {
+		return func(c *matrix.Client) {
+			c.User, c.Ticket, c.GSSEncMode, c.SSLMode, c.Attack = user, ticket, gssencmode, sslmode, attack
+			if user == "erin" {
+				c.Password = "right"
+			}
+		}
+	}
+	unverified := func(change func(*matrix.Client)) func(*matrix.Client) {
+		return func(c *matrix.Client) { change(c); c.Root = "none" }
+	}
+	const (
+		nothing   = ", obtains nothing"
+		plaintext = ", obtains plaintext"
+		downgrade = ", obtains downgrade"
+		lostTLS   = "refused at tls, connection-lost, trace connect "
+		lateTLS   = "refused at tls, timed-out, trace connect sslerror" + nothing
+		lostGSS   = "refused at gssenc, connection-lost, trace connect "
+		lateGSS   = "refused at gssenc, timed-out, trace connect gsserror" + nothing
+		lostAuth  = "refused at auth, connection-lost, channel plain, "
+		plainErin = "connected plain, method scram-sha-256, identity erin, role erin, hba:7, trace connect "
+		tlsErin   = "connected tls, method scram-sha-256, identity erin, role erin, hba:7, trace connect "
+		changed   = "integrity-check, "
+		violation = "protocol-violation, "
+		inGSS     = "channel gss, trace connect gssaccept"
+		inTLS     = "trace connect sslaccept" + nothing
+	)
+	return []liveCell{
+		{"main", "libpq%d", client("alice", "none", "", "prefer", "cut-answer"), lostTLS + "sslerror" + nothing, 0, 0},
+		{"main", "pgx", client("erin", "none", "", "prefer", "cut-answer"), plainErin + "sslerror reconnect authok" + downgrade, 0, 0},
+		{"main", "pq", client("alice", "none", "", "require", "cut-answer"), lostTLS + "sslerror" + nothing, 0, 0},
+		{"main", "libpq%d", client("alice", "valid", "", "prefer", "cut-answer"), lostGSS + "gsserror" + nothing, 0, 0},
+		{"main", "pgx", client("alice", "valid", "require", "", "cut-answer"), lostGSS + "gsserror" + nothing, 0, 0},
+		{"main", "libpq%d", client("erin", "none", "", "prefer", "cut-handshake"), plainErin + "sslaccept reconnect authok" + downgrade, 0, 0},
+		{"main", "libpq%d", client("alice", "none", "", "require", "cut-handshake"), lostTLS + "sslaccept" + nothing, 0, 0},
+		{"main", "pq", client("alice", "none", "", "require", "cut-handshake"), lostTLS + "sslaccept" + nothing, 0, 0},
+		{"main", "pq", unverified(client("erin", "none", "", "prefer", "cut-handshake")), lostTLS + "sslaccept" + nothing, 0, 0},
+		{"main", "libpq%d", client("alice", "valid", "require", "", "cut-handshake"), lostGSS + "gssaccept" + nothing, 0, 0},
+		{"main", "libpq%d", client("erin", "none", "", "allow", "cut-auth"), lostAuth + "method scram-sha-256, hba:7, trace connect" + plaintext, 0, 0},
+		{"main", "libpq%d", client("carol", "valid", "disable", "disable", "cut-auth"), lostAuth + "method gss, hba:5, trace connect authfail" + plaintext, 0, 0},
+		{"main", "libpq%d", client("gone", "none", "", "disable", "cut-auth"), lostAuth + "method trust, hba:4, trace connect authok startfail" + plaintext, 0, 0},
+		{"main", "pq", client("erin", "none", "", "allow", "cut-auth"), tlsErin + "reconnect sslaccept authok" + plaintext, 0, 0},
+		{"main", "pgx", client("erin", "none", "", "allow", "cut-auth"), tlsErin + "reconnect sslaccept authok" + plaintext, 0, 0},
+		{"main", "libpq%d", client("alice", "none", "", "prefer", "hold-answer"), lateTLS, 0, 0},
+		{"main", "pgx", client("erin", "none", "", "prefer", "hold-answer"), lateTLS, 0, 0},
+		{"main", "pq", client("erin", "none", "", "prefer", "hold-answer"), plainErin + "sslerror reconnect authok" + downgrade, 0, 0},
+		{"main", "libpq%d", client("alice", "valid", "", "", "hold-gss"), lateGSS, 0, 0},
+		{"main", "pgx", client("alice", "valid", "prefer", "prefer", "hold-gss"), "connected tls, method trust, role alice, hba:2, trace connect gsserror reconnect sslaccept authok" + nothing, 0, 0},
+		{"main", "pgx", client("erin", "none", "", "allow", "hold-auth"), "refused at auth, timed-out, channel plain, method scram-sha-256, hba:7, trace connect" + plaintext, 0, 0},
+		{"main", "pq", client("erin", "none", "", "allow", "hold-auth"), tlsErin + "reconnect sslaccept authok" + plaintext, 0, 0},
+		{"main", "libpq%d", client("erin", "none", "", "require", "delay"), tlsErin + "sslaccept authok" + nothing, 0, 0},
+		{"no-tls", "libpq%d", client("erin", "none", "", "prefer", "delay"), plainErin + "sslreject authok" + plaintext, 0, 0},
+		{"main", "libpq%d", client("alice", "none", "", "require", "replay"), "refused at tls, " + violation + inTLS, 0, 0},
+		{"main", "pgx", client("alice", "none", "", "require", "replay"), "refused at tls, " + violation + inTLS, 0, 0},
+		{"main", "libpq%d", client("alice", "valid", "", "", "replay"), "refused at gssenc, " + violation + inGSS + nothing, 0, 0},
+		{"main", "libpq%d", client("alice", "none", "", "prefer", "flip-client"), "refused at tls, " + changed + inTLS, 0, 0},
+		{"main", "pgx", client("erin", "none", "", "prefer", "flip-client"), plainErin + "sslaccept reconnect authok" + downgrade, 0, 0},
+		{"main", "pq", client("erin", "none", "", "prefer", "flip-client"), "refused at tls, " + changed + inTLS, 0, 0},
+		{"main", "libpq%d", client("alice", "valid", "", "", "flip-client"), "refused at gssenc, " + changed + inGSS + nothing, 0, 0},
+		{"main", "libpq%d", client("alice", "none", "", "require", "flip-server"), "refused at tls, " + changed + inTLS, 0, 0},
+		{"main", "libpq%d", client("erin", "none", "", "prefer", "flip-server"), plainErin + "sslaccept reconnect authok" + downgrade, 0, 0},
+		{"main", "pgx", client("alice", "none", "", "require", "flip-server"), "refused at tls, " + changed + inTLS, 0, 0},
+		{"main", "libpq%d", client("alice", "valid", "", "", "flip-server"), "refused at gssenc, " + changed + inGSS + " authok" + nothing, 0, 0},
+		{"main", "pgx", client("alice", "valid", "require", "", "flip-server"), "refused at gssenc, " + changed + inGSS + " authok" + nothing, 0, 0},
+	}
+}
+
+// TestLiveSpoiled is TestLive for them.
+func TestLiveSpoiled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: no containers")
+	}
+	for version := range strings.SplitSeq(*liveVersions, ",") {
+		t.Run(version, func(t *testing.T) {
+			var server int
+			if _, err := fmt.Sscan(version, &server); err != nil {
+				t.Fatal(err)
+			}
+			live(t, server, spoiledLiveCells(), spoiledFile(server))
+		})
+	}
+}
+
+// deed changes what the attacker says that he did, on every connection.
+func deed(change func(*matrix.WireEvent)) func(*matrix.Evidence) {
+	return func(e *matrix.Evidence) {
+		for i := range e.Connections {
+			for j := range e.Connections[i].Wire {
+				if w := &e.Connections[i].Wire[j]; w.From == "attacker" {
+					change(w)
+				}
+			}
+		}
+	}
+}
+
+// spoiledLies are about what the relay says that it did, and about those who bear it out.
+func spoiledLies(c captured, good matrix.Outcome) []lie {
+	did := func(kinds ...string) bool {
+		return slices.ContainsFunc(c.Evidence.Connections, func(n matrix.ConnectionEvidence) bool {
+			return slices.ContainsFunc(n.Wire, func(w matrix.WireEvent) bool { return w.From == "attacker" && slices.Contains(kinds, w.Kind) })
+		})
+	}
+	idle := func(w *matrix.WireEvent) { w.Kind, w.Detail = "idle", "nothing to do" }
+	each := func(change func(*matrix.ConnectionEvidence)) func(*matrix.Evidence) {
+		return func(e *matrix.Evidence) {
+			for i := range e.Connections {
+				change(&e.Connections[i])
+			}
+		}
+	}
+	var lies []lie
+	if did("cut", "held", "flipped", "replayed") {
+		lies = append(lies, lie{"he did nothing", deed(idle)}, lie{"he did it twice", func(e *matrix.Evidence) {
+			first := &e.Connections[0]
+			for _, w := range first.Wire {
+				if w.From == "attacker" {
+					first.Wire = append(first.Wire, w)
+					return
+				}
+			}
+		}})
+	}
+	if did("cut", "held") {
+		lies = append(lies, []lie{
+			{"he did nothing, and the server said no more than the client heard", func(e *matrix.Evidence) {
+				deed(idle)(e)
+				each(func(n *matrix.ConnectionEvidence) { n.Upstream = nil })(e)
+			}},
+			{"the server said no more than the client heard", each(func(n *matrix.ConnectionEvidence) { n.Upstream = nil })},
+			{"the client heard it all", each(func(n *matrix.ConnectionEvidence) {
+				own := slices.DeleteFunc(slices.Clone(n.Wire), func(w matrix.WireEvent) bool { return w.From != "attacker" && w.From != "relay" })
+				if n.Upstream != nil {
+					n.Wire, n.Upstream = slices.Concat(own, n.Upstream), nil
+				}
+			})},
+			{"at another event", deed(func(w *matrix.WireEvent) { w.Detail = "close at startup" })},
+			{"at no event", deed(func(w *matrix.WireEvent) { w.Detail = "" })},
+			{"the other way", deed(func(w *matrix.WireEvent) { w.Kind = map[string]string{"cut": "held", "held": "cut"}[w.Kind] })},
+		}...)
+	}
+	if did("flipped", "replayed") && !strings.Contains(fmt.Sprint(good.Trace), string(matrix.StepAuthOK)) {
+		lies = append(lies, lie{"the server noticed nothing", dropLog("")}, lie{"the server could not open it for another reason", each(func(n *matrix.ConnectionEvidence) {
+			for i := range n.Log {
+				if l := &n.Log[i]; l.Severity == "DETAIL" || strings.HasPrefix(l.Text, "could not accept SSL connection: ") {
+					l.Text = "could not accept SSL connection: the moon is full"
+				}
+			}
+		})})
+	}
+	if good.End != matrix.Refused {
+		return lies
+	}
+	lies = append(lies, lie{"the client says what nobody knows", func(e *matrix.Evidence) { e.Client.Message = "the moon is full" }})
+	if good.Reason == matrix.TimedOut {
+		lies = append(lies, lie{"it took no time", func(e *matrix.Evidence) { e.Client.Micros = 1000 }},
+			lie{"the client was cut off", func(e *matrix.Evidence) { e.Client.Message = "server closed the connection unexpectedly\n" }})
+	} else {
+		lies = append(lies, lie{"the client's time was up", func(e *matrix.Evidence) { e.Client.Message = "timeout expired\n" }})
+	}
+	return lies
+}
+
+// TestCapturedSpoiled replays what TestLiveSpoiled once saw of real servers, and tells lies about it.
+func TestCapturedSpoiled(t *testing.T) {
+	told := 0
+	for _, server := range []int{13, 15, 17, 18} {
+		lines := readCapturedFile(t, server, spoiledFile(server))
+		if len(lines) < 35 {
+			t.Errorf("%d: only %d attempts captured", server, len(lines))
+		}
+		for _, c := range lines {
+			told += replay(t, c, spoiledLies(c, Classify(c.Cell, c.Evidence).Outcome))
+		}
+	}
+	t.Logf("%d lies told", told)
+	if told < 3000 {
+		t.Errorf("only %d lies told", told)
+	}
+}
