@@ -170,6 +170,41 @@ func TestDocsAreInStep(t *testing.T) {
 	inStep(t, docsFile, []byte(want))
 }
 
+const museumFile = "../docs/museum.md"
+
+var museumRow = regexp.MustCompile(`(?m)^(\| ([A-Z]\d+) \| [^|]+ \|).*$`)
+
+// TestMuseumIsInStep: every past defect that a scenario names is told of, with all scenarios that name it, and no other.
+func TestMuseumIsInStep(t *testing.T) {
+	docs, err := os.ReadFile(museumFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := Load(os.DirFS("../scenarios"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := map[string][]string{}
+	for _, s := range all {
+		for _, id := range s.Museum {
+			by[id] = append(by[id], s.Name)
+		}
+	}
+	want := museumRow.ReplaceAllStringFunc(string(docs), func(line string) string {
+		m := museumRow.FindStringSubmatch(line)
+		if len(by[m[2]]) == 0 {
+			t.Errorf("%s: no scenario shows %s", museumFile, m[2])
+		}
+		names := code(by[m[2]])
+		delete(by, m[2])
+		return m[1] + " " + names + " |"
+	})
+	for id, scenarios := range by {
+		t.Errorf("%s has no row %s, which %v names", museumFile, id, scenarios)
+	}
+	inStep(t, museumFile, []byte(want))
+}
+
 var example = regexp.MustCompile("(?s)```yaml\n(.*?)```")
 
 // TestDocsExamplesLoad loads every YAML example, and every pattern that the text names matches the ID that it shows.
