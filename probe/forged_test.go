@@ -248,7 +248,7 @@ func TestForgedRefusals(t *testing.T) {
 		initiate  = failedAt + "could not initiate GSSAPI security context: Unspecified GSS failure.  Minor code may provide more information: "
 		rejected  = failedAt + "authentication method requirement \"gss\" failed: server did not complete authentication\n"
 		pgxOk     = "failed to connect to `user=alice database=postgres`: 127.0.0.1:40001 (pg.example.test): failed GSS auth: expected AuthenticationGSSContinue message but received unexpected message *pgproto3.AuthenticationOk"
-		gssenc    = "failed to connect to `user=alice database=postgres`: 127.0.0.1:40001 (pg.example.test): dial error: gssenc: answer: the AP-REP was not made with the session key: the acceptor has not shown who it is"
+		gssenc    = "failed to connect to `user=alice database=postgres`: 127.0.0.1:40001 (pg.example.test): dial error: gssenc: answer: the AP-REP was not made with the session key, the acceptor has not shown who it is: integrity check failed"
 		given     = "client gssencrequest; attacker answered G to gssencrequest; server answer G; client gss-token 768 ap-req; attacker answered a token to gssencrequest; server gss-token 150 ap-rep; client close"
 	)
 	unproven := func(stage, channel string) string { return "refused at " + stage + ", server-unproven" + channel }

@@ -99,7 +99,7 @@ var localCauses = []textCause{
 	row(`^dial error: gssenc: credentials: stat \S+: no such file or directory$`, matrix.StageCredentials, matrix.NoTicket),
 	row(`^dial error: gssenc: request: the server does not offer GSS encryption$`, matrix.StageGSSEnc, matrix.GSSRefused),
 	row(`^dial error: gssenc: (request|token): the peer answered with an error message; it is unauthenticated and not shown`, matrix.StageGSSEnc, matrix.AnswerError),
-	row(`^dial error: gssenc: answer: the AP-REP was not made with the session key: `, matrix.StageGSSEnc, matrix.ServerUnproven),
+	row(`^dial error: gssenc: answer: the AP-REP was not made with the session key, the acceptor has not shown who it is: `, matrix.StageGSSEnc, matrix.ServerUnproven),
 	row(`^dial error: gssenc: token: received unencrypted data after the answer to GSSENCRequest`, matrix.StageGSSEnc, matrix.ProtocolViolation),
 	row(`^dial error: gssenc: request: channel binding required, but SSL not in use: the server agreed to GSS encryption`, matrix.StageGSSEnc, matrix.ChannelBinding),
 	row(`^server doesn't support GSSAPI encryption, but it was required$`, matrix.StageGSSEnc, matrix.GSSRefused),
