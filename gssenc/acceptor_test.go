@@ -104,7 +104,7 @@ func (a *fakeAcceptor) read(token []byte) error {
 		return fmt.Errorf("authenticator %+v, key version %d", a.auth, req.EncryptedAuthenticator.KVNO)
 	}
 	if ticket, err := req.Ticket.Marshal(); err != nil || !bytes.Equal(ticket, a.ticket) {
-		return fmt.Errorf("another ticket: %x, %v", ticket, err)
+		return fmt.Errorf("another ticket: %x, %w", ticket, err)
 	}
 	sum := a.auth.Cksum
 	if sum.CksumType != 0x8003 || len(sum.Checksum) < 24 || binary.LittleEndian.Uint32(sum.Checksum) != 16 ||

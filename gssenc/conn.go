@@ -15,10 +15,12 @@ import (
 // fe-secure-gssapi.c and be-secure-gssapi.c, which is part of the protocol.
 const maxPacket = 16384
 
-// How much ciphertext at most one system call reads and writes. pgx's COPY writes a little more than 64 kB at a time.
+// How much ciphertext at most one system call reads, to begin with and when much comes, and writes. pgx's COPY writes 64 kB at
+// a time.
 const (
-	bulk  = 4 * maxPacket
-	batch = 8 * maxPacket
+	little = 4096
+	bulk   = 4 * maxPacket
+	batch  = 8 * maxPacket
 )
 
 // securityContext is what a connection needs of a Context.
@@ -45,7 +47,7 @@ type Conn struct {
 
 	in struct {
 		sync.Mutex
-		raw        []byte // ciphertext: at least one packet fits
+		raw        []byte // ciphertext: grows with what comes
 		begin, end int    // what of raw has been received and not yet opened
 		plain      []byte // a packet's plaintext
 		rest       []byte // what of plain has not been read
@@ -90,12 +92,14 @@ func (c *Conn) Read(p []byte) (int, error) {
 			}
 			return 0, err
 		}
-		if in.plain == nil {
+		// No plaintext is longer than its token: with that much room it can be opened where it is wanted.
+		direct := len(p) >= len(token)
+		if !direct && in.plain == nil {
 			in.plain = make([]byte, 0, maxPacket)
 		}
-		into, direct := in.plain[:0], false
-		if len(p) >= len(token) { // no plaintext is longer than its token: it can be opened where it is wanted
-			into, direct = p[:0:len(p)], true
+		into := in.plain[:0]
+		if direct {
+			into = p[:0:len(p)]
 		}
 		plain, conf, err := c.context.Open(into, token)
 		if err == nil && !conf {
@@ -122,7 +126,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 func (c *Conn) receive() ([]byte, error) {
 	in := &c.in
 	if in.raw == nil {
-		in.raw = make([]byte, maxPacket)
+		in.raw = make([]byte, little)
 	}
 	for {
 		need := 4
@@ -142,8 +146,7 @@ func (c *Conn) receive() ([]byte, error) {
 			in.begin, in.end = 0, 0
 		}
 		if in.begin+need > len(in.raw) {
-			in.end = copy(in.raw, in.raw[in.begin:in.end])
-			in.begin = 0
+			c.move(max(len(in.raw), need))
 		}
 		room := len(in.raw) - in.end
 		n, err := c.transport.Read(in.raw[in.end:])
@@ -151,9 +154,7 @@ func (c *Conn) receive() ([]byte, error) {
 		switch {
 		case n > 0: // an error will be met again
 			if n == room && len(in.raw) < bulk {
-				raw := make([]byte, bulk)
-				in.end = copy(raw, in.raw[in.begin:in.end])
-				in.begin, in.raw = 0, raw
+				c.move(min(bulk, 4*len(in.raw)))
 			}
 		case errors.Is(err, io.EOF) && in.begin < in.end:
 			return nil, failf(StagePacket, "the transport ended within it: %w", io.ErrUnexpectedEOF)
@@ -161,6 +162,16 @@ func (c *Conn) receive() ([]byte, error) {
 			return nil, err
 		}
 	}
+}
+
+// move puts what has been received to the beginning of size bytes.
+func (c *Conn) move(size int) {
+	in := &c.in
+	from := in.raw[in.begin:in.end]
+	if size > len(in.raw) {
+		in.raw = make([]byte, size)
+	}
+	in.begin, in.end = 0, copy(in.raw, from)
 }
 
 // Write seals p into as many packets as it takes. The count is of bytes whose packets were written whole; on error more may

@@ -366,24 +366,69 @@ func TestConnAllocatesNothingPerPacket(t *testing.T) {
 	if s, l := per(small), per(large); l > s+1 {
 		t.Errorf("%g allocations for one packet, %g for 64", s, l)
 	}
-	c.transport = discard{}
-	p := make([]byte, 1<<20)
-	if n := testing.AllocsPerRun(1000, func() { _, _ = c.Read(p[:100]) }); n > 1 {
-		t.Errorf("%g allocations for a read", n)
+	c.transport = &zeroes{}
+	for _, p := range [][]byte{make([]byte, 100), make([]byte, 1<<20)} {
+		read := func() {
+			if n, err := c.Read(p); n == 0 || err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		for range 2000 { // buffers have grown
+			read()
+		}
+		if n := testing.AllocsPerRun(1000, read); n > 0 {
+			t.Errorf("%g allocations for a read of %d", n, len(p))
+		}
+	}
+	if len(c.in.raw) != bulk || cap(c.in.plain) != maxPacket {
+		t.Errorf("buffers of %d and %d bytes", len(c.in.raw), cap(c.in.plain))
 	}
 }
 
-// discard swallows writes, and reads as packets of 16,000 zeroes.
+// A session with little to say keeps a small buffer, and grows it for one large packet.
+func TestConnBuffersGrow(t *testing.T) {
+	a, b := tcpPair(t)
+	client, err := newConn(a, &fakeContext{from: "server"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fakeContext{to: "server"}
+	p := make([]byte, 1<<16)
+	for _, n := range []int{1, 1000, little - 4 - fakeOverhead, 10, little, maxPacket - 4 - fakeOverhead, 5} {
+		want := strings.Repeat("x", n)
+		send(t, b, sealed(t, f, want, true))
+		if got, err := client.Read(p); string(p[:got]) != want || err != nil {
+			t.Fatalf("%d bytes of %d, %v", got, n, err)
+		}
+		if n == 1000 && len(client.in.raw) != little {
+			t.Errorf("a buffer of %d bytes", len(client.in.raw))
+		}
+	}
+	if client.in.plain != nil {
+		t.Error("a second buffer, although there was room for every plaintext")
+	}
+}
+
+// discard swallows writes.
 type discard struct{ net.Conn }
 
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
-func (discard) Read(p []byte) (int, error) {
-	n := 0
-	for len(p)-n >= 16004 {
-		binary.BigEndian.PutUint32(p[n:], 16000)
-		n += 16004
+
+// zeroes reads as packets of 16,000 zeroes.
+type zeroes struct {
+	discard
+	at int
+}
+
+func (z *zeroes) Read(p []byte) (int, error) {
+	header := binary.BigEndian.AppendUint32(nil, 16000)
+	for i := range p {
+		if p[i] = 0; z.at < len(header) {
+			p[i] = header[z.at]
+		}
+		z.at = (z.at + 1) % (len(header) + 16000)
 	}
-	return n, nil
+	return len(p), nil
 }
 
 // flat protects nothing.

@@ -337,7 +337,7 @@ func TestDatabaseSQL(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				defer tx.Rollback()
+				defer func() { _ = tx.Rollback() }()
 				var got int
 				var principal string
 				const query = "SELECT $1::int, principal FROM pg_stat_gssapi WHERE encrypted AND pid = pg_backend_pid()"
