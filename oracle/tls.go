@@ -62,6 +62,9 @@ func (a *attempt) encryptTLS(direct bool, v verification) ending {
 		return *e
 	}
 	if reason := a.serverCertificate(v); reason != "" {
+		// crypto/tls seals its alert, OpenSSL does not; and libpq looks at the name when its handshake is done.
+		a.raced = a.c.Attack == "replay"
+		a.acted = a.acted || a.raced || a.c.Attack == "flip-client" && (v.inGo || reason == matrix.ServerCertName)
 		return refused(broken, matrix.StageTLS, reason)
 	}
 	if e := a.spoiledFinish(); e != nil {
