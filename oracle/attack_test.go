@@ -31,6 +31,11 @@ sslmode=verify-ca attack=impersonate => refused at tls, server-cert-untrusted, t
 sslmode=prefer attack=impersonate => connected plain, method scram-sha-256, identity scram, role scram, hba:2, trace connect sslaccept reconnect authok, obtains downgrade
 sslmode=verify-full root=none attack=impersonate => refused at tls, root-missing, trace connect sslaccept, obtains nothing
 sslmode=verify-full root=none library=pgx attack=impersonate => refused at tls, server-cert-untrusted, trace connect sslaccept, obtains nothing
+// a server without TLS has nothing to bind to, whatever the client's channel is
+sslmode=require root=none ssl=off channel_binding=require attack=impersonate => refused at auth, channel-binding, channel tls, method scram-sha-256, hba:2, trace connect sslaccept, obtains plaintext
+sslmode=prefer root=none ssl=off channel_binding=require library=libpq13 attack=impersonate => refused at auth, channel-binding, channel tls, method scram-sha-256, hba:2, trace connect sslaccept, obtains plaintext
+sslmode=prefer root=none ssl=off channel_binding=require library=pgx attack=impersonate => refused at auth, channel-binding, channel plain, method scram-sha-256, hba:2, trace connect sslaccept reconnect, obtains plaintext
+sslmode=require root=none ssl=off servercert=ed25519 attack=impersonate => connected tls, method scram-sha-256, identity scram, role scram, hba:2, trace connect sslaccept authok, obtains session
 // injecting
 sslmode=disable attack=inject => connected plain, method scram-sha-256, identity scram, role scram, hba:2, trace connect authok, obtains injected
 sslmode=require attack=inject => connected tls, method scram-sha-256, identity scram, role scram, hba:2, trace connect sslaccept authok, obtains nothing
@@ -66,7 +71,14 @@ attack=error library=pgx sslmode=require => refused at tls, tls-refused, trace c
 attack=error library=pq sslmode=require => refused at tls, tls-refused, trace connect sslerror, obtains nothing
 attack=stuff-server => refused at tls, protocol-violation, trace connect sslaccept, obtains nothing
 attack=stuff-server library=pgx => connected plain, method trust, role alice, hba:3, trace connect sslaccept reconnect authok, obtains downgrade
-attack=stuff-server root=other sslmode=require => refused at tls, protocol-violation, trace connect sslaccept, obtains nothing
+attack=stuff-server library=pgx root=other sslmode=require => refused at tls, protocol-violation, trace connect sslaccept, obtains nothing
+// libpq looks for them behind the handshake (fe-connect.c, CONNECTION_SSL_STARTUP): what is wrong with the certificate comes first
+attack=stuff-server root=other sslmode=require => refused at tls, server-cert-untrusted, trace connect sslaccept, obtains nothing
+attack=stuff-server root=other library=libpq13 => connected plain, method trust, role alice, hba:3, trace connect sslaccept reconnect authok, obtains downgrade
+attack=stuff-server root=none sslmode=verify-full => refused at tls, root-missing, trace connect sslaccept, obtains nothing
+attack=stuff-client root=none sslmode=verify-full => refused at tls, root-missing, trace connect sslaccept, obtains nothing
+attack=stuff-client root=other server=15 => connected plain, method trust, role alice, hba:3, trace connect sslaccept reconnect authok, obtains downgrade
+attack=stuff-client crl=stale server=15 sslmode=require => refused at tls, server-cert-expired, trace connect sslaccept, obtains nothing
 attack=stuff-server ssl=off => connected plain, method trust, role alice, hba:3, trace connect sslreject authok, obtains plaintext
 attack=stuff-client server=15 sslmode=require => refused at tls, protocol-violation, channel tls, trace connect sslaccept authfail, obtains nothing
 attack=stuff-client server=15 => connected plain, method trust, role alice, hba:3, trace connect sslaccept authfail reconnect authok, obtains downgrade

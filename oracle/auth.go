@@ -248,6 +248,15 @@ func (x *exchange) passwordMethod() (*ending, error) {
 	if end, err := x.asks(ask); err != nil || end != nil {
 		return end, err
 	}
+	plus := ask == askScram && x.serverChannel(x.ch) == matrix.TLS // the server offers to bind, too
+	if ask == askScram && !plus && channelBindings.of(x.c.ChannelBinding) == "require" {
+		source := "fe-auth.c, pg_SASL_init"
+		if x.lib == matrix.PGX {
+			source = "pgconn/auth_scram.go, scramAuth"
+		}
+		end := x.objects(&objection{matrix.ChannelBinding, matrix.Because{Text: "channel_binding=require: the server has no TLS and offers no SCRAM-SHA-256-PLUS", Source: source}})
+		return &end, nil
+	}
 	given := x.password()
 	if given == "none" {
 		source := x.emptyPassword()
@@ -262,11 +271,11 @@ func (x *exchange) passwordMethod() (*ending, error) {
 			return &end, nil
 		}
 	}
-	binds := ask == askScram && x.binds() && x.ch == matrix.TLS && channelBindings.of(x.c.ChannelBinding) != "disable"
+	binds := plus && x.binds() && channelBindings.of(x.c.ChannelBinding) != "disable"
 	switch {
 	case binds && x.w.ServerCert == "ed25519":
 		return x.withoutHash()
-	case binds && x.impersonated(x.ch) && x.serverChannel(x.ch) == matrix.TLS:
+	case binds && x.impersonated(x.ch):
 		// Before the proof of the password is looked at.
 		x.why("auth-scram.c, read_client_final_message", "the client binds the exchange to the attacker's certificate, the server to its own: they differ")
 		end := x.fails(matrix.StageAuth, matrix.ChannelBinding, "28000")

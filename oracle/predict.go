@@ -39,6 +39,9 @@ func Predict(c *matrix.Cell) (matrix.Prediction, error) {
 	default:
 		last, err = a.libpqTo16()
 	}
+	if err == nil && a.raced && last.outcome.Stage == matrix.StageTLS {
+		err = unknown("the server's reset races with the client's word on the certificate", "attack=replay with a certificate that the client refuses")
+	}
 	if err != nil {
 		return matrix.Prediction{}, err
 	}
@@ -71,6 +74,7 @@ type attempt struct {
 	acted   bool // the attacker has done more than listen
 	read    bool // he has read a startup packet
 	shown   bool // the client has words of his to show, if it fails
+	raced   bool // whether the client gets to say what it finds wrong is chance
 }
 
 // ending is how one connection ended, or the attempt before it opened one.

@@ -61,6 +61,12 @@ attack=flip-client library=libpq13 => refused at tls, integrity-check, trace con
 attack=flip-client library=pgx => connected plain, method trust, role alice, hba:4, trace connect sslaccept reconnect authok, obtains downgrade
 attack=flip-client library=pq sslmode=prefer => refused at tls, integrity-check, trace connect sslaccept, obtains nothing
 attack=flip-client sslmode=verify-ca servercert=other-ca => refused at tls, server-cert-untrusted, trace connect sslaccept, obtains nothing
+attack=flip-client sslmode=verify-full servercert=wrong-name => refused at tls, server-cert-name, trace connect sslaccept, obtains nothing
+// what a client says to a certificate that it refuses is sealed by crypto/tls, and not by OpenSSL
+attack=flip-client root=other => connected plain, method trust, role alice, hba:4, trace connect sslaccept reconnect authok, obtains plaintext
+attack=flip-client root=other library=pq sslmode=prefer => connected plain, method trust, role alice, hba:4, trace connect sslaccept reconnect authok, obtains downgrade
+attack=flip-client root=other library=pgx sslmode=require => refused at tls, server-cert-untrusted, trace connect sslaccept, obtains nothing
+attack=replay root=other => connected plain, method trust, role alice, hba:4, trace connect sslaccept reconnect authok, obtains downgrade
 attack=flip-client sslmode=require sslnegotiation=direct => refused at tls, integrity-check, trace connect directaccept, obtains nothing
 // that of the server's: a handshake that fails
 attack=flip-server => connected plain, method trust, role alice, hba:4, trace connect sslaccept reconnect authok, obtains downgrade
@@ -110,6 +116,12 @@ func TestReplayedHelloIsChance(t *testing.T) {
 		_, err := Predict(cell(set("attack=replay server=18 gssencmode=disable sslmode=prefer " + client)))
 		if gap := (*CannotPredict)(nil); !errors.As(err, &gap) {
 			t.Errorf("%s: %v, want a gap", client, err)
+		}
+	}
+	for _, client := range []string{"library=libpq18", "library=libpq13", "library=pq", "library=pgx"} {
+		_, err := Predict(cell(set("attack=replay server=18 gssencmode=disable root=other sslmode=require " + client)))
+		if gap := (*CannotPredict)(nil); !errors.As(err, &gap) || !strings.Contains(err.Error(), "certificate that the client refuses") {
+			t.Errorf("%s root=other: %v, want a gap", client, err)
 		}
 	}
 }

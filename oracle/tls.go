@@ -47,26 +47,33 @@ func (a *attempt) encryptTLS(direct bool, v verification) ending {
 		a.why(a.serverSource("ProcessStartupPacket"), text)
 		return refused(declined, matrix.StageTLS, matrix.TLSRefused)
 	}
-	if a.c.Attack == "stuff-server" && !direct {
-		return a.answerStuffed(matrix.StageTLS)
-	}
-	if a.c.Attack == "stuff-client" && !direct && a.w.Server >= 17 {
-		return a.requestStuffed(matrix.StageTLS, matrix.TLS)
-	}
+	toServer, toClient := !direct && a.c.Attack == "stuff-client", !direct && a.c.Attack == "stuff-server" // more than was sent
+	a.acted = a.acted || toServer || toClient
 	a.because = append(a.because, v.because)
-	if v.noRoot {
+	switch {
+	case v.noRoot:
 		return refused(broken, matrix.StageTLS, matrix.RootMissing)
+	case toClient && v.inGo: // in the handshake; libpq behind it
+		return a.answerStuffed(matrix.StageTLS)
+	case toServer && a.w.Server >= 17: // in the handshake; older ones behind it
+		return a.requestStuffed(matrix.StageTLS, matrix.TLS)
 	}
 	if e := a.spoiledHello(direct); e != nil {
 		return *e
 	}
 	if reason := a.serverCertificate(v); reason != "" {
+		// crypto/tls seals its alert, OpenSSL does not; and libpq looks at the name when its handshake is done.
+		a.raced = a.c.Attack == "replay"
+		a.acted = a.acted || a.raced || a.c.Attack == "flip-client" && (v.inGo || reason == matrix.ServerCertName)
 		return refused(broken, matrix.StageTLS, reason)
 	}
 	if e := a.spoiledFinish(); e != nil {
 		return *e
 	}
-	if a.c.Attack == "stuff-client" && !direct {
+	switch {
+	case toClient:
+		return a.answerStuffed(matrix.StageTLS)
+	case toServer:
 		return a.requestStuffed(matrix.StageTLS, matrix.TLS)
 	}
 	return ending{}

@@ -334,8 +334,11 @@ func (c *classifier) checkLocal(found cause, text string, n *connection) error {
 func handshakeCause(text string, n *connection) (cause, bool) {
 	if verifyFailed.MatchString(text) {
 		told := n.tlsFailed
-		if n.acted { // the alert went to the attacker
-			told = "alert " + strings.ReplaceAll(n.alert, "_", " ")
+		if n.acted { // the alert went to the attacker, or to a server that no longer listened: "fatal 48 unknown_ca"
+			told = "alert"
+			if words := strings.Fields(n.alert); len(words) == 3 {
+				told += " " + strings.ReplaceAll(words[2], "_", " ")
+			}
 		}
 		for _, a := range alertCauses {
 			if a.text.MatchString(told) {

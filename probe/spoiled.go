@@ -22,17 +22,19 @@ var (
 )
 
 // What a client says whose time is up, whose connection ended, and whose record, or the server's, could not be opened.
-// libpq says nothing of a GSS handshake that is cut off.
 const goPrefix = `^((tls error|failed to (write startup message|receive message)): (write failed: )?)?`
 
 var (
 	timedOut = regexp.MustCompile(`^(timeout expired|(dial error|tls error|failed to receive message): timeout: context deadline exceeded|read tcp \S+->\S+: i/o timeout)$`)
-	cutOff   = regexp.MustCompile(hungUp.String() + "|" + gssencHungUp.String() + `|^$|^dial error: gssenc: request: no answer to GSSENCRequest: EOF$`)
+	cutOff   = regexp.MustCompile(hungUp.String() + "|" + gssencHungUp.String() + `|^dial error: gssenc: request: no answer to GSSENCRequest: EOF$`)
 	alertMAC = regexp.MustCompile(`^SSL error: (sslv3|ssl/tls) alert bad record mac$|` + goPrefix + `remote error: tls: bad record MAC$`)
 	ownMAC   = regexp.MustCompile(`^SSL error: decryption failed or bad record mac$|` + goPrefix + `local error: tls: bad record MAC$|` +
 		`^GSSAPI unwrap error: A token had an invalid Message Integrity Check|^failed to receive message: gssenc: packet: integrity check failed: `)
 	alertHello = regexp.MustCompile(`^SSL error: (sslv3|ssl/tls) alert (illegal parameter|unexpected message)$|` + goPrefix + `remote error: tls: (illegal parameter|unexpected message)$`)
 )
+
+// serverCertFlaws are what a client finds by itself while it sends its first sealed record.
+var serverCertFlaws = []matrix.Reason{matrix.ServerCertTrust, matrix.ServerCertExpired, matrix.ServerCertName}
 
 // checkSpoiled wants what the relay says to have kept from the client to be in the conversation with the server and not in
 // that with the client; the end that could not open a record, or read a handshake, to say so; and whatever was not answered
@@ -96,12 +98,16 @@ func (c *classifier) spoiledRefusal(n *connection, last saying) error {
 	default:
 		o.Stage = matrix.StageTLS
 	}
+	if found, ok := lookUp(localCauses, last.text); ok && n.flipped && c.cell.Client.Attack == "flip-client" && slices.Contains(serverCertFlaws, found.reason) {
+		o.Stage, o.Reason = found.stage, found.reason // what he changed was the client's farewell, or came too late to matter
+		return nil
+	}
 	var said bool
 	switch text := last.text; {
 	case n.held:
 		o.Reason, said = matrix.TimedOut, timedOut.MatchString(text) && c.evidence.Client.Micros >= (heldTimeout-1)*1e6
 	case n.withheld != "":
-		o.Reason, said = matrix.ConnectionLost, cutOff.MatchString(text)
+		o.Reason, said = matrix.ConnectionLost, cutOff.MatchString(text) || text == "" && o.Stage == matrix.StageGSSEnc && c.cell.Client.Library.UsesLibpq() // which says nothing there
 	case n.flipped && c.cell.Client.Attack == "flip-server":
 		o.Reason, said = matrix.IntegrityCheck, ownMAC.MatchString(text)
 	case n.flipped:

@@ -170,6 +170,9 @@ func spoiledLies(c captured, good matrix.Outcome) []lie {
 		return lies
 	}
 	lies = append(lies, lie{"the client says what nobody knows", func(e *matrix.Evidence) { e.Client.Message = "the moon is full" }})
+	if good.Stage != matrix.StageGSSEnc || !c.Cell.Client.Library.UsesLibpq() {
+		lies = append(lies, lie{"the client says nothing", func(e *matrix.Evidence) { e.Client.Message = "" }})
+	}
 	if good.Reason == matrix.TimedOut {
 		lies = append(lies, lie{"it took no time", func(e *matrix.Evidence) { e.Client.Micros = 1000 }},
 			lie{"the client was cut off", func(e *matrix.Evidence) { e.Client.Message = "server closed the connection unexpectedly\n" }})
@@ -177,6 +180,42 @@ func spoiledLies(c captured, good matrix.Outcome) []lie {
 		lies = append(lies, lie{"the client's time was up", func(e *matrix.Evidence) { e.Client.Message = "timeout expired\n" }})
 	}
 	return lies
+}
+
+// A client that refuses the server's certificate says so, whatever an attacker does to the connection besides.
+func TestRefusedCertificateUnderAttack(t *testing.T) {
+	attacked := func(library, attack string) *matrix.Cell {
+		return testCell(18, library, func(c *matrix.Cell) { c.Client.SSLMode, c.Client.Attack = "verify-full", attack })
+	}
+	flipped := func(message string) matrix.Evidence {
+		return evidenceOf(saidNo(message), seen(5001, 41, overTLS+"; attacker flipped a bit of the first sealed record from the client; client close",
+			"LOG SSLRequest accepted", "LOG could not accept SSL connection: decryption failed or bad record mac"))
+	}
+	stuffed := func(alert string) matrix.Evidence {
+		return evidenceOf(saidNo("connection to server at \"127.0.0.1\", port 40001 failed: SSL error: certificate verify failed\n"),
+			seen(5001, 41, "client sslrequest; attacker inserted 64 bytes to the client; server answer S; server stuffed 64; client client-hello max=TLSv1.3; server server-hello TLSv1.3; server tls-data; client tls-alert "+alert+"; client reset",
+				"LOG SSLRequest accepted"))
+	}
+	const told = "failed to connect to `user=alice database=postgres`: 127.0.0.1:40001 (pg.example.test): "
+	for name, tt := range map[string]struct {
+		cell *matrix.Cell
+		e    matrix.Evidence
+		want string
+	}{
+		"revoked":                       {attacked("libpq18", "stuff-server"), stuffed("fatal 44 certificate_revoked"), "refused at tls, server-cert-revoked, trace connect sslaccept, obtains nothing"},
+		"expired":                       {attacked("libpq18", "stuff-server"), stuffed("fatal 45 certificate_expired"), "refused at tls, server-cert-expired, trace connect sslaccept, obtains nothing"},
+		"of a CA that it does not know": {attacked("libpq18", "stuff-server"), stuffed("fatal 48 unknown_ca"), "refused at tls, server-cert-untrusted, trace connect sslaccept, obtains nothing"},
+		"an alert that nobody can read": {attacked("libpq18", "stuff-server"), stuffed("encrypted"), "fault: unrecognised message"},
+		"a farewell that was changed": {attacked("pgx", "flip-client"), flipped(told + "tls error: tls: failed to verify certificate: x509: certificate signed by unknown authority"),
+			"refused at tls, server-cert-untrusted, trace connect sslaccept, obtains nothing"},
+		"another name, behind the handshake": {attacked("libpq18", "flip-client"), flipped("connection to server at \"127.0.0.1\", port 40001 failed: server certificate for \"other\" does not match host name \"pg.example.test\"\n"),
+			"refused at tls, server-cert-name, trace connect sslaccept, obtains nothing"},
+		"another bit": {attacked("pgx", "flip-server"), flipped(told + "tls error: tls: failed to verify certificate: x509: certificate signed by unknown authority"), "fault: the relay spoiled the connection"},
+		"no certificate at all": {attacked("libpq18", "flip-client"), flipped("connection to server at \"127.0.0.1\", port 40001 failed: server does not support SSL, but SSL was required\n"),
+			"fault: the relay spoiled the connection"},
+	} {
+		t.Run(name, func(t *testing.T) { check(t, tt.cell, tt.e, tt.want) })
+	}
 }
 
 // TestCapturedSpoiled replays what TestLiveSpoiled once saw of real servers, and tells lies about it.

@@ -155,7 +155,7 @@ var alertCauses = []struct {
 	text         *regexp.Regexp
 	server, mine matrix.Reason // about the server's certificate, about the client's
 }{
-	{regexp.MustCompile(`alert (fatal 48 )?unknown ca|unknown certificate authority`), matrix.ServerCertTrust, matrix.CertUntrusted},
+	{regexp.MustCompile(`alert unknown ca|unknown certificate authority`), matrix.ServerCertTrust, matrix.CertUntrusted},
 	{regexp.MustCompile(`alert certificate expired|expired certificate`), matrix.ServerCertExpired, matrix.CertExpired},
 	{regexp.MustCompile(`alert certificate revoked|revoked certificate`), matrix.ServerCertRevoked, matrix.CertRevoked},
 }

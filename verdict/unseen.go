@@ -61,18 +61,18 @@ func Unseen(cell *matrix.Cell, predicted matrix.Outcome) []matrix.Field {
 
 // hungUpInPasswordExchange: the client broke off when the server asked for a password.
 func hungUpInPasswordExchange(o matrix.Outcome) bool {
-	return clientRefused(o) && slices.Contains([]matrix.Method{matrix.MethodPassword, matrix.MethodMD5, matrix.MethodScram}, o.Method)
+	return clientLeft(o) && slices.Contains([]matrix.Method{matrix.MethodPassword, matrix.MethodMD5, matrix.MethodScram}, o.Method)
 }
 
-// clientRefused: at the authentication stage it was the client that said no, to what the server asked or did not ask.
-func clientRefused(o matrix.Outcome) bool {
+// clientLeft: at the authentication stage it was the client that said no, to what the server asked or did not ask; or it never heard.
+func clientLeft(o matrix.Outcome) bool {
 	return o.Stage == matrix.StageAuth &&
-		slices.Contains([]matrix.Reason{matrix.NoPassword, matrix.MethodUnsupported, matrix.MethodRejected, matrix.ChannelBinding}, o.Reason)
+		slices.Contains([]matrix.Reason{matrix.NoPassword, matrix.MethodUnsupported, matrix.MethodRejected, matrix.ChannelBinding, matrix.ConnectionLost, matrix.TimedOut}, o.Reason)
 }
 
 // authenticationOK: the server had nothing more to ask and sent AuthenticationOk.
 func authenticationOK(o matrix.Outcome) bool {
-	return o.End == matrix.Connected || o.Stage == matrix.StageStartup || clientRefused(o) && !asks(o)
+	return o.End == matrix.Connected || o.Stage == matrix.StageStartup || clientLeft(o) && !asks(o)
 }
 
 // asks: the server sends an authentication request for this method on this channel.

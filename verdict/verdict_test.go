@@ -210,6 +210,10 @@ func TestUnseen(t *testing.T) {
 		{outcome: "refused at auth, channel-binding, channel gss, method trust, hba:1", v13: fields{i, r}, v14: fields{r}, v16: fields{r}},
 		{outcome: "refused at auth, method-unsupported, channel plain, method gss, hba:1", v13: fields{i}}, // pg_GSS_recvauth: STATUS_ERROR, logged
 		{outcome: "refused at auth, ticket-expired, channel plain, method gss, hba:1", v13: fields{i}},
+		{outcome: "refused at auth, connection-lost, channel plain, method scram-sha-256, hba:1", v13: fields{m, r}, v14: fields{m, r}, v16: fields{m, r}, v17p: fields{m, r}},
+		{outcome: "refused at auth, timed-out, channel plain, method password, hba:1", v13: fields{r}, v14: fields{r}, v16: fields{r}, v17p: fields{r}},
+		{outcome: "refused at auth, timed-out, channel plain, method trust, hba:1", v13: fields{m, i, r}, v14: fields{r}, v16: fields{r}},
+		{outcome: "refused at auth, connection-lost, channel plain, method gss, hba:1", v13: fields{i}}, // the FATAL tells, though nobody hears it
 		{outcome: "refused at ident, map-no-match, channel gss, method gss, identity a@R, hba:1", v13: fields{i}},
 		{outcome: "refused at startup, role-missing, channel plain, method trust, hba:1", v13: fields{m, i, r}, v14: fields{r}, v16: fields{r}},
 		{outcome: "refused at startup, role-missing, channel gss, method gss, identity a@R, hba:1", v13: fields{r}},
