@@ -70,7 +70,7 @@ func (f *fakeAgents) Collect(_ context.Context, c agent.Collect) (agent.CollectR
 func goodAgents(cell *matrix.Cell) *fakeAgents {
 	return &fakeAgents{
 		attempt: func(a agent.Attempt) (agent.AttemptResult, error) {
-			r := agent.AttemptResult{Token: a.Token, Connected: true, Connects: 1, AuthRequests: []string{"ok"}, Conninfo: "host=x",
+			r := agent.AttemptResult{Token: a.Token, Connected: true, Connects: 1, AuthRequests: []string{"ok"}, Conninfo: "host=pg.example.test",
 				Row: map[string]string{"pid": "41", "session_user": "alice", "ssl": "false", "gss_authenticated": "false", "gss_encrypted": "false"}}
 			if a.Server == "" {
 				r.Unix = true

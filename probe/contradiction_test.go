@@ -423,6 +423,31 @@ func TestHostsOfAnotherCell(t *testing.T) {
 	}
 }
 
+// TestGivenHosts: a session, or a refusal that ends the search, must not pass for that of a cell whose hosts the client was not given.
+func TestGivenHosts(t *testing.T) {
+	for given, hosts := range map[string]string{
+		"host=pg.example.test port=1":                                   matrix.OneHost,
+		"host=pg.example.test":                                          matrix.OneHost, // pgx
+		"host=pg.example.test,pg.example.test port=1,1":                 matrix.Twice,
+		"host=dead.example.test,pg.example.test port=1,2 sslrootcert=x": matrix.DeadFirst,
+		"user=alice": "",
+		"host=dead.example.test,pg.example.test port=1,1": "",
+		"host=pg.example.test,pg.example.test port=1,2":   "",
+		"host=pg.example.test,dead.example.test port=1,2": "",
+	} {
+		for _, cellHosts := range []string{matrix.OneHost, matrix.Twice, matrix.DeadFirst} {
+			cell := testCell(17, "libpq17", func(c *matrix.Cell) { c.Client.Hosts = cellHosts })
+			said := connectedClient(41, "ok")
+			said.Conninfo = given
+			want := "fault: witnesses contradict"
+			if cellHosts == hosts {
+				want = "connected plain, method trust, role alice, hba:2, trace connect authok"
+			}
+			check(t, cell, evidenceOf(said, seen(5001, 41, inClear, `LOG connection authenticated: user="alice" method=trust (/srv/pg/pg_hba.conf:2)`, authorizedLine(cell, ""))), want)
+		}
+	}
+}
+
 // replay classifies one captured attempt as before, and tells lies about it: those that are for every such attempt, and more.
 func replay(t *testing.T, c captured, more []lie) (told int) {
 	t.Helper()
