@@ -323,6 +323,37 @@ func TestRequest(t *testing.T) {
 	}
 }
 
+// TestFilesThatMustBeThere: a library may pass over a file that it does not find, and the cell's outcome would be that of another cell.
+func TestFilesThatMustBeThere(t *testing.T) {
+	for _, tt := range []struct {
+		root, crl, cert string
+		want            []string
+	}{
+		{"right", "", "none", []string{"sslrootcert"}},
+		{"other", "right", "good", []string{"sslrootcert", "sslcrl", "sslcert", "sslkey"}},
+		{"right", "stale", "ambient", []string{"sslrootcert", "sslcrl"}}, // what lies in the home directory is copied, or a fault
+		{"missing", "missing", "none", nil},
+		{"system", "", "none", nil},
+	} {
+		for _, library := range []string{"libpq13", "psql18", "pgx", "pq"} {
+			cell := testCell(17, library, func(c *matrix.Cell) { c.Client.Root, c.Client.CRL, c.Client.Cert = tt.root, tt.crl, tt.cert })
+			request, _, err := requestFor(fakeWorld{cell.World}, cell)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var files []string
+			for _, o := range request.Options {
+				if o.File {
+					files = append(files, o.Name)
+				}
+			}
+			if !slices.Equal(files, tt.want) {
+				t.Errorf("%s %+v: %v must be there", library, tt, files)
+			}
+		}
+	}
+}
+
 func TestSessionQueryByVersion(t *testing.T) {
 	for version, has := range map[int]bool{13: false, 15: false, 16: true, 18: true} {
 		if strings.Contains(sessionQuery(version), "system_user") != has {

@@ -176,6 +176,14 @@ func option(options []agent.Option, name, value string) []agent.Option {
 	return append(options, agent.Option{Name: name, Value: value})
 }
 
+// fileOption is option for a file that is there, unless the cell's word for it says that it is not: missing, or system, which is none.
+func fileOption(options []agent.Option, name, value, word string) []agent.Option {
+	if value == "" {
+		return options
+	}
+	return append(options, agent.Option{Name: name, Value: value, File: word != "missing" && word != "system"})
+}
+
 // sessionQuery asks the server, over the session under test, what it makes of it: one row.
 func sessionQuery(server int) string {
 	systemUser := ""
