@@ -423,6 +423,24 @@ func TestHostsOfAnotherCell(t *testing.T) {
 	}
 }
 
+// TestNoTicketOfAnotherCell: a cache that the harness lost must not pass for one that the library does not look for, nor the other way round.
+func TestNoTicketOfAnotherCell(t *testing.T) {
+	for ticket, cache := range map[string]string{matrix.Ambient: "/tmp/krb5cc_0", "none": "/dev/shm/pgauthmatrix-1/2/no-ccache"} {
+		for _, given := range []string{matrix.Ambient, "none"} {
+			for library, before := range map[string]string{"pgx": "failed to connect to `user=alice database=postgres`: 127.0.0.1:2 (pg.example.test): failed GSS auth: ", "pq": "kerberos error: "} {
+				cell := testCell(17, library, func(c *matrix.Cell) { c.Client.Ticket = given }, withHBA("host all all all gss\n"))
+				want := "fault: witnesses contradict: with ticket=" + given
+				if given == ticket {
+					want = "refused at auth, no-ticket, channel plain, method gss, hba:1, trace connect authfail"
+				}
+				check(t, cell, evidenceOf(saidNo(before+"kerberos: no credential cache: open "+cache+": no such file or directory", "gss"),
+					seen(5001, 41, "client startup user=alice database=postgres application_name=x 3.0; server auth-request gss; client close",
+						`FATAL 28000 GSSAPI authentication failed for user "alice"`, `DETAIL Connection matched file "/srv/pg/pg_hba.conf" line 1: "host all all all gss"`)), want)
+			}
+		}
+	}
+}
+
 // TestGivenHosts: a session, or a refusal that ends the search, must not pass for that of a cell whose hosts the client was not given.
 func TestGivenHosts(t *testing.T) {
 	for given, hosts := range map[string]string{

@@ -229,6 +229,9 @@ func (c *classifier) localCause(text string, n *connection) (cause, error) {
 		if n != nil && n.gssFailed != "" {
 			minor = n.gssFailed
 		}
+		if gokrb5NoCache.MatchString(minor) && strings.Contains(minor, "/tmp/krb5cc_") != (c.cell.Client.Ticket == matrix.Ambient) {
+			return cause{}, fmt.Errorf("witnesses contradict: with ticket=%s the client says %q", c.cell.Client.Ticket, text)
+		}
 		if found, ok := lookUp(contextCauses, minor); ok {
 			return cause{stage, found.reason}, nil
 		}
