@@ -125,7 +125,10 @@ func (a *attempt) requestStuffed(stage matrix.Stage, ch matrix.Channel) ending {
 	a.why(a.serverSource("ProcessStartupPacket"), "the server has bytes in its buffer that came before the handshake: FATAL, through the new channel (CVE-2021-23214)")
 	e := refused(errorBeforeOK, stage, matrix.ProtocolViolation)
 	e.outcome.Channel, e.state = ch, "08P01"
-	if a.w.Server < 14 && a.lib.UsesLibpq() {
+	switch {
+	case a.w.Server < 14 && (!a.lib.UsesLibpq() || a.lib.Version() < 14):
+		a.gap = unknown("a server before 14 writes its error as protocol 2.0, to which libpq 13 goes back and which the drivers do not read", "attack=%s with %s on PostgreSQL %d", a.c.Attack, a.lib, a.w.Server)
+	case a.w.Server < 14:
 		a.why("fe-connect.c, PQconnectPoll", "a server before 14 has not yet read a startup packet and writes the error as protocol 2.0 does: final to libpq since 14")
 		e.how = hungUp
 	}

@@ -39,10 +39,7 @@ func Predict(c *matrix.Cell) (matrix.Prediction, error) {
 	default:
 		last, err = a.libpqTo16()
 	}
-	if err == nil && a.raced && last.outcome.Stage == matrix.StageTLS {
-		err = unknown("the server's reset races with the client's word on the certificate", "attack=replay with a certificate that the client refuses")
-	}
-	if err != nil {
+	if err = cmp.Or(err, a.gap); err != nil {
 		return matrix.Prediction{}, err
 	}
 	last.outcome.Trace, last.outcome.Obtains = a.trace, a.obtains(last.outcome)
@@ -71,10 +68,10 @@ type attempt struct {
 	rules   *rules
 	trace   []matrix.Step
 	because []matrix.Because
-	acted   bool // the attacker has done more than listen
-	read    bool // he has read a startup packet
-	shown   bool // the client has words of his to show, if it fails
-	raced   bool // whether the client gets to say what it finds wrong is chance
+	acted   bool  // the attacker has done more than listen
+	read    bool  // he has read a startup packet
+	shown   bool  // the client has words of his to show, if it fails
+	gap     error // a *CannotPredict, of something that the walk came by
 }
 
 // ending is how one connection ended, or the attempt before it opened one.

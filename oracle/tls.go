@@ -62,9 +62,16 @@ func (a *attempt) encryptTLS(direct bool, v verification) ending {
 		return *e
 	}
 	if reason := a.serverCertificate(v); reason != "" {
-		// crypto/tls seals its alert, OpenSSL does not; and libpq looks at the name when its handshake is done.
-		a.raced = a.c.Attack == "replay"
-		a.acted = a.acted || a.raced || a.c.Attack == "flip-client" && (v.inGo || reason == matrix.ServerCertName)
+		// lib/pq looks at the issuer, and libpq at the name, when the handshake is done.
+		late := a.lib == matrix.PQ && v.level == "ca" || reason == matrix.ServerCertName && !v.inGo
+		switch {
+		case a.c.Attack == "replay":
+			a.gap = unknown("the server's reset races with the client's word on the certificate", "attack=replay with a certificate that the client refuses")
+		case toServer && late:
+			a.gap = unknown("the client's word on the certificate crosses the server's on the bytes", "attack=%s with a certificate that the client refuses behind its handshake", a.c.Attack)
+		case a.c.Attack == "flip-client": // crypto/tls seals its alert, OpenSSL does not
+			a.acted = a.acted || v.inGo || late
+		}
 		return refused(broken, matrix.StageTLS, reason)
 	}
 	if e := a.spoiledFinish(); e != nil {

@@ -70,7 +70,7 @@ func (f *fakeAgents) Collect(_ context.Context, c agent.Collect) (agent.CollectR
 func goodAgents(cell *matrix.Cell) *fakeAgents {
 	return &fakeAgents{
 		attempt: func(a agent.Attempt) (agent.AttemptResult, error) {
-			r := agent.AttemptResult{Token: a.Token, Connected: true, Connects: 1, AuthRequests: []string{"ok"}, Conninfo: "host=x",
+			r := agent.AttemptResult{Token: a.Token, Connected: true, Connects: 1, AuthRequests: []string{"ok"}, Conninfo: "host=pg.example.test",
 				Row: map[string]string{"pid": "41", "session_user": "alice", "ssl": "false", "gss_authenticated": "false", "gss_encrypted": "false"}}
 			if a.Server == "" {
 				r.Unix = true
@@ -320,6 +320,37 @@ func TestRequest(t *testing.T) {
 				t.Errorf("request %+v", got)
 			}
 		})
+	}
+}
+
+// TestFilesThatMustBeThere: a library may pass over a file that it does not find, and the cell's outcome would be that of another cell.
+func TestFilesThatMustBeThere(t *testing.T) {
+	for _, tt := range []struct {
+		root, crl, cert string
+		want            []string
+	}{
+		{"right", "", "none", []string{"sslrootcert"}},
+		{"other", "right", "good", []string{"sslrootcert", "sslcrl", "sslcert", "sslkey"}},
+		{"right", "stale", "ambient", []string{"sslrootcert", "sslcrl"}}, // what lies in the home directory is copied, or a fault
+		{"missing", "missing", "none", nil},
+		{"system", "", "none", nil},
+	} {
+		for _, library := range []string{"libpq13", "psql18", "pgx", "pq"} {
+			cell := testCell(17, library, func(c *matrix.Cell) { c.Client.Root, c.Client.CRL, c.Client.Cert = tt.root, tt.crl, tt.cert })
+			request, _, err := requestFor(fakeWorld{cell.World}, cell)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var files []string
+			for _, o := range request.Options {
+				if o.File {
+					files = append(files, o.Name)
+				}
+			}
+			if !slices.Equal(files, tt.want) {
+				t.Errorf("%s %+v: %v must be there", library, tt, files)
+			}
+		}
 	}
 }
 

@@ -63,6 +63,9 @@ func (c *classifier) classify() error {
 	if client.Raw != nil {
 		return fmt.Errorf("a library made the attempt, and the raw client speaks of it")
 	}
+	if err := c.checkNamed(); err != nil {
+		return err
+	}
 	if client.Connected != (client.Session != nil) {
 		return fmt.Errorf("witnesses contradict: the client says connected=%t, and there is a session: %t (its message: %q)", client.Connected, client.Session != nil, client.Message)
 	}

@@ -423,6 +423,49 @@ func TestHostsOfAnotherCell(t *testing.T) {
 	}
 }
 
+// TestNoTicketOfAnotherCell: a cache that the harness lost must not pass for one that the library does not look for, nor the other way round.
+func TestNoTicketOfAnotherCell(t *testing.T) {
+	for ticket, cache := range map[string]string{matrix.Ambient: "/tmp/krb5cc_0", "none": "/dev/shm/pgauthmatrix-1/2/no-ccache"} {
+		for _, given := range []string{matrix.Ambient, "none"} {
+			for library, before := range map[string]string{"pgx": "failed to connect to `user=alice database=postgres`: 127.0.0.1:2 (pg.example.test): failed GSS auth: ", "pq": "kerberos error: "} {
+				cell := testCell(17, library, func(c *matrix.Cell) { c.Client.Ticket = given }, withHBA("host all all all gss\n"))
+				want := "fault: witnesses contradict: with ticket=" + given
+				if given == ticket {
+					want = "refused at auth, no-ticket, channel plain, method gss, hba:1, trace connect authfail"
+				}
+				check(t, cell, evidenceOf(saidNo(before+"kerberos: no credential cache: open "+cache+": no such file or directory", "gss"),
+					seen(5001, 41, "client startup user=alice database=postgres application_name=x 3.0; server auth-request gss; client close",
+						`FATAL 28000 GSSAPI authentication failed for user "alice"`, `DETAIL Connection matched file "/srv/pg/pg_hba.conf" line 1: "host all all all gss"`)), want)
+			}
+		}
+	}
+}
+
+// TestGivenHosts: a session, or a refusal that ends the search, must not pass for that of a cell whose hosts the client was not given.
+func TestGivenHosts(t *testing.T) {
+	for given, hosts := range map[string]string{
+		"host=pg.example.test port=1":                                   matrix.OneHost,
+		"host=pg.example.test":                                          matrix.OneHost, // pgx
+		"host=pg.example.test,pg.example.test port=1,1":                 matrix.Twice,
+		"host=dead.example.test,pg.example.test port=1,2 sslrootcert=x": matrix.DeadFirst,
+		"user=alice": "",
+		"host=dead.example.test,pg.example.test port=1,1": "",
+		"host=pg.example.test,pg.example.test port=1,2":   "",
+		"host=pg.example.test,dead.example.test port=1,2": "",
+	} {
+		for _, cellHosts := range []string{matrix.OneHost, matrix.Twice, matrix.DeadFirst} {
+			cell := testCell(17, "libpq17", func(c *matrix.Cell) { c.Client.Hosts = cellHosts })
+			said := connectedClient(41, "ok")
+			said.Conninfo = given
+			want := "fault: witnesses contradict"
+			if cellHosts == hosts {
+				want = "connected plain, method trust, role alice, hba:2, trace connect authok"
+			}
+			check(t, cell, evidenceOf(said, seen(5001, 41, inClear, `LOG connection authenticated: user="alice" method=trust (/srv/pg/pg_hba.conf:2)`, authorizedLine(cell, ""))), want)
+		}
+	}
+}
+
 // replay classifies one captured attempt as before, and tells lies about it: those that are for every such attempt, and more.
 func replay(t *testing.T, c captured, more []lie) (told int) {
 	t.Helper()

@@ -81,11 +81,11 @@ func authorizedLine(cell *matrix.Cell, more string) string {
 const tlsSession = " SSL enabled (protocol=TLSv1.3, cipher=TLS_AES_256_GCM_SHA384, bits=256)"
 
 func connectedClient(pid int, requests ...string) matrix.ClientEvidence {
-	return matrix.ClientEvidence{Conninfo: "host=pg.example.test", Connected: true, AuthRequests: requests, Session: &matrix.Session{PID: pid, SessionUser: "alice"}}
+	return matrix.ClientEvidence{Connected: true, AuthRequests: requests, Session: &matrix.Session{PID: pid, SessionUser: "alice"}}
 }
 
 func saidNo(message string, requests ...string) matrix.ClientEvidence {
-	return matrix.ClientEvidence{Conninfo: "host=pg.example.test", Message: message, AuthRequests: requests}
+	return matrix.ClientEvidence{Message: message, AuthRequests: requests}
 }
 
 func evidenceOf(client matrix.ClientEvidence, connections ...matrix.ConnectionEvidence) matrix.Evidence {
@@ -97,8 +97,12 @@ const failedAt = `connection to server at "pg.example.test" (127.0.0.1), port 40
 // deadFirst is how lib/pq begins where the first of two hosts refuses TCP connections.
 const deadFirst = "pq: could not connect to any of the hosts:\nconnecting to dead.example.test:40000: dial tcp 127.0.0.1:40000: connect: connection refused\n"
 
-// named gives the startup packets on the wire the application name that the cell's have; the texts above call it x.
+// named gives the client the hosts of the cell, and the startup packets on the wire the application name that the cell's have; the
+// texts above call it x.
 func named(e matrix.Evidence, cell *matrix.Cell) matrix.Evidence {
+	if e.Client.Conninfo == "" {
+		e.Client.Conninfo = "host=" + hostNames(cell) + " user=alice"
+	}
 	for _, n := range e.Connections {
 		for i := range n.Wire {
 			n.Wire[i].Detail = strings.Replace(n.Wire[i].Detail, " application_name=x ", " application_name="+applicationName(cell)+" ", 1)

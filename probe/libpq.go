@@ -34,10 +34,10 @@ func commonOptions(env world, cell *matrix.Cell, password string) []agent.Option
 	if c.SSLNegotiation != "postgres" || !c.Library.UsesLibpq() || c.Library.Version() >= 17 {
 		o = option(o, "sslnegotiation", c.SSLNegotiation)
 	}
-	o = option(o, "sslrootcert", env.RootFile(c.Root))
-	o = option(o, "sslcrl", env.CRLFile(c.CRL))
-	o = option(o, "sslcert", cert)
-	o = option(o, "sslkey", key)
+	o = fileOption(o, "sslrootcert", env.RootFile(c.Root), c.Root)
+	o = fileOption(o, "sslcrl", env.CRLFile(c.CRL), c.CRL)
+	o = fileOption(o, "sslcert", cert, c.Cert)
+	o = fileOption(o, "sslkey", key, c.Cert)
 	o = option(o, "channel_binding", c.ChannelBinding)
 	o = option(o, "require_auth", c.RequireAuth)
 	o = option(o, "krbsrvname", c.KrbSrvName)

@@ -127,17 +127,12 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret str
 	switch c.Transport {
 	case "tcp":
 		request.Server = env.ServerAddr()
-		names := []string{cell.World.Host}
-		switch c.Hosts {
-		case "", matrix.OneHost:
-		case matrix.DeadFirst:
-			request.Dead, names = true, []string{cell.World.DeadHost(), cell.World.Host}
-		case matrix.Twice:
-			names = append(names, cell.World.Host)
-		default:
+		request.Dead = c.Hosts == matrix.DeadFirst
+		names := hostNames(cell)
+		if names == "" {
 			return request, "", fmt.Errorf("hosts %q: want one, dead-first or twice", c.Hosts)
 		}
-		host = []agent.Option{{Name: "host", Value: strings.Join(names, ",")}}
+		host = []agent.Option{{Name: "host", Value: names}}
 	case "unix":
 		_, port, _ := strings.Cut(env.ServerAddr(), ":")
 		host = []agent.Option{{Name: "host", Value: env.SocketDir()}, {Name: "port", Value: port}}
@@ -160,12 +155,33 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret str
 	return request, secret, nil
 }
 
+// hostNames are the hosts that the cell names over TCP, with commas between them; "": it does so in no way that there is.
+func hostNames(cell *matrix.Cell) string {
+	switch w := cell.World; cell.Client.Hosts {
+	case "", matrix.OneHost:
+		return w.Host
+	case matrix.DeadFirst:
+		return w.DeadHost() + "," + w.Host
+	case matrix.Twice:
+		return w.Host + "," + w.Host
+	}
+	return ""
+}
+
 // option appends a parameter that is given; an empty one is not given at all, so that the library's default rules.
 func option(options []agent.Option, name, value string) []agent.Option {
 	if value == "" {
 		return options
 	}
 	return append(options, agent.Option{Name: name, Value: value})
+}
+
+// fileOption is option for a file that is there, unless the cell's word for it says that it is not: missing, or system, which is none.
+func fileOption(options []agent.Option, name, value, word string) []agent.Option {
+	if value == "" {
+		return options
+	}
+	return append(options, agent.Option{Name: name, Value: value, File: word != "missing" && word != "system"})
 }
 
 // sessionQuery asks the server, over the session under test, what it makes of it: one row.

@@ -43,6 +43,27 @@ func (c *classifier) refused() error {
 	}
 }
 
+// checkNamed wants the client to have been given the hosts that the cell names, and no others: where all goes well, or where one ends
+// the search, nothing else tells that there was another. A host that refuses has a port of its own; pgx is not told of ports.
+func (c *classifier) checkNamed() error {
+	if c.unix() {
+		return nil
+	}
+	given := map[string]string{}
+	for word := range strings.FieldsSeq(c.evidence.Client.Conninfo) {
+		name, value, _ := strings.Cut(word, "=")
+		given[name] = value
+	}
+	first, second, several := strings.Cut(given["port"], ",")
+	switch {
+	case given["host"] != hostNames(c.cell):
+		return fmt.Errorf("witnesses contradict: the cell names the hosts %s, the client was given %q", hostNames(c.cell), given["host"])
+	case several && (first == second) == (c.cell.Client.Hosts == matrix.DeadFirst):
+		return fmt.Errorf("witnesses contradict: with hosts=%s the client was given the ports %s", c.cell.Client.Hosts, given["port"])
+	}
+	return nil
+}
+
 // checkHosts wants a client that got through to the server to have been refused by the host that refuses TCP connections
 // before, if and only if the cell names one.
 func (c *classifier) checkHosts(said []saying) error {
@@ -207,6 +228,9 @@ func (c *classifier) localCause(text string, n *connection) (cause, error) {
 		// The client's reason and the server's are two: the server's says why it answered as it did.
 		if n != nil && n.gssFailed != "" {
 			minor = n.gssFailed
+		}
+		if gokrb5NoCache.MatchString(minor) && strings.Contains(minor, "/tmp/krb5cc_") != (c.cell.Client.Ticket == matrix.Ambient) {
+			return cause{}, fmt.Errorf("witnesses contradict: with ticket=%s the client says %q", c.cell.Client.Ticket, text)
 		}
 		if found, ok := lookUp(contextCauses, minor); ok {
 			return cause{stage, found.reason}, nil

@@ -137,6 +137,8 @@ var (
 	gssContinue   = regexp.MustCompile(`^GSSAPI continuation error: ?(.*)$`)
 	pgxGSS        = regexp.MustCompile(`^(?:failed GSS auth: )(.*)$`)
 	pqGSS         = regexp.MustCompile(`^(?:kerberos error|failed to get Kerberos ticket): (.*)$`)
+	// gokrb5's user names the file that it looked for: without KRB5CCNAME, which is what ambient means, /tmp/krb5cc_UID.
+	gokrb5NoCache = regexp.MustCompile(`^kerberos: no credential cache: `)
 	// A token that was not made with the session key: libkrb5 (krb5_rd_rep), and gokrb5 by way of the agent's provider.
 	unproven     = regexp.MustCompile(`Decrypt integrity check failed|^kerberos: the server's AP-REP: error decrypting: `)
 	pqNoRoot     = regexp.MustCompile(`^open (.*): no such file or directory$`)

@@ -181,6 +181,12 @@ func checkOptions(a *Attempt) error {
 			return fmt.Errorf("option %q has no name or holds a NUL", o.Name)
 		case o.Name == "hostaddr" || o.Name == "port" && a.Server != "":
 			return fmt.Errorf("option %s is the agent's: it names the relay", o.Name)
+		case o.File:
+			if info, err := os.Stat(o.Value); err != nil {
+				return fmt.Errorf("option %s: %w", o.Name, err)
+			} else if info.Size() == 0 {
+				return fmt.Errorf("option %s: %s is empty", o.Name, o.Value)
+			}
 		}
 	}
 	host := optionOf(a.Options, "host")

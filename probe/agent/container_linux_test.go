@@ -206,6 +206,8 @@ func TestAttemptRefusesWhatIsTheAgents(t *testing.T) {
 		{"a socket beside a relay", Attempt{Server: "1.2.3.4:5", Options: []Option{{Name: "host", Value: "/tmp"}}}, "is a unix socket"},
 		{"neither", Attempt{Options: []Option{host}}, "no server address"},
 		{"NUL", Attempt{Server: "1.2.3.4:5", Options: []Option{host, {Name: "user", Value: "a\x00b"}}}, "holds a NUL"},
+		{"a file that is not there", Attempt{Server: "1.2.3.4:5", Options: []Option{host, {Name: "sslcrl", Value: "/nonexistent/crl", File: true}}}, "option sslcrl: stat /nonexistent/crl"},
+		{"an empty file", Attempt{Server: "1.2.3.4:5", Options: []Option{host, {Name: "sslrootcert", Value: "/dev/null", File: true}}}, "option sslrootcert: /dev/null is empty"},
 		{"HOME", Attempt{Server: "1.2.3.4:5", Options: []Option{host}, Env: map[string]string{"HOME": "/root"}}, "HOME is the agent's"},
 		{"KRB5CCNAME", Attempt{Server: "1.2.3.4:5", Options: []Option{host}, Env: map[string]string{"KRB5CCNAME": "x"}}, "KRB5CCNAME is the agent's"},
 		{"a name that is none", Attempt{Server: "1.2.3.4:5", Options: []Option{host}, Env: map[string]string{"A=B": "x"}}, `"A=B" cannot be set`},

@@ -69,11 +69,13 @@ type Tamper struct {
 	Row    [][2]string `json:"row,omitempty"`
 }
 
-// Option is one connection parameter. Secret values are replaced in everything that leaves the agent.
+// Option is one connection parameter. Secret values are replaced in everything that leaves the agent. File: it names a file that must be
+// there. libpq passes over a root, a revocation list and a certificate that it does not find, and the attempt would be another.
 type Option struct {
 	Name   string `json:"name"`
 	Value  string `json:"value"`
 	Secret bool   `json:"secret,omitempty"`
+	File   bool   `json:"file,omitempty"`
 }
 
 // AttemptResult is what the client and the relay saw. Connected with an empty Row means that the query failed or the
