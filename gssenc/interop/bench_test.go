@@ -62,7 +62,7 @@ func TestBesideLibpq(t *testing.T) {
 		t.Fatal(err)
 	}
 	byLibpq := func(t *testing.T, what string, count int) (r round) {
-		conninfo := fmt.Sprintf("host=pg.example.test hostaddr=%s user=alice dbname=postgres gssencmode=require", w.servers[version].Addr)
+		conninfo := fmt.Sprintf("host=pg.example.test hostaddr=%s user=alice dbname=postgres gssencmode=require connect_timeout=20", w.servers[version].Addr)
 		exit, stdout, stderr, err := client.Exec(ctx, nil, "env", "KRB5CCNAME=/tmp/cc", "KRB5_CONFIG=/tmp/krb5.conf", "/tmp/bench", what, strconv.Itoa(count), conninfo)
 		if _, scanErr := fmt.Sscan(string(stdout), &r.clock, &r.processor); err != nil || exit != 0 || scanErr != nil {
 			t.Fatalf("%s: %v %d %v %s", what, err, exit, scanErr, stderr)
