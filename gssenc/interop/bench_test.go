@@ -26,12 +26,13 @@ var libpqBench []byte
 
 // TestBesideLibpq measures pgx over gssenc beside libpq's GSS encryption: the same work against the same server, in pairs of one
 // round of either. What else the machine does changes slowly beside a pair, so it is the ratios of pairs that are compared; who
-// begins takes turns. It fails only if the work fails. GSSENC_BENCH is the major version of both; without it, a small amount of
-// work shows that the comparison itself is sound.
+// begins takes turns, and a tenth of the work goes before, unmeasured: by its end the other's round has left nothing behind. It
+// fails only if the work fails. GSSENC_BENCH is the major version of both; without it, a small amount of work shows that the
+// comparison itself is sound.
 func TestBesideLibpq(t *testing.T) {
 	version, pairs, connects, lines := 17, 2, 10, 3000
 	if v, err := strconv.Atoi(os.Getenv("GSSENC_BENCH")); err == nil {
-		version, pairs, connects, lines = v, 21, 60, 32000
+		version, pairs, connects, lines = v, 21, 100, 64000
 	}
 	w := theWorld(t)
 	ctx := context.Background()
@@ -61,7 +62,7 @@ func TestBesideLibpq(t *testing.T) {
 		t.Fatal(err)
 	}
 	byLibpq := func(t *testing.T, what string, count int) (r round) {
-		conninfo := fmt.Sprintf("host=pg.example.test hostaddr=%s user=alice dbname=postgres gssencmode=require", w.servers[version].Addr)
+		conninfo := fmt.Sprintf("host=pg.example.test hostaddr=%s user=alice dbname=postgres gssencmode=require connect_timeout=20", w.servers[version].Addr)
 		exit, stdout, stderr, err := client.Exec(ctx, nil, "env", "KRB5CCNAME=/tmp/cc", "KRB5_CONFIG=/tmp/krb5.conf", "/tmp/bench", what, strconv.Itoa(count), conninfo)
 		if _, scanErr := fmt.Sscan(string(stdout), &r.clock, &r.processor); err != nil || exit != 0 || scanErr != nil {
 			t.Fatalf("%s: %v %d %v %s", what, err, exit, scanErr, stderr)
@@ -116,19 +117,21 @@ func TestBesideLibpq(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close(ctx)
+			work := func(count int) {
+				if err := tt.work(conn, count); err != nil {
+					t.Fatal(err)
+				}
+			}
 			query := func(sql string) {
 				if _, err := conn.Exec(ctx, sql).ReadAll(); err != nil {
 					t.Fatalf("%s: %v", sql, err)
 				}
 			}
-			if tt.what == "copyin" {
-				query("CREATE TEMP TABLE t (line text)")
-				defer query("DROP TABLE t")
-			}
+			query("CREATE TEMP TABLE t (line text)")
+			defer query("DROP TABLE t")
+			work(tt.count / 10)
 			used, began := processor(t), time.Now()
-			if err := tt.work(conn, tt.count); err != nil {
-				t.Fatal(err)
-			}
+			work(tt.count)
 			return round{time.Since(began).Seconds(), processor(t) - used}
 		}
 		t.Run(tt.what, func(t *testing.T) {
