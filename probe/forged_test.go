@@ -2,8 +2,6 @@ package probe
 
 import (
 	"encoding/json"
-	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -61,26 +59,6 @@ func forgedCells() []liveCell {
 		{"main", "libpq%d", client("forge-ap-rep", "expired", "require", ""), "refused at gssenc, ticket-expired, trace connect gssaccept, obtains nothing", 0, 0},
 		{"main", "libpq%d", client("forge-ap-rep", "valid", "prefer", "disable"), "refused at auth, server-unproven, channel plain, trace connect gssaccept reconnect authok, obtains plaintext", 0, 0},
 		{"main", "pgx", client("forge-ap-rep", "valid", "", "prefer"), "refused at auth, server-unproven, channel plain, trace connect sslaccept authok reconnect authok, obtains plaintext", 0, 0},
-	}
-}
-
-func forgedFile(server int) string {
-	return filepath.Join("testdata", fmt.Sprintf("forged%d.jsonl", server))
-}
-
-// TestLiveForged tries them on real clients and servers.
-func TestLiveForged(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: no containers")
-	}
-	for _, version := range strings.Split(*liveVersions, ",") {
-		t.Run(version, func(t *testing.T) {
-			var server int
-			if _, err := fmt.Sscan(version, &server); err != nil {
-				t.Fatal(err)
-			}
-			live(t, server, forgedCells(), forgedFile(server))
-		})
 	}
 }
 
@@ -147,48 +125,32 @@ var rowLies = []lie{
 	}},
 }
 
-// TestCapturedForged replays what TestLiveForged once saw, and tells lies about it. None of it may pass where nobody
+// TestCapturedForged replays what TestLive once saw of forged servers, and tells lies about it. None of it may pass where nobody
 // plays the server.
 func TestCapturedForged(t *testing.T) {
-	told := 0
-	for _, server := range []int{13, 15, 17, 18} {
-		lines := readCapturedFile(t, server, forgedFile(server))
-		if len(lines) < 25 {
-			t.Errorf("%d: only %d attempts captured", server, len(lines))
-		}
-		for _, c := range lines {
-			good := Classify(c.Cell, c.Evidence)
-			if good.Fault != "" || good.Outcome.String() != c.Want || !slices.Equal(good.Unseen, c.Unseen) {
-				t.Errorf("%s: %s unseen %v (fault %q), want %s unseen %v", c.Cell.ID, good.Outcome, good.Unseen, good.Fault, c.Want, c.Unseen)
+	replay(t, "forged", 25, 3000, func(c captured, good matrix.Outcome) []lie {
+		for _, other := range slices.Concat([]matrix.Attack{{Name: matrix.NoAttack}}, matrix.Attacks) {
+			cell := *c.Cell
+			if cell.Client.Attack = other.Name; len(deeds[other.Name]) == len(deeds["forge-ok"]) {
 				continue
 			}
-			n := c.Evidence.Connections[len(c.Evidence.Connections)-1]
-			lies := slices.Concat(anyLies, attackLies, spokenToLies(c.Cell))
-			if slices.ContainsFunc(n.Wire, func(w matrix.WireEvent) bool { return w.Kind == "forged" }) {
-				lies = append(lies, saidLies...)
-			}
-			if good.Outcome.End == matrix.Connected {
-				lies = append(lies, rowLies...)
-				if c.Cell.Client.Library.Kind() != "psql" {
-					lies = append(lies, tellingLies...)
-				}
-			}
-			told += tellLies(t, c, good, lies)
-			for _, other := range slices.Concat([]matrix.Attack{{Name: matrix.NoAttack}}, matrix.Attacks) {
-				cell := *c.Cell
-				if cell.Client.Attack = other.Name; len(deeds[other.Name]) == len(deeds["forge-ok"]) {
-					continue
-				}
-				if got := Classify(&cell, c.Evidence); got.Fault == "" && got.Outcome.End == matrix.Connected {
-					t.Errorf("%s: believed with attack=%s: %s", c.Cell.ID, other.Name, got.Outcome)
-				}
+			if got := Classify(&cell, c.Evidence); got.Fault == "" && got.Outcome.End == matrix.Connected {
+				t.Errorf("%s: believed with attack=%s: %s", c.Cell.ID, other.Name, got.Outcome)
 			}
 		}
-	}
-	t.Logf("%d lies told", told)
-	if told < 3000 {
-		t.Errorf("only %d lies told", told)
-	}
+		n := c.Evidence.Connections[len(c.Evidence.Connections)-1]
+		lies := slices.Concat(anyLies, attackLies, spokenToLies(c.Cell))
+		if slices.ContainsFunc(n.Wire, func(w matrix.WireEvent) bool { return w.Kind == "forged" }) {
+			lies = append(lies, saidLies...)
+		}
+		if good.End == matrix.Connected {
+			lies = append(lies, rowLies...)
+			if c.Cell.Client.Library.Kind() != "psql" {
+				lies = append(lies, tellingLies...)
+			}
+		}
+		return lies
+	})
 }
 
 // TestServersSessionIsNotForged: what was seen of a session with a server must not pass where the attacker plays the server,
@@ -196,7 +158,7 @@ func TestCapturedForged(t *testing.T) {
 func TestServersSessionIsNotForged(t *testing.T) {
 	tried := 0
 	for _, server := range []int{13, 15, 17, 18} {
-		for _, c := range readCaptured(t, server) {
+		for _, c := range readCaptured(t, "pg", server) {
 			if c.Evidence.Client.Session == nil || c.Cell.Client.Transport != "tcp" || c.Cell.Client.Attacked() {
 				continue
 			}

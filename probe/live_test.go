@@ -260,19 +260,27 @@ type captured struct {
 	Unseen   []matrix.Field  `json:"unseen,omitempty"`
 }
 
+// liveTables are tables of attempts with the word that begins the names of their files in testdata.
+var liveTables = []struct {
+	name  string
+	cells func() []liveCell
+}{{"pg", liveCells}, {"raw", rawLiveCells}, {"forged", forgedCells}, {"spoiled", spoiledLiveCells}}
+
 // TestLive makes attempts on real servers, several at a time, and holds them against outcomes written by hand.
 func TestLive(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: no containers")
 	}
-	for _, version := range strings.Split(*liveVersions, ",") {
-		t.Run(version, func(t *testing.T) {
-			var server int
-			if _, err := fmt.Sscan(version, &server); err != nil {
-				t.Fatal(err)
-			}
-			live(t, server, liveCells(), capturedFile(server))
-		})
+	for _, table := range liveTables {
+		for version := range strings.SplitSeq(*liveVersions, ",") {
+			t.Run(table.name+version, func(t *testing.T) {
+				var server int
+				if _, err := fmt.Sscan(version, &server); err != nil {
+					t.Fatal(err)
+				}
+				live(t, server, table.cells(), capturedFile(table.name, server))
+			})
+		}
 	}
 }
 
@@ -386,8 +394,8 @@ func compareLive(o matrix.Observation, want string) string {
 	return ""
 }
 
-func capturedFile(server int) string {
-	return filepath.Join("testdata", fmt.Sprintf("pg%d.jsonl", server))
+func capturedFile(table string, server int) string {
+	return filepath.Join("testdata", fmt.Sprintf("%s%d.jsonl", table, server))
 }
 
 func writeCaptured(t *testing.T, name string, lines []captured) {
@@ -412,14 +420,9 @@ func writeCaptured(t *testing.T, name string, lines []captured) {
 	}
 }
 
-func readCaptured(t *testing.T, server int) []captured {
+func readCaptured(t *testing.T, table string, server int) []captured {
 	t.Helper()
-	return readCapturedFile(t, server, capturedFile(server))
-}
-
-func readCapturedFile(t *testing.T, server int, name string) []captured {
-	t.Helper()
-	data, err := os.ReadFile(name)
+	data, err := os.ReadFile(capturedFile(table, server))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package probe
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -10,10 +9,6 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/wire"
 )
-
-func rawFile(server int) string {
-	return filepath.Join("testdata", fmt.Sprintf("raw%d.jsonl", server))
-}
 
 // rawLiveCells are the sequences of the raw client, with what a person wrote down of each.
 func rawLiveCells() []liveCell {
@@ -73,22 +68,6 @@ func rawLiveCells() []liveCell {
 		{"main", "raw", play("protocol-3.9", "alice"), "refused at hba, no-hba-entry, channel plain, trace connect authfail" + nothing, 0, 0},
 		{"main", "raw", play("protocol-3.9", "bob"), "refused at hba, hba-reject, channel plain, method reject, hba:3, trace connect authfail" + nothing, 0, 0},
 		{"main", "raw", play("protocol-3.9", "gone"), "refused at startup, role-missing, channel plain, method trust, hba:4, trace connect authok startfail" + nothing, 0, 0},
-	}
-}
-
-// TestLiveRaw is TestLive for the raw client.
-func TestLiveRaw(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: no containers")
-	}
-	for version := range strings.SplitSeq(*liveVersions, ",") {
-		t.Run(version, func(t *testing.T) {
-			var server int
-			if _, err := fmt.Sscan(version, &server); err != nil {
-				t.Fatal(err)
-			}
-			live(t, server, rawLiveCells(), rawFile(server))
-		})
 	}
 }
 
@@ -165,42 +144,26 @@ func rawLies(e matrix.Evidence) []lie {
 	return lies
 }
 
-// TestCapturedRaw replays what TestLiveRaw once saw of real servers, and tells lies about it.
+// TestCapturedRaw replays what TestLive once saw of the raw client, and tells lies about it.
 func TestCapturedRaw(t *testing.T) {
-	told := 0
-	for _, server := range []int{13, 15, 17, 18} {
-		lines := readCapturedFile(t, server, rawFile(server))
-		if len(lines) < 25 {
-			t.Errorf("%d: only %d attempts captured", server, len(lines))
-		}
-		for _, c := range lines {
-			good := Classify(c.Cell, c.Evidence)
-			if good.Fault != "" || good.Outcome.String() != c.Want || !slices.Equal(good.Unseen, c.Unseen) {
-				t.Errorf("%s: %s unseen %v (fault %q), want %s unseen %v", c.Cell.ID, good.Outcome, good.Unseen, good.Fault, c.Want, c.Unseen)
+	replay(t, "raw", 25, 2000, func(c captured, _ matrix.Outcome) []lie {
+		for _, other := range matrix.Sequences { // another sequence's evidence
+			cell := *c.Cell
+			if cell.Client.Attack = other.Name; other.Name == c.Cell.Client.Attack {
 				continue
 			}
-			lies := rawLies(c.Evidence)
-			if c.Cell.Client.Transport == "tcp" {
-				lies = append(lies, anyLies...)
-			}
-			told += tellLies(t, c, good, lies)
-			for _, other := range matrix.Sequences { // another sequence's evidence
-				cell := *c.Cell
-				if cell.Client.Attack = other.Name; other.Name == c.Cell.Client.Attack {
-					continue
-				}
-				e := clone(t, c.Evidence)
-				e.Client.Raw.Sequence = other.Name
-				if got := Classify(&cell, e); got.Fault == "" && !interchangeable(other.Name, c.Cell.Client.Attack) {
-					t.Errorf("%s: the evidence of %s was believed to be that of %s: %s", c.Cell.ID, c.Cell.Client.Attack, other.Name, got.Outcome)
-				}
+			e := clone(t, c.Evidence)
+			e.Client.Raw.Sequence = other.Name
+			if got := Classify(&cell, e); got.Fault == "" && !interchangeable(other.Name, c.Cell.Client.Attack) {
+				t.Errorf("%s: the evidence of %s was believed to be that of %s: %s", c.Cell.ID, c.Cell.Client.Attack, other.Name, got.Outcome)
 			}
 		}
-	}
-	t.Logf("%d lies told", told)
-	if told < 2000 {
-		t.Errorf("only %d lies told", told)
-	}
+		lies := rawLies(c.Evidence)
+		if c.Cell.Client.Transport == "tcp" {
+			lies = append(lies, anyLies...)
+		}
+		return lies
+	})
 }
 
 // interchangeable sequences differ in what was stuffed, which nobody records, or only in what a server that refuses the first

@@ -2,17 +2,12 @@ package probe
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
-
-func spoiledFile(server int) string {
-	return filepath.Join("testdata", fmt.Sprintf("spoiled%d.jsonl", server))
-}
 
 // spoiledLiveCells are connections that somebody cuts, keeps waiting or spoils, with what a person wrote down of each.
 func spoiledLiveCells() []liveCell {
@@ -80,22 +75,6 @@ func spoiledLiveCells() []liveCell {
 		{"main", "pgx", client("alice", "none", "", "require", "flip-server"), "refused at tls, " + changed + inTLS, 0, 0},
 		{"main", "libpq%d", client("alice", "valid", "", "", "flip-server"), "refused at gssenc, " + changed + inGSS + " authok" + nothing, 0, 0},
 		{"main", "pgx", client("alice", "valid", "require", "", "flip-server"), "refused at gssenc, " + changed + inGSS + " authok" + nothing, 0, 0},
-	}
-}
-
-// TestLiveSpoiled is TestLive for them.
-func TestLiveSpoiled(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: no containers")
-	}
-	for version := range strings.SplitSeq(*liveVersions, ",") {
-		t.Run(version, func(t *testing.T) {
-			var server int
-			if _, err := fmt.Sscan(version, &server); err != nil {
-				t.Fatal(err)
-			}
-			live(t, server, spoiledLiveCells(), spoiledFile(server))
-		})
 	}
 }
 
@@ -218,20 +197,9 @@ func TestRefusedCertificateUnderAttack(t *testing.T) {
 	}
 }
 
-// TestCapturedSpoiled replays what TestLiveSpoiled once saw of real servers, and tells lies about it.
+// TestCapturedSpoiled replays what TestLive once saw of spoiled connections, and tells lies about it.
 func TestCapturedSpoiled(t *testing.T) {
-	told := 0
-	for _, server := range []int{13, 15, 17, 18} {
-		lines := readCapturedFile(t, server, spoiledFile(server))
-		if len(lines) < 35 {
-			t.Errorf("%d: only %d attempts captured", server, len(lines))
-		}
-		for _, c := range lines {
-			told += replay(t, c, spoiledLies(c, Classify(c.Cell, c.Evidence).Outcome))
-		}
-	}
-	t.Logf("%d lies told", told)
-	if told < 3000 {
-		t.Errorf("only %d lies told", told)
-	}
+	replay(t, "spoiled", 35, 3000, func(c captured, good matrix.Outcome) []lie {
+		return append(spoiledLies(c, good), libraryLies(c, good)...)
+	})
 }
