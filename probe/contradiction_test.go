@@ -373,13 +373,14 @@ func TestCaptured(t *testing.T) {
 }
 
 // TestHostsOfAnotherCell: what a client says of its hosts must not pass in a cell with others. libpq 13 has lost the words
-// about the first host where GSSAPI fails, and only there.
+// about the first host where it has said something of its own since, and only there.
 func TestHostsOfAnotherCell(t *testing.T) {
 	hosts := func(value string) func(*matrix.Cell) { return func(c *matrix.Cell) { c.Client.Hosts = value } }
 	noEntry := `no pg_hba.conf entry for host "10.9.0.3", user "alice", database "postgres", no encryption`
 	inClear := seen(5001, 41, refusing+"28000 "+noEntry, "FATAL 28000 "+noEntry)
 	noTicket := seen(5001, 41, "client startup user=alice database=postgres application_name=x 3.0; server auth-request gss; client close",
 		`FATAL 28000 GSSAPI authentication failed for user "alice"`, `DETAIL Connection matched pg_hba.conf line 1: "host all all all gss"`)
+	noRoot := seen(5001, 41, "client sslrequest; server answer S; client close", "LOG could not accept SSL connection: unexpected eof while reading")
 	const refusedTCP = "could not connect to server: Connection refused\n\tIs the server running on host \"127.0.0.1\" and accepting\n\tTCP/IP connections on port 4?\n"
 	const continuation = "GSSAPI continuation error: No Kerberos credentials available (default cache: FILE:/x)\n"
 	// gssenc without a ticket does not even dial.
@@ -398,6 +399,9 @@ func TestHostsOfAnotherCell(t *testing.T) {
 		{"libpq13", "twice", inClear, saidNo(refusedTCP + "FATAL:  " + noEntry + "\n"), "fault: there is none but the server"},
 		{"libpq13", "dead-first", inClear, saidNo("FATAL:  " + noEntry + "\n"), "fault: the first host refuses TCP"},
 		{"libpq13", "dead-first", noTicket, saidNo(continuation, "gss"), "refused at auth, no-ticket, channel plain, method gss, hba:1, trace connect authfail"},
+		{"libpq13", "dead-first", noRoot, saidNo("root certificate file \"/x\" does not exist\nEither provide the file or change sslmode to disable server certificate verification.\n"), "refused at tls, root-missing, trace connect sslaccept"},
+		{"libpq13", "twice", noRoot, saidNo(refusedTCP + "root certificate file \"/x\" does not exist\n"), "fault: there is none but the server"},
+		{"libpq15", "dead-first", noRoot, saidNo("root certificate file \"/x\" does not exist\n"), "fault: the first host refuses TCP"},
 		{"pgx", "dead-first", inClear, saidNo(pgxFirst + pgxDead + pgxLast), "refused at hba, no-hba-entry, channel plain, trace connect authfail"},
 		{"pgx", "dead-first", inClear, saidNo(pgxFirst + pgxLast), "fault: the first host refuses TCP"},
 		{"pgx", "one", inClear, saidNo(pgxFirst + pgxLast), "refused at hba, no-hba-entry, channel plain, trace connect authfail"},

@@ -73,8 +73,8 @@ func (c *classifier) checkHosts(said []saying) error {
 	switch {
 	case len(c.connections) == 0, dead == told:
 		return nil
-	case dead && lib.UsesLibpq() && lib.Version() < 14 && len(said) == 1 && gssContinue.MatchString(said[0].text):
-		return nil // pg_GSS_error put its words in the place of those before them
+	case dead && lib.UsesLibpq() && lib.Version() < 14 && len(said) > 0 && !said[0].fatal && !refusedTCP.MatchString(said[0].text):
+		return nil // printfPQExpBuffer put libpq's own words in the place of those before them; the server's are appended
 	case dead:
 		return fmt.Errorf("witnesses contradict: the first host refuses TCP connections, the client says only %q", c.evidence.Client.Message)
 	}
