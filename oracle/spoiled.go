@@ -125,8 +125,7 @@ func (x *exchange) unheard() *ending {
 		e := x.end(lost, matrix.StageAuth, matrix.ConnectionLost)
 		return &e
 	case x.ch == matrix.Plain && x.c.Attack == "hold-auth":
-		e := x.end(outOfTime, matrix.StageAuth, matrix.TimedOut)
-		e.how = x.waitsInVain(matrix.StageAuth).how
+		e := x.end(x.waitsInVain(matrix.StageAuth).how, matrix.StageAuth, matrix.TimedOut)
 		return &e
 	}
 	return x.unopened()

@@ -248,10 +248,11 @@ func (c *classifier) checkEarlier() error {
 		return nil
 	}
 	for i := range len(c.connections) - 1 {
-		if earlier := c.connections[i]; earlier.authorized != nil && earlier.fatal == nil && !c.unheardOK(earlier) {
+		earlier := c.connections[i]
+		if earlier.authorized != nil && earlier.fatal == nil && !c.unheardOK(earlier) {
 			return fmt.Errorf("witnesses contradict: the server's log shows a session on port %d, and the client went on to another connection", earlier.evidence.ServerPort)
 		}
-		if earlier := c.connections[i]; slices.Contains(earlier.forged, "ok") {
+		if slices.Contains(earlier.forged, "ok") {
 			return fmt.Errorf("witnesses contradict: the attacker forged a session on port %d, and the client went on to another connection", earlier.evidence.ServerPort)
 		}
 	}

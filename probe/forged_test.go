@@ -131,7 +131,7 @@ func TestCapturedForged(t *testing.T) {
 	replay(t, "forged", 25, 3000, func(c captured, good matrix.Outcome) []lie {
 		for _, other := range slices.Concat([]matrix.Attack{{Name: matrix.NoAttack}}, matrix.Attacks) {
 			cell := *c.Cell
-			if cell.Client.Attack = other.Name; len(deeds[other.Name]) == len(deeds["forge-ok"]) {
+			if cell.Client.Attack = other.Name; slices.Equal(deeds[other.Name], forging) {
 				continue
 			}
 			if got := Classify(&cell, c.Evidence); got.Fault == "" && got.Outcome.End == matrix.Connected {
