@@ -29,6 +29,7 @@ test: build ## every test, with -race
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'gofmt: the files above are not formatted: run make fmt'; exit 1; }
 	@go vet ./...
 	@bin/pgauthmatrix images
+	@go build -race ./... # on every core; -p 1, which is for the live tests, compiles on one
 	@go test -race -timeout 30m -p 1 ./...
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=100x
 

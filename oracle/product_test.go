@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
@@ -96,10 +97,10 @@ func product(axes []axis, f func(*matrix.Cell)) {
 // TestWholeNegotiationProduct checks what must hold of every prediction, over the whole product of the axes of
 // negotiation and a seeded sample of the product of all axes.
 func TestWholeNegotiationProduct(t *testing.T) {
+	var mu sync.Mutex
 	seen := map[string]int{}
 	texts := map[string]bool{}
-	cells := 0
-	check := func(c *matrix.Cell) {
+	check := func(t *testing.T, c *matrix.Cell, cells *int) {
 		p, err := Predict(c)
 		if matrix.NotApplicable(c) != "" {
 			if err == nil {
@@ -110,15 +111,20 @@ func TestWholeNegotiationProduct(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", axesOf(c), err)
 		}
-		cells++
+		*cells++
 		broken := invariants(c, p)
-		if text := p.Outcome.String(); !texts[text] {
-			texts[text] = true
+		text := p.Outcome.String()
+		mu.Lock()
+		known := texts[text]
+		texts[text] = true
+		seen[string(p.Outcome.End)+" "+string(p.Outcome.Stage)+" "+string(p.Outcome.Reason)+" "+string(p.Outcome.Channel)]++
+		mu.Unlock()
+		if !known {
 			if parsed, err := matrix.ParseOutcome(text); err != nil || !reflect.DeepEqual(parsed.Outcome, p.Outcome) {
 				broken = append(broken, "its text form does not say the same")
 			}
 		}
-		if cells%16 == 0 {
+		if *cells%16 == 0 {
 			if again, err := Predict(c); err != nil || !reflect.DeepEqual(again, p) {
 				broken = append(broken, "a second prediction differs")
 			}
@@ -129,21 +135,30 @@ func TestWholeNegotiationProduct(t *testing.T) {
 		if t.Failed() {
 			t.FailNow()
 		}
-		seen[string(p.Outcome.End)+" "+string(p.Outcome.Stage)+" "+string(p.Outcome.Reason)+" "+string(p.Outcome.Channel)]++
 	}
-	product(negotiationAxes, check)
-	if want := 6 * 2 * len(hbaTexts) * 2 * 3 * 7 * (3*4 + 3*4*2 + 4*2 + 2*2); cells != want {
-		t.Errorf("%d cells tried of %d", cells, want)
-	}
-	all := slices.Concat(negotiationAxes, otherAxes)
-	random := rand.New(rand.NewPCG(1, 2))
-	for range 200_000 {
-		index := make([]int, len(all))
-		for i, a := range all {
-			index[i] = random.IntN(len(a.values))
-		}
-		check(apply(all, index))
-	}
+	t.Run("cells", func(t *testing.T) { // returns when both in it have
+		t.Run("negotiation", func(t *testing.T) {
+			t.Parallel()
+			cells := 0
+			product(negotiationAxes, func(c *matrix.Cell) { check(t, c, &cells) })
+			if want := 6 * 2 * len(hbaTexts) * 2 * 3 * 7 * (3*4 + 3*4*2 + 4*2 + 2*2); cells != want {
+				t.Errorf("%d cells tried of %d", cells, want)
+			}
+		})
+		t.Run("sample", func(t *testing.T) {
+			t.Parallel()
+			cells := 0
+			all := slices.Concat(negotiationAxes, otherAxes)
+			random := rand.New(rand.NewPCG(1, 2))
+			for range 200_000 {
+				index := make([]int, len(all))
+				for i, a := range all {
+					index[i] = random.IntN(len(a.values))
+				}
+				check(t, apply(all, index), &cells)
+			}
+		})
+	})
 	for _, want := range []string{
 		"connected session  plain", "connected session  tls", "connected session  gss", "refused options bad-options ", "refused options gss-on-unix-socket ",
 		"refused credentials no-ticket ", "refused gssenc ticket-expired ", "refused gssenc spn-unknown ", "refused gssenc keytab-missing ", "refused gssenc keytab-mismatch ",

@@ -274,6 +274,7 @@ func TestLive(t *testing.T) {
 	for _, table := range liveTables {
 		for version := range strings.SplitSeq(*liveVersions, ",") {
 			t.Run(table.name+version, func(t *testing.T) {
+				t.Parallel() // most of it is waiting
 				var server int
 				if _, err := fmt.Sscan(version, &server); err != nil {
 					t.Fatal(err)
@@ -316,7 +317,7 @@ func live(t *testing.T, server int, list []liveCell, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan.RunID, plan.Dir = fmt.Sprintf("probe-test-%d", os.Getpid()), t.TempDir()
+	plan.RunID, plan.Dir = fmt.Sprintf("probe-test-%d-%s", os.Getpid(), filepath.Base(t.Name())), t.TempDir()
 	plan.Progress = func(line string) { t.Log(line) }
 	env, err := fixtures.Provision(ctx, plan)
 	if err != nil {

@@ -1,8 +1,10 @@
 package verdict
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
@@ -92,54 +94,73 @@ func mutants(o matrix.Outcome) map[matrix.Field][]matrix.Outcome {
 // The core promise: an observation that is not the predicted one, in any field, never agrees. The one exception is a field
 // that no witness could see and that is absent; and of those there are three.
 func TestEveryChangedFieldIsSeen(t *testing.T) {
-	judged, excused := 0, map[matrix.Field]int{}
-	for _, library := range []matrix.Library{"libpq17", "psql17"} {
-		for _, server := range []int{13, 16, 17} {
-			cell := cellOf(server, library)
-			listed := []matrix.Divergence{{Pattern: cell.ID, Cause: "known", Pos: "divergences.yaml:1:3"}}
-			for _, predicted := range outcomes() {
-				p := matrix.Prediction{Outcome: predicted}
-				if v := Judge(cell, p, &matrix.Observation{Outcome: predicted}, &predicted, nil); v.Status != Agree || len(v.Differences) > 0 {
-					t.Fatalf("%s: the prediction itself is judged %+v", predicted, v)
-				}
-				unseen := Unseen(cell, predicted)
-				for field, changed := range mutants(predicted) {
-					for _, observed := range changed {
-						judged++
-						v := Judge(cell, p, &matrix.Observation{Outcome: observed}, nil, nil)
-						if slices.Contains(unseen, field) && observed.Get(field) == "" && observed.Validate() == nil {
-							excused[field]++
-							if v.Status != Agree {
-								t.Fatalf("%d %s, predicted %s: %s cannot be seen and is absent, judged %+v", server, library, predicted, field, v)
-							}
-							continue
-						}
-						if !named(v, field, observed) {
-							t.Fatalf("%d %s, predicted %s, observed %s: judged %+v", server, library, predicted, observed, v)
-						}
-						if w := Judge(cell, p, &matrix.Observation{Outcome: observed}, &observed, nil); w.Status != v.Status {
-							t.Fatalf("predicted %s, observed and approved %s: %s, without approval %s", predicted, observed, w.Status, v.Status)
-						}
-						if w := Judge(cell, p, &matrix.Observation{Outcome: observed}, nil, listed); v.Status == Differ && w.Status != Known || v.Status == Broken && w.Status != Broken {
-							t.Fatalf("predicted %s, observed %s, listed: %s", predicted, observed, w.Status)
-						}
-						if w := Judge(cell, matrix.Prediction{Outcome: observed}, &matrix.Observation{Outcome: observed}, &predicted, nil); w.Status != Drift && w.Status != Broken && !slices.Contains(Unseen(cell, observed), field) {
-							t.Fatalf("approved %s, predicted and observed %s: %+v", predicted, observed, w)
-						}
-					}
-				}
+	var judged atomic.Int64
+	excused := map[matrix.Field]*atomic.Int64{}
+	for _, f := range matrix.Fields {
+		excused[f] = new(atomic.Int64)
+	}
+	t.Run("cells", func(t *testing.T) { // returns when those in it have
+		for _, library := range []matrix.Library{"libpq17", "psql17"} {
+			for _, server := range []int{13, 16, 17} {
+				t.Run(fmt.Sprint(server, library), func(t *testing.T) {
+					t.Parallel()
+					judged.Add(changeEveryField(t, cellOf(server, library), excused))
+				})
 			}
 		}
+	})
+	got := map[matrix.Field]int64{}
+	for field, n := range excused {
+		if n := n.Load(); n > 0 {
+			got[field] = n
+		}
 	}
-	for field := range excused {
+	for field := range got {
 		if !slices.Contains([]matrix.Field{matrix.FieldMethod, matrix.FieldIdentity, matrix.FieldRule}, field) {
 			t.Errorf("%s was excused", field)
 		}
 	}
-	if judged < 500_000 || len(excused) != 3 {
-		t.Errorf("%d changed observations were judged, excused were %v: the test does not reach what it is for", judged, excused)
+	if judged.Load() < 500_000 || len(got) != 3 {
+		t.Errorf("%d changed observations were judged, excused were %v: the test does not reach what it is for", judged.Load(), got)
 	}
-	t.Logf("%d changed observations, excused %v", judged, excused)
+	t.Logf("%d changed observations, excused %v", judged.Load(), got)
+}
+
+func changeEveryField(t *testing.T, cell *matrix.Cell, excused map[matrix.Field]*atomic.Int64) (judged int64) {
+	listed := []matrix.Divergence{{Pattern: cell.ID, Cause: "known", Pos: "divergences.yaml:1:3"}}
+	for _, predicted := range outcomes() {
+		p := matrix.Prediction{Outcome: predicted}
+		if v := Judge(cell, p, &matrix.Observation{Outcome: predicted}, &predicted, nil); v.Status != Agree || len(v.Differences) > 0 {
+			t.Fatalf("%s: the prediction itself is judged %+v", predicted, v)
+		}
+		unseen := Unseen(cell, predicted)
+		for field, changed := range mutants(predicted) {
+			for _, observed := range changed {
+				judged++
+				v := Judge(cell, p, &matrix.Observation{Outcome: observed}, nil, nil)
+				if slices.Contains(unseen, field) && observed.Get(field) == "" && observed.Validate() == nil {
+					excused[field].Add(1)
+					if v.Status != Agree {
+						t.Fatalf("predicted %s: %s cannot be seen and is absent, judged %+v", predicted, field, v)
+					}
+					continue
+				}
+				if !named(v, field, observed) {
+					t.Fatalf("predicted %s, observed %s: judged %+v", predicted, observed, v)
+				}
+				if w := Judge(cell, p, &matrix.Observation{Outcome: observed}, &observed, nil); w.Status != v.Status {
+					t.Fatalf("predicted %s, observed and approved %s: %s, without approval %s", predicted, observed, w.Status, v.Status)
+				}
+				if w := Judge(cell, p, &matrix.Observation{Outcome: observed}, nil, listed); v.Status == Differ && w.Status != Known || v.Status == Broken && w.Status != Broken {
+					t.Fatalf("predicted %s, observed %s, listed: %s", predicted, observed, w.Status)
+				}
+				if w := Judge(cell, matrix.Prediction{Outcome: observed}, &matrix.Observation{Outcome: observed}, &predicted, nil); w.Status != Drift && w.Status != Broken && !slices.Contains(Unseen(cell, observed), field) {
+					t.Fatalf("approved %s, predicted and observed %s: %+v", predicted, observed, w)
+				}
+			}
+		}
+	}
+	return judged
 }
 
 // named: the verdict is Broken for an outcome that cannot be, or Differ and names the field with what was observed.

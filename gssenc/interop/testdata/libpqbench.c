@@ -19,8 +19,8 @@ static PGconn *dial(const char *conninfo)
     PGconn *c = PQconnectdb(conninfo);
     if (PQstatus(c) != CONNECTION_OK)
         fail("connect", c);
-    if (!PQgssEncInUse(c)) {
-        fprintf(stderr, "not under GSS encryption\n");
+    if (PQgssEncInUse(c) != (strstr(conninfo, "gssencmode=require") != NULL)) {
+        fprintf(stderr, "GSS encryption is not as wanted\n");
         exit(1);
     }
     return c;
