@@ -1,12 +1,14 @@
 package run
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+	"github.com/pgauthmatrix/pgauthmatrix/oracle"
 	"github.com/pgauthmatrix/pgauthmatrix/scenarios"
 )
 
@@ -80,4 +82,59 @@ func (i *Input) Cell(id string) (*matrix.Cell, error) {
 // Cells are the selected ones, whether or not their images can be had.
 func (i *Input) Cells(s matrix.Selection) ([]matrix.Cell, matrix.Coverage, error) {
 	return matrix.Select(expand(i.Scenarios), s)
+}
+
+// Predictable finds what the oracle cannot predict and rules that a server would not load. Each is said once in a scenario,
+// with how many cells it is in, what they have in common, and one of them.
+func Predictable(scenarios []*matrix.Scenario) error {
+	var all []error
+	for _, s := range scenarios {
+		cells := s.Expand()
+		var found []string // in the order of the cells
+		bad := map[string][]*matrix.Cell{}
+		for i := range cells {
+			c := &cells[i]
+			if matrix.NotApplicable(c) != "" {
+				continue
+			}
+			if _, err := oracle.Predict(c); err != nil {
+				text := err.Error()
+				if bad[text] == nil {
+					found = append(found, text)
+				}
+				bad[text] = append(bad[text], c)
+			}
+		}
+		for _, text := range found {
+			in := bad[text]
+			so := fmt.Sprintf("this is so in %d of %d cells", len(in), len(cells))
+			if row := inCommon(cells, in); row != "" {
+				so = fmt.Sprintf("a row of exclude takes such cells away, %d of %d: {%s}", len(in), len(cells), row)
+			}
+			all = append(all, fmt.Errorf("%s: %s; %s (the first is %s)", s.Pos, text, so, in[0].ID))
+		}
+	}
+	return errors.Join(all...)
+}
+
+// inCommon says which values of the axes tell some cells from all of them, as a row of exclude.
+func inCommon(all []matrix.Cell, some []*matrix.Cell) string {
+	var axes []string
+	for _, a := range matrix.Axes {
+		every, these := map[string]bool{}, map[string]bool{}
+		var values []string
+		for i := range all {
+			every[all[i].Value(a.Name)] = true
+		}
+		for _, c := range some {
+			if v := c.Value(a.Name); !these[v] {
+				these[v] = true
+				values = append(values, cmp.Or(v, matrix.NotGiven))
+			}
+		}
+		if len(these) < len(every) {
+			axes = append(axes, a.Name+": ["+strings.Join(values, ", ")+"]")
+		}
+	}
+	return strings.Join(axes, ", ")
 }

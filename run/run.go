@@ -95,10 +95,10 @@ type Run struct {
 func Prepare(ctx context.Context, out io.Writer, config Config) (*Run, error) {
 	r := &Run{config: config, start: time.Now(), all: make(chan struct{}), done: map[*EnvPlan]chan struct{}{}, verdicts: map[string]verdict.Verdict{}}
 	r.ID = NewID()
-	cells := expand(config.Scenarios)
-	if err := predictAll(cells); err != nil {
+	if err := Predictable(config.Scenarios); err != nil {
 		return nil, err
 	}
+	cells := expand(config.Scenarios)
 	dead, err := pgimages.Sweep(ctx)
 	if err != nil {
 		return nil, err
@@ -145,23 +145,6 @@ func expand(scenarios []*matrix.Scenario) []matrix.Cell {
 		cells = append(cells, s.Expand()...)
 	}
 	return cells
-}
-
-// predictAll finds cells that the oracle cannot predict, one per scenario.
-func predictAll(cells []matrix.Cell) error {
-	var all []error
-	failed := map[string]bool{}
-	for i := range cells {
-		c := &cells[i]
-		if failed[c.Scenario] || matrix.NotApplicable(c) != "" {
-			continue
-		}
-		if _, err := oracle.Predict(c); err != nil {
-			failed[c.Scenario] = true
-			all = append(all, fmt.Errorf("%s: %w", c.ID, err))
-		}
-	}
-	return errors.Join(all...)
 }
 
 // open makes the run's folder and run.jsonl.

@@ -30,6 +30,9 @@ within an element, ** for any number of elements, and naming the first elements 
 			if err != nil {
 				return err
 			}
+			if err := run.Predictable(input.Scenarios); err != nil { // a run would say so, too
+				return err
+			}
 			cells, coverage, err := input.Cells(sel)
 			if err != nil {
 				return err
