@@ -84,9 +84,10 @@ func (i *Input) Cells(s matrix.Selection) ([]matrix.Cell, matrix.Coverage, error
 	return matrix.Select(expand(i.Scenarios), s)
 }
 
-// Predictable finds what the oracle cannot predict and rules that a server would not load. Each is said once in a scenario,
-// with how many cells it is in, what they have in common, and one of them.
-func Predictable(scenarios []*matrix.Scenario) error {
+// Predictable gives the cells of the scenarios. Its errors are what the oracle cannot predict of them and rules that a server
+// would not load: each is said once in a scenario, with how many cells it is in, what they have in common, and one of them.
+func Predictable(scenarios []*matrix.Scenario) ([]matrix.Cell, error) {
+	var every []matrix.Cell
 	var all []error
 	for _, s := range scenarios {
 		cells := s.Expand()
@@ -113,8 +114,9 @@ func Predictable(scenarios []*matrix.Scenario) error {
 			}
 			all = append(all, fmt.Errorf("%s: %s; %s (the first is %s)", s.Pos, text, so, in[0].ID))
 		}
+		every = append(every, cells...)
 	}
-	return errors.Join(all...)
+	return every, errors.Join(all...)
 }
 
 // inCommon says which values of the axes tell some cells from all of them, as a row of exclude.

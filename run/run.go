@@ -95,10 +95,10 @@ type Run struct {
 func Prepare(ctx context.Context, out io.Writer, config Config) (*Run, error) {
 	r := &Run{config: config, start: time.Now(), all: make(chan struct{}), done: map[*EnvPlan]chan struct{}{}, verdicts: map[string]verdict.Verdict{}}
 	r.ID = NewID()
-	if err := Predictable(config.Scenarios); err != nil {
+	cells, err := Predictable(config.Scenarios)
+	if err != nil {
 		return nil, err
 	}
-	cells := expand(config.Scenarios)
 	dead, err := pgimages.Sweep(ctx)
 	if err != nil {
 		return nil, err

@@ -30,10 +30,11 @@ within an element, ** for any number of elements, and naming the first elements 
 			if err != nil {
 				return err
 			}
-			if err := run.Predictable(input.Scenarios); err != nil { // a run would say so, too
+			cells, err := run.Predictable(input.Scenarios) // a run would say so, too
+			if err != nil {
 				return err
 			}
-			cells, coverage, err := input.Cells(sel)
+			cells, coverage, err := matrix.Select(cells, sel)
 			if err != nil {
 				return err
 			}

@@ -217,11 +217,16 @@ func krb5Conf(address, further string) string {
 }
 
 func exec(ctx context.Context, s *pgimages.Running, stdin []byte, argv ...string) error {
+	_, err := output(ctx, s, stdin, argv...)
+	return err
+}
+
+func output(ctx context.Context, s *pgimages.Running, stdin []byte, argv ...string) ([]byte, error) {
 	exit, stdout, stderr, err := s.Exec(ctx, stdin, argv...)
 	if err == nil && exit != 0 {
 		err = fmt.Errorf("%s: status %d: %s %s", argv[0], exit, stdout, stderr)
 	}
-	return err
+	return stdout, err
 }
 
 func certificate() (cert, key []byte, err error) {
