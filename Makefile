@@ -19,7 +19,7 @@ help: ## this list
 build: ## the program and its agent, into bin/
 	@mkdir -p bin
 	@$(STATIC) -o bin/pgauthmatrix ./cmd/pgauthmatrix
-	@GOOS=linux $(STATIC) -o bin/pgauthmatrix-agent ./probe/agent/pgauthmatrix-agent
+	@GOOS=linux $(STATIC) -o bin/pgauthmatrix-agent ./agent/pgauthmatrix-agent
 
 test-matrix: build ## the main job: build images, provision, attempt, judge (every combination of four axes; FULL=1: every cell; RUN: every cell of RUN='negotiation/**', SHARD=i/n)
 	@go test -c -o bin/matrix.test ./suites

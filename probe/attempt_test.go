@@ -10,10 +10,24 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/pgauthmatrix/pgauthmatrix/agent"
+	"github.com/pgauthmatrix/pgauthmatrix/classify"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
-	"github.com/pgauthmatrix/pgauthmatrix/probe/agent"
 	"github.com/pgauthmatrix/pgauthmatrix/wire"
 )
+
+// testCell is alice's on a server, over TCP, with changes.
+func testCell(server int, library string, change ...func(*matrix.Cell)) *matrix.Cell {
+	cell := &matrix.Cell{
+		ID: "test/cell/" + library, Scenario: "test/cell",
+		World:  &matrix.World{Server: server, SSL: "on", ServerCert: "good", Keytab: "good", HBA: liveHBA, Host: matrix.DefaultHost},
+		Client: matrix.Client{Library: matrix.Library(library), Transport: "tcp", User: "alice", Database: "postgres", Root: "right", Cert: "none", Ticket: "none", Password: "none"},
+	}
+	for _, c := range change {
+		c(cell)
+	}
+	return cell
+}
 
 // fakeWorld runs nothing: its names are what a test looks for in requests.
 type fakeWorld struct{ world *matrix.World }
@@ -76,10 +90,12 @@ func goodAgents(cell *matrix.Cell) *fakeAgents {
 				r.Unix = true
 				return r, nil
 			}
-			record := wire.Record{ServerPort: 5001}
-			for _, e := range named(evidenceOf(matrix.ClientEvidence{}, seen(5001, 41, inClear)), cell).Connections[0].Wire {
-				record.Events = append(record.Events, wire.Event{From: e.From, Kind: wire.Kind(e.Kind), Detail: e.Detail})
-			}
+			record := wire.Record{ServerPort: 5001, Events: []wire.Event{
+				{From: "relay", Kind: wire.Open, Detail: "10.9.0.2:5432"},
+				{From: "client", Kind: wire.Startup, Detail: "user=alice database=postgres application_name=" + classify.ApplicationName(cell) + " 3.0"},
+				{From: "server", Kind: wire.AuthRequest, Detail: "ok"}, {From: "server", Kind: wire.Ready},
+				{From: "client", Kind: wire.Query}, {From: "client", Kind: wire.Close},
+			}}
 			r.Records = []wire.Record{record}
 			r.Peers = []agent.Peer{{Address: "10.9.0.3", Port: 5001}}
 			return r, nil
@@ -88,13 +104,14 @@ func goodAgents(cell *matrix.Cell) *fakeAgents {
 			if c.Local && c.PID == 0 && c.Count == 0 {
 				return agent.CollectResult{}, nil
 			}
-			n := seen(5001, 41, "", `LOG connection authenticated: user="alice" method=trust (/srv/pg/pg_hba.conf:2)`, authorizedLine(cell, ""))
+			logged := agent.LoggedConnection{Port: 5001, PID: 41, Exit: "exit code 0"}
+			received := "host=10.9.0.3 port=5001"
 			if c.Local {
-				n = seen(0, 41, "", `LOG connection authenticated: user="alice" method=trust (/srv/pg/pg_hba.conf:2)`, authorizedLine(cell, ""))
+				logged.Port, received = 0, "host=[local]"
 			}
-			logged := agent.LoggedConnection{Port: n.ServerPort, PID: n.PID, Exit: n.Exit}
-			for _, l := range n.Log {
-				logged.Lines = append(logged.Lines, agent.LogLine(l))
+			for _, text := range []string{"connection received: " + received, `connection authenticated: user="alice" method=trust (/srv/pg/pg_hba.conf:2)`,
+				"connection authorized: user=alice database=postgres application_name=" + classify.ApplicationName(cell)} {
+				logged.Lines = append(logged.Lines, agent.LogLine{Severity: "LOG", SQLState: "00000", Text: text})
 			}
 			return agent.CollectResult{Connections: []agent.LoggedConnection{logged}}, nil
 		},
@@ -233,7 +250,7 @@ func TestAttemptRefusesWhatItCannotMean(t *testing.T) {
 		t.Errorf("a cell that is not applicable: fault %q", got.Fault)
 	}
 	cell = testCell(17, "libpq17")
-	other := testCell(17, "libpq17", withHBA("host all all all reject\n"))
+	other := testCell(17, "libpq17", func(c *matrix.Cell) { c.World.HBA = "host all all all reject\n" })
 	f := goodAgents(cell)
 	got := attempt(context.Background(), fakeWorld{other.World}, f, f, new(sync.Mutex), cell)
 	if !strings.Contains(got.Fault, "another world") || len(f.asked) > 0 {
@@ -269,28 +286,28 @@ func TestRequest(t *testing.T) {
 		ccache  string
 		options []string
 	}{
-		{"nothing but defaults", testCell(17, "libpq17"), "10.9.0.2:5432", "", []string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + applicationName(testCell(17, "libpq17")), "connect_timeout=15", "sslrootcert=/roots/right"}},
+		{"nothing but defaults", testCell(17, "libpq17"), "10.9.0.2:5432", "", []string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "libpq17")), "connect_timeout=15", "sslrootcert=/roots/right"}},
 		{"everything", testCell(17, "psql18", func(c *matrix.Cell) {
 			c.Client.Principal, c.Client.Ticket, c.Client.GSSEncMode, c.Client.SSLMode, c.Client.SSLNegotiation = "bob", "expired", "prefer", "require", "direct"
 			c.Client.Cert, c.Client.Root, c.Client.ChannelBinding, c.Client.RequireAuth, c.Client.KrbSrvName, c.Client.Password = "good", "other", "disable", "gss", "svc", "wrong"
-		}), "10.9.0.2:5432", "/caches/bob-expired", []string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + applicationName(testCell(17, "psql18")), "connect_timeout=15",
+		}), "10.9.0.2:5432", "/caches/bob-expired", []string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "psql18")), "connect_timeout=15",
 			"sslmode=require", "sslnegotiation=direct", "sslrootcert=/roots/other", "sslcert=/certs/alice.crt", "sslkey=/certs/alice.key", "channel_binding=disable", "require_auth=gss", "krbsrvname=svc", "password=(secret)", "gssencmode=prefer"}},
 		{"pgx", testCell(17, "pgx", func(c *matrix.Cell) { c.Client.Ticket = "valid" }), "10.9.0.2:5432", "/caches/alice-valid",
-			[]string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + applicationName(testCell(17, "pgx")), "connect_timeout=15", "sslrootcert=/roots/right"}},
+			[]string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "pgx")), "connect_timeout=15", "sslrootcert=/roots/right"}},
 		{"pgx with gssenc", testCell(17, "pgx", func(c *matrix.Cell) { c.Client.GSSEncMode = "require" }), "10.9.0.2:5432", "",
-			[]string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + applicationName(testCell(17, "pgx")), "connect_timeout=15", "sslrootcert=/roots/right", "gssencmode=require"}},
+			[]string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "pgx")), "connect_timeout=15", "sslrootcert=/roots/right", "gssencmode=require"}},
 		{"pq has no gssencmode and no channel_binding", testCell(17, "pq", func(c *matrix.Cell) {
 			c.Client.GSSEncMode, c.Client.ChannelBinding, c.Client.SSLNegotiation, c.Client.KrbSrvName = "disable", "disable", "postgres", "svc"
 		}), "10.9.0.2:5432", "",
-			[]string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + applicationName(testCell(17, "pq")), "connect_timeout=15", "sslnegotiation=postgres", "sslrootcert=/roots/right", "krbsrvname=svc"}},
+			[]string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "pq")), "connect_timeout=15", "sslnegotiation=postgres", "sslrootcert=/roots/right", "krbsrvname=svc"}},
 		{"a revocation list", testCell(17, "pgx", func(c *matrix.Cell) { c.Client.Root, c.Client.CRL = "system", "stale" }), "10.9.0.2:5432", "",
-			[]string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + applicationName(testCell(17, "pgx")), "connect_timeout=15", "sslrootcert=/roots/system", "sslcrl=/crls/stale"}},
-		{"two hosts", testCell(17, "libpq17", func(c *matrix.Cell) { c.Client.Hosts = matrix.DeadFirst }), "10.9.0.2:5432", "", []string{"host=dead.example.test,pg.example.test", "user=alice", "dbname=postgres", "application_name=" + applicationName(testCell(17, "libpq17")), "connect_timeout=15", "sslrootcert=/roots/right"}},
-		{"one host twice", testCell(17, "pgx", func(c *matrix.Cell) { c.Client.Hosts = matrix.Twice }), "10.9.0.2:5432", "", []string{"host=pg.example.test,pg.example.test", "user=alice", "dbname=postgres", "application_name=" + applicationName(testCell(17, "pgx")), "connect_timeout=15", "sslrootcert=/roots/right"}},
+			[]string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "pgx")), "connect_timeout=15", "sslrootcert=/roots/system", "sslcrl=/crls/stale"}},
+		{"two hosts", testCell(17, "libpq17", func(c *matrix.Cell) { c.Client.Hosts = matrix.DeadFirst }), "10.9.0.2:5432", "", []string{"host=dead.example.test,pg.example.test", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "libpq17")), "connect_timeout=15", "sslrootcert=/roots/right"}},
+		{"one host twice", testCell(17, "pgx", func(c *matrix.Cell) { c.Client.Hosts = matrix.Twice }), "10.9.0.2:5432", "", []string{"host=pg.example.test,pg.example.test", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "pgx")), "connect_timeout=15", "sslrootcert=/roots/right"}},
 		{"ambient credentials", testCell(17, "pq", func(c *matrix.Cell) {
 			c.Client.Ticket, c.Client.Cert, c.Client.Principal = matrix.Ambient, matrix.Ambient, "bob"
-		}), "10.9.0.2:5432", "/caches/bob-valid", []string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + applicationName(testCell(17, "pq")), "connect_timeout=15", "sslrootcert=/roots/right"}},
-		{"unix socket", testCell(17, "libpq17", overUnix), "", "", []string{"host=/run/sockets", "port=5432", "user=alice", "dbname=postgres", "application_name=" + applicationName(testCell(17, "libpq17")), "connect_timeout=15", "sslrootcert=/roots/right"}},
+		}), "10.9.0.2:5432", "/caches/bob-valid", []string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "pq")), "connect_timeout=15", "sslrootcert=/roots/right"}},
+		{"unix socket", testCell(17, "libpq17", func(c *matrix.Cell) { c.Client.Transport = "unix" }), "", "", []string{"host=/run/sockets", "port=5432", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "libpq17")), "connect_timeout=15", "sslrootcert=/roots/right"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -365,13 +382,25 @@ func TestSessionQueryByVersion(t *testing.T) {
 func TestPsqlOverUnixWaitsForItsConnection(t *testing.T) {
 	for message, want := range map[string]int{
 		"psql: error: connection to server on socket \"/s/.s.PGSQL.5432\" failed: FATAL:  role \"alice\" does not exist":                                1,
-		"psql: error: connection to server on socket \"/s/.s.PGSQL.5432\" failed: " + gssImpossible:                                                     1,
+		"psql: error: connection to server on socket \"/s/.s.PGSQL.5432\" failed: " + "GSSAPI encryption required but was impossible (possibly no credential cache, no server support, or using a local socket)":                                                     1,
 		"psql: error: GSSAPI encryption required but it is not supported over a local socket":                                                           0,
 		"psql: error: weak sslmode \"prefer\" may not be used with sslnegotiation=direct (use \"require\", \"verify-ca\", or \"verify-full\")":          0,
 		"psql: error: connection to server on socket \"/s/.s.PGSQL.5432\" failed: No such file or directory\n\tIs the server running locally and so on": 0,
 	} {
-		if got := opensSocket("psql", message); got != (want == 1) {
+		if got := classify.OpensSocket("psql", message); got != (want == 1) {
 			t.Errorf("%q: %t", message, got)
 		}
+	}
+}
+
+// TestForgedRow: the row of an attacker who plays the server is read as a session that no server has.
+func TestForgedRow(t *testing.T) {
+	row := map[string]string{}
+	for _, column := range classify.ForgedRow("carol") {
+		row[column[0]] = column[1]
+	}
+	got, err := readSession(row)
+	if want := (matrix.Session{SessionUser: "carol", SystemUser: classify.AttackersWords}); err != nil || *got != want {
+		t.Errorf("%+v, %v; want %+v", got, err, want)
 	}
 }

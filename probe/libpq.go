@@ -3,8 +3,9 @@ package probe
 import (
 	"strconv"
 
+	"github.com/pgauthmatrix/pgauthmatrix/agent"
+	"github.com/pgauthmatrix/pgauthmatrix/classify"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
-	"github.com/pgauthmatrix/pgauthmatrix/probe/agent"
 )
 
 // libpqOptions are the connection parameters for libpq and for psql, which takes the same (PostgreSQL manual,
@@ -27,7 +28,7 @@ func commonOptions(env world, cell *matrix.Cell, password string) []agent.Option
 	}
 	o := option(nil, "user", c.User)
 	o = option(o, "dbname", c.Database)
-	o = option(o, "application_name", applicationName(cell))
+	o = option(o, "application_name", classify.ApplicationName(cell))
 	o = option(o, "connect_timeout", strconv.Itoa(connectSeconds(c.Attack)))
 	o = option(o, "sslmode", c.SSLMode)
 	// Before 17 there is no such parameter, and what it calls "postgres" is all there is.

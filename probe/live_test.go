@@ -366,6 +366,7 @@ func live(t *testing.T, server int, list []liveCell, file string) {
 	}
 	if *capture && !t.Failed() {
 		writeCaptured(t, file, lines)
+		writeWorlds(t)
 	}
 }
 
@@ -395,13 +396,16 @@ func compareLive(o matrix.Observation, want string) string {
 	return ""
 }
 
+// capturedDir is where package classify has what was captured, and replays it.
+const capturedDir = "../classify/testdata"
+
 func capturedFile(table string, server int) string {
-	return filepath.Join("testdata", fmt.Sprintf("%s%d.jsonl", table, server))
+	return filepath.Join(capturedDir, fmt.Sprintf("%s%d.jsonl", table, server))
 }
 
 func writeCaptured(t *testing.T, name string, lines []captured) {
 	t.Helper()
-	if err := os.MkdirAll("testdata", 0o755); err != nil {
+	if err := os.MkdirAll(capturedDir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	file, err := os.Create(name)
@@ -411,7 +415,7 @@ func writeCaptured(t *testing.T, name string, lines []captured) {
 	encoder := json.NewEncoder(file)
 	for _, l := range lines {
 		cell := *l.Cell
-		cell.World, l.Cell = nil, &cell
+		cell.World, l.Cell = nil, &cell // testdata/worlds.json has the worlds, by name
 		if err := encoder.Encode(l); err != nil {
 			t.Fatal(err)
 		}
@@ -421,20 +425,18 @@ func writeCaptured(t *testing.T, name string, lines []captured) {
 	}
 }
 
-func readCaptured(t *testing.T, table string, server int) []captured {
+// writeWorlds writes the worlds of the live tables by name, as they are on any server.
+func writeWorlds(t *testing.T) {
 	t.Helper()
-	data, err := os.ReadFile(capturedFile(table, server))
+	worlds := map[string]*matrix.World{}
+	for name := range liveWorlds {
+		worlds[name] = liveWorld(0, name)
+	}
+	text, err := json.MarshalIndent(worlds, "", " ")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(capturedDir, "worlds.json"), append(text, '\n'), 0o644)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	var lines []captured
-	for line := range strings.Lines(string(data)) {
-		var c captured
-		if err := json.Unmarshal([]byte(line), &c); err != nil {
-			t.Fatal(err)
-		}
-		c.Cell.World = liveWorld(server, c.World)
-		lines = append(lines, c)
-	}
-	return lines
 }

@@ -1,8 +1,8 @@
 package probe
 
 import (
+	"github.com/pgauthmatrix/pgauthmatrix/agent"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
-	"github.com/pgauthmatrix/pgauthmatrix/probe/agent"
 )
 
 // pgxOptions are the connection parameters for pgx. It has no gssencmode: gssenc.Configure takes it away where it is given,

@@ -3,8 +3,8 @@ package probe
 import (
 	"slices"
 
+	"github.com/pgauthmatrix/pgauthmatrix/agent"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
-	"github.com/pgauthmatrix/pgauthmatrix/probe/agent"
 )
 
 // pqOptions are the connection parameters for lib/pq. It has neither gssencmode nor channel_binding, and would send a

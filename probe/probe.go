@@ -1,6 +1,5 @@
-// Package probe makes the attempt that a cell describes and says what it amounted to. Attempt is live: it asks the
-// agents of an Env. Classify is pure: it turns what the witnesses said into an Outcome, and knows nothing of what was
-// predicted.
+// Package probe makes the attempt that a cell describes: it turns the cell into a request for the agents of an Env, and collects
+// what the witnesses of the attempt say.
 package probe
 
 import (
@@ -11,8 +10,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pgauthmatrix/pgauthmatrix/agent"
+	"github.com/pgauthmatrix/pgauthmatrix/classify"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
-	"github.com/pgauthmatrix/pgauthmatrix/probe/agent"
 	"github.com/pgauthmatrix/pgauthmatrix/wire"
 )
 
@@ -39,17 +39,16 @@ type (
 	}
 )
 
-// seconds that an attempt may take: the library's own limit, that of a client that is kept waiting to show what it does then, and
-// the agent's, after which it is a fault. libpq makes anything below 2 of the limit 2; a client may wait once for each method.
+// seconds that an attempt may take: the library's own limit, and the agent's, after which it is a fault. A client may wait once for
+// each method.
 const (
 	connectTimeout = 15
-	heldTimeout    = 3
 	attemptTimeout = 25
 )
 
 func connectSeconds(attack string) int {
 	if strings.HasPrefix(attack, "hold-") {
-		return heldTimeout
+		return classify.HeldSeconds
 	}
 	return connectTimeout
 }
@@ -89,7 +88,7 @@ func attempt(ctx context.Context, env world, client maker, server collector, alo
 	case leaked:
 		fault = "a password was in the evidence; it was removed"
 	default:
-		return Classify(cell, evidence)
+		return classify.Classify(cell, evidence)
 	}
 	return matrix.Observation{Fault: fault, Evidence: evidence}
 }
@@ -119,16 +118,14 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret str
 		request.Home = map[string]string{".postgresql/postgresql.crt": cert, ".postgresql/postgresql.key": key}
 	}
 	if c.Library != matrix.Raw {
-		if request.Tamper = tamper(c.Attack); request.Tamper != nil {
-			request.Tamper.Row = forgedRow(c.User)
-		}
+		request.Tamper = tamper(&c)
 	}
 	var host []agent.Option
 	switch c.Transport {
 	case "tcp":
 		request.Server = env.ServerAddr()
 		request.Dead = c.Hosts == matrix.DeadFirst
-		names := hostNames(cell)
+		names := classify.HostNames(cell)
 		if names == "" {
 			return request, "", fmt.Errorf("hosts %q: want one, dead-first or twice", c.Hosts)
 		}
@@ -153,19 +150,6 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret str
 		return request, "", fmt.Errorf("library %q: want libpq, psql, pgx, pq or raw", c.Library)
 	}
 	return request, secret, nil
-}
-
-// hostNames are the hosts that the cell names over TCP, with commas between them; "": it does so in no way that there is.
-func hostNames(cell *matrix.Cell) string {
-	switch w := cell.World; cell.Client.Hosts {
-	case "", matrix.OneHost:
-		return w.Host
-	case matrix.DeadFirst:
-		return w.DeadHost() + "," + w.Host
-	case matrix.Twice:
-		return w.Host + "," + w.Host
-	}
-	return ""
 }
 
 // option appends a parameter that is given; an empty one is not given at all, so that the library's default rules.
@@ -258,7 +242,7 @@ func collect(ctx context.Context, server collector, cell *matrix.Cell, result *a
 		pid = e.Client.Session.PID
 	}
 	what := result.Collect(pid)
-	if result.Unix && result.Connects < 0 && opensSocket(cell.Client.Library.Kind(), result.Message) {
+	if result.Unix && result.Connects < 0 && classify.OpensSocket(cell.Client.Library.Kind(), result.Message) {
 		what.Count = 1 // psql does not tell, and over a unix socket there is one connection or none
 	}
 	if len(what.Peers) == 0 && !what.Local {
@@ -296,20 +280,6 @@ func withLog(n matrix.ConnectionEvidence, logged agent.LoggedConnection) matrix.
 		n.Log = append(n.Log, matrix.LogLine{Severity: line.Severity, SQLState: line.SQLState, Text: line.Text})
 	}
 	return n
-}
-
-// opensSocket is false of a message with which a client refuses before it opens a socket, or that says that there was
-// none to open.
-func opensSocket(kind, message string) bool {
-	said := sayings(kind, message)
-	if len(said) == 0 || said[len(said)-1].fatal {
-		return true
-	}
-	text := said[len(said)-1].text
-	if found, ok := lookUp(localCauses, text); ok && found.stage == matrix.StageOptions {
-		return false
-	}
-	return !dialFailed.MatchString(text)
 }
 
 // readSession reads the row of sessionQuery.

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/pgauthmatrix/pgauthmatrix/agent"
+	"github.com/pgauthmatrix/pgauthmatrix/classify"
 	"github.com/pgauthmatrix/pgauthmatrix/fixtures"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/pgimages"
-	"github.com/pgauthmatrix/pgauthmatrix/probe"
-	"github.com/pgauthmatrix/pgauthmatrix/probe/agent"
 	"github.com/pgauthmatrix/pgauthmatrix/run"
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
 	"github.com/pgauthmatrix/pgauthmatrix/wire"
@@ -210,7 +210,7 @@ func witness(lie func(*matrix.Evidence)) *run.Sabotage {
 		for i := range observations {
 			lie(&observations[i].Evidence)
 		}
-		return classify(cells, observations)
+		return again(cells, observations)
 	}}
 }
 
@@ -223,17 +223,17 @@ func exchange(swap func(a, b *matrix.Evidence)) *run.Sabotage {
 		for i := range len(cells) / 2 {
 			swap(&observations[i].Evidence, &observations[len(cells)-1-i].Evidence)
 		}
-		return classify(cells, observations)
+		return again(cells, observations)
 	}}
 }
 
-// classify classifies what was planted. A fault that was there before would stand for the planted one.
-func classify(cells []*matrix.Cell, observations []matrix.Observation) error {
+// again classifies what was planted. A fault that was there before would stand for the planted one.
+func again(cells []*matrix.Cell, observations []matrix.Observation) error {
 	for i, o := range observations {
 		if o.Fault != "" {
 			return fmt.Errorf("%s was Broken before the fault was planted: %s", cells[i].ID, o.Fault)
 		}
-		observations[i] = probe.Classify(cells[i], o.Evidence)
+		observations[i] = classify.Classify(cells[i], o.Evidence)
 	}
 	return nil
 }

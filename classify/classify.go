@@ -1,4 +1,6 @@
-package probe
+// Package classify says what an attempt amounted to, from what its witnesses said. It is pure, and knows nothing of what was
+// predicted.
+package classify
 
 import (
 	"crypto/sha256"
@@ -28,8 +30,8 @@ func Classify(cell *matrix.Cell, e matrix.Evidence) matrix.Observation {
 	return observation
 }
 
-// applicationName marks a cell's sessions in the server's log, so that another attempt's log is not taken for its own.
-func applicationName(cell *matrix.Cell) string {
+// ApplicationName marks a cell's sessions in the server's log, so that another attempt's log is not taken for its own.
+func ApplicationName(cell *matrix.Cell) string {
 	sum := sha256.Sum256([]byte(cell.ID))
 	return "pgauthmatrix-" + hex.EncodeToString(sum[:6])
 }

@@ -1,4 +1,4 @@
-package probe
+package classify
 
 import (
 	"fmt"
@@ -8,15 +8,15 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/wire"
 )
 
-// forgedRow is how an attacker who plays the server answers sessionQuery. No server writes such a row: it has no process 0,
+// ForgedRow is how an attacker who plays the server answers sessionQuery. No server writes such a row: it has no process 0,
 // and names no user by these words.
-func forgedRow(user string) [][2]string {
-	return [][2]string{{"pid", "0"}, {"session_user", user}, {"ssl", "false"}, {"gss_authenticated", "false"}, {"gss_encrypted", "false"}, {"system_user", attackersWords}}
+func ForgedRow(user string) [][2]string {
+	return [][2]string{{"pid", "0"}, {"session_user", user}, {"ssl", "false"}, {"gss_authenticated", "false"}, {"gss_encrypted", "false"}, {"system_user", AttackersWords}}
 }
 
-// forgedSession is forgedRow as readSession reads it.
+// forgedSession is ForgedRow as readSession reads it.
 func forgedSession(user string) matrix.Session {
-	return matrix.Session{SessionUser: user, SystemUser: attackersWords}
+	return matrix.Session{SessionUser: user, SystemUser: AttackersWords}
 }
 
 // forges says whether the cell's attacker plays the server himself.

@@ -1,4 +1,4 @@
-package probe
+package classify
 
 import (
 	"fmt"
@@ -189,7 +189,7 @@ func (b *backend) readMessage(text, detail string) error {
 		return err
 	}
 	switch {
-	case text == attackersWords:
+	case text == AttackersWords:
 		b.executed = true
 	case text == "buffered unencrypted data remains after negotiating SSL connection":
 		b.early = true

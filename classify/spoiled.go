@@ -1,4 +1,4 @@
-package probe
+package classify
 
 import (
 	"fmt"
@@ -105,7 +105,7 @@ func (c *classifier) spoiledRefusal(n *connection, last saying) error {
 	var said bool
 	switch text := last.text; {
 	case n.held:
-		o.Reason, said = matrix.TimedOut, timedOut.MatchString(text) && c.evidence.Client.Micros >= (heldTimeout-1)*1e6
+		o.Reason, said = matrix.TimedOut, timedOut.MatchString(text) && c.evidence.Client.Micros >= (HeldSeconds-1)*1e6
 	case n.withheld != "":
 		o.Reason, said = matrix.ConnectionLost, cutOff.MatchString(text) || text == "" && o.Stage == matrix.StageGSSEnc && c.cell.Client.Library.UsesLibpq() // which says nothing there
 	case n.flipped && c.cell.Client.Attack == "flip-server":

@@ -1,4 +1,4 @@
-package probe
+package classify
 
 import (
 	"encoding/json"
@@ -8,59 +8,6 @@ import (
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
-
-// forgedCells are attempts with an attacker who plays the server, with the outcome that a person wrote down for each.
-func forgedCells() []liveCell {
-	client := func(attack, ticket, gssencmode, sslmode string, more ...func(*matrix.Client)) func(*matrix.Client) {
-		return func(c *matrix.Client) {
-			c.User, c.Attack, c.Ticket, c.GSSEncMode, c.SSLMode = "carol", attack, ticket, gssencmode, sslmode
-			for _, m := range more {
-				m(c)
-			}
-		}
-	}
-	noRoot := func(c *matrix.Client) { c.Root = "none" }
-	gss := func(c *matrix.Client) { c.RequireAuth = "gss" }
-	binding := func(c *matrix.Client) { c.ChannelBinding = "require" }
-	const (
-		plain    = "connected plain, role carol, trace connect authok, obtains session"
-		tls      = "connected tls, role carol, trace connect sslaccept authok, obtains session"
-		rejected = "refused at auth, method-rejected, channel plain, trace connect authok, obtains plaintext"
-		unproven = "refused at auth, server-unproven, channel plain, trace connect authok, obtains plaintext"
-	)
-	return []liveCell{
-		{"main", "libpq%d", client("forge-ok", "valid", "disable", "disable"), plain, 0, 0},
-		{"main", "psql%d", client("forge-ok", "valid", "disable", "disable"), plain, 0, 0},
-		{"main", "pgx", client("forge-ok", "none", "", "disable"), plain, 0, 0},
-		{"main", "pq", client("forge-ok", "none", "", "disable"), plain, 0, 0},
-		{"main", "libpq%d", client("forge-ok", "none", "", "require", noRoot), tls, 0, 0},
-		{"main", "psql%d", client("forge-ok", "none", "", "require", noRoot), tls, 0, 0},
-		{"main", "pgx", client("forge-ok", "none", "", "require", noRoot), tls, 0, 0},
-		{"main", "pq", client("forge-ok", "none", "", "require", noRoot), tls, 0, 0},
-		{"main", "libpq18", client("forge-ok", "none", "", "prefer"), "connected plain, role carol, trace connect sslaccept reconnect authok, obtains session", 0, 0},
-		{"main", "libpq18", client("forge-ok", "none", "", "verify-full"), "refused at tls, server-cert-untrusted, trace connect sslaccept, obtains nothing", 0, 0},
-		{"main", "libpq18", client("forge-ok", "none", "", "disable", gss), rejected, 0, 0},
-		{"main", "pgx", client("forge-ok", "none", "", "disable", gss), rejected, 0, 0},
-		{"main", "libpq%d", client("forge-ok", "none", "", "require", noRoot, binding), "refused at auth, channel-binding, channel tls, trace connect sslaccept authok, obtains plaintext", 0, 0},
-		{"main", "libpq%d", client("forge-ok", "valid", "require", ""), "refused at gssenc, gss-refused, trace connect gssreject, obtains nothing", 0, 0},
-		{"main", "libpq%d", client("forge-gss-ok", "valid", "disable", "disable"), plain, 0, 0},
-		{"main", "libpq18", client("forge-gss-ok", "valid", "disable", "disable", gss), rejected, 0, 0},
-		{"main", "pgx", client("forge-gss-ok", "valid", "", "disable"), "refused at auth, protocol-violation, channel plain, trace connect authok, obtains plaintext", 0, 0},
-		{"main", "pq", client("forge-gss-ok", "valid", "", "require", noRoot), tls, 0, 0},
-		{"main", "pq", client("forge-gss-ok", "none", "", "disable"), "refused at auth, no-ticket, channel plain, trace connect, obtains plaintext", 0, 0},
-		{"main", "libpq%d", client("forge-gss-ok", "none", "", "require", noRoot), "refused at auth, no-ticket, channel tls, trace connect sslaccept, obtains plaintext", 0, 0},
-		{"main", "libpq%d", client("forge-gss-ok", "valid", "disable", "disable", binding), "refused at auth, channel-binding, channel plain, trace connect, obtains plaintext", 0, 0},
-		{"main", "libpq%d", client("forge-ap-rep", "valid", "disable", "disable"), unproven, 0, 0},
-		{"main", "psql%d", client("forge-ap-rep", "valid", "disable", "disable"), unproven, 0, 0},
-		{"main", "pgx", client("forge-ap-rep", "valid", "", "disable"), unproven, 0, 0},
-		{"main", "pq", client("forge-ap-rep", "valid", "", "disable"), plain, 0, 0},
-		{"main", "libpq%d", client("forge-ap-rep", "valid", "require", ""), "refused at gssenc, server-unproven, trace connect gssaccept, obtains nothing", 0, 0},
-		{"main", "pgx", client("forge-ap-rep", "valid", "require", ""), "refused at gssenc, server-unproven, trace connect gssaccept, obtains nothing", 0, 0},
-		{"main", "libpq%d", client("forge-ap-rep", "expired", "require", ""), "refused at gssenc, ticket-expired, trace connect gssaccept, obtains nothing", 0, 0},
-		{"main", "libpq%d", client("forge-ap-rep", "valid", "prefer", "disable"), "refused at auth, server-unproven, channel plain, trace connect gssaccept reconnect authok, obtains plaintext", 0, 0},
-		{"main", "pgx", client("forge-ap-rep", "valid", "", "prefer"), "refused at auth, server-unproven, channel plain, trace connect sslaccept authok reconnect authok, obtains plaintext", 0, 0},
-	}
-}
 
 func tellLog(text string) func(*matrix.Evidence) {
 	return func(e *matrix.Evidence) {
@@ -73,14 +20,14 @@ func spokenToLies(cell *matrix.Cell) []lie {
 	upstream := func(text string) func(*matrix.Evidence) {
 		return func(e *matrix.Evidence) { last(e).Upstream = append(last(e).Upstream, seen(1, 1, text).Wire[1:]...) }
 	}
-	start := "client startup user=" + cell.Client.User + " database=postgres application_name=" + applicationName(cell) + " 3.0"
+	start := "client startup user=" + cell.Client.User + " database=postgres application_name=" + ApplicationName(cell) + " 3.0"
 	return []lie{
 		{"the server authorized it", tellLog(strings.TrimPrefix(authorizedLine(cell, ""), "LOG "))},
 		{"the server authenticated somebody", tellLog(`connection authenticated: user="carol" method=trust (/srv/pg/pg_hba.conf:2)`)},
 		{"the server logged a negotiation", tellLog("SSLRequest accepted")},
 		{"the server could not read the startup packet", tellLog("invalid length of startup packet")},
 		{"the server could not accept TLS", tellLog("could not accept SSL connection: EOF detected")},
-		{"the server executed his statement", tellLog(attackersWords)},
+		{"the server executed his statement", tellLog(AttackersWords)},
 		{"the startup packet reached the server", upstream(start)},
 		{"the server let the client in", upstream(start + "; server auth-request ok")},
 		{"a request reached the server", upstream("client sslrequest; server answer N")},
@@ -182,18 +129,6 @@ func TestServersSessionIsNotForged(t *testing.T) {
 	}
 	if tried < 100 {
 		t.Errorf("only %d sessions", tried)
-	}
-}
-
-// TestForgedRow: the attacker's row comes back as the session that Classify takes for his.
-func TestForgedRow(t *testing.T) {
-	row := map[string]string{}
-	for _, column := range forgedRow("carol") {
-		row[column[0]] = column[1]
-	}
-	got, err := readSession(row)
-	if err != nil || *got != forgedSession("carol") {
-		t.Errorf("%+v, %v", got, err)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 
 const (
 	binaryName = "pgauthmatrix-agent"
-	mainImport = "github.com/pgauthmatrix/pgauthmatrix/probe/agent/pgauthmatrix-agent"
+	mainImport = "github.com/pgauthmatrix/pgauthmatrix/agent/pgauthmatrix-agent"
 )
 
 var building sync.Mutex

@@ -1,4 +1,4 @@
-package probe
+package classify
 
 import (
 	"fmt"
@@ -56,8 +56,8 @@ func (c *classifier) checkNamed() error {
 	}
 	first, second, several := strings.Cut(given["port"], ",")
 	switch {
-	case given["host"] != hostNames(c.cell):
-		return fmt.Errorf("witnesses contradict: the cell names the hosts %s, the client was given %q", hostNames(c.cell), given["host"])
+	case given["host"] != HostNames(c.cell):
+		return fmt.Errorf("witnesses contradict: the cell names the hosts %s, the client was given %q", HostNames(c.cell), given["host"])
 	case several && (first == second) == (c.cell.Client.Hosts == matrix.DeadFirst):
 		return fmt.Errorf("witnesses contradict: with hosts=%s the client was given the ports %s", c.cell.Client.Hosts, given["port"])
 	}
@@ -253,7 +253,7 @@ func (c *classifier) localCause(text string, n *connection) (cause, error) {
 		}
 		return cause{}, fmt.Errorf("witnesses contradict: the client says %q, the wire shows %v", text, c.outcome.Trace)
 	}
-	if text == attackersWords && n != nil && n.acted && n.did(matrix.StepGSSAccept) {
+	if text == AttackersWords && n != nil && n.acted && n.did(matrix.StepGSSAccept) {
 		return cause{matrix.StageGSSEnc, matrix.AnswerError}, nil // libpq shows what comes in the place of a token
 	}
 	if m := gssInitiate.FindStringSubmatch(text); m != nil {

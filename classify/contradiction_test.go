@@ -1,4 +1,4 @@
-package probe
+package classify
 
 import (
 	"encoding/json"
@@ -134,12 +134,12 @@ var attackLies = []lie{
 	}},
 	{"a statement was executed", func(e *matrix.Evidence) {
 		n := last(e)
-		n.Log = append(n.Log, matrix.LogLine{Severity: "LOG", SQLState: "00000", Text: attackersWords})
+		n.Log = append(n.Log, matrix.LogLine{Severity: "LOG", SQLState: "00000", Text: AttackersWords})
 		n.Wire = slices.DeleteFunc(n.Wire, func(w matrix.WireEvent) bool { return w.Kind == "injected" })
 	}},
 	{"a statement was answered", func(e *matrix.Evidence) {
 		n := last(e)
-		n.Log = slices.DeleteFunc(n.Log, func(l matrix.LogLine) bool { return l.Text == attackersWords })
+		n.Log = slices.DeleteFunc(n.Log, func(l matrix.LogLine) bool { return l.Text == AttackersWords })
 		n.Wire = append(n.Wire, matrix.WireEvent{From: "attacker", Kind: "injected", Detail: "SELECT 1 -> ok SELECT 1"})
 	}},
 }
@@ -493,7 +493,7 @@ func libraryLies(c captured, good matrix.Outcome) (lies []lie) {
 			lies = append(lies, tellingLies...)
 		}
 	}
-	if tamper(c.Cell.Client.Attack) != nil {
+	if Tampering(c.Cell.Client.Attack) != nil {
 		lies = append(lies, attackLies...)
 	}
 	return lies

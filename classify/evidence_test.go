@@ -1,4 +1,4 @@
-package probe
+package classify
 
 import (
 	"strconv"
@@ -75,7 +75,7 @@ const (
 )
 
 func authorizedLine(cell *matrix.Cell, more string) string {
-	return "LOG connection authorized: user=" + cell.Client.User + " database=" + cell.Client.Database + " application_name=" + applicationName(cell) + more
+	return "LOG connection authorized: user=" + cell.Client.User + " database=" + cell.Client.Database + " application_name=" + ApplicationName(cell) + more
 }
 
 const tlsSession = " SSL enabled (protocol=TLSv1.3, cipher=TLS_AES_256_GCM_SHA384, bits=256)"
@@ -101,11 +101,11 @@ const deadFirst = "pq: could not connect to any of the hosts:\nconnecting to dea
 // texts above call it x.
 func named(e matrix.Evidence, cell *matrix.Cell) matrix.Evidence {
 	if e.Client.Conninfo == "" {
-		e.Client.Conninfo = "host=" + hostNames(cell) + " user=alice"
+		e.Client.Conninfo = "host=" + HostNames(cell) + " user=alice"
 	}
 	for _, n := range e.Connections {
 		for i := range n.Wire {
-			n.Wire[i].Detail = strings.Replace(n.Wire[i].Detail, " application_name=x ", " application_name="+applicationName(cell)+" ", 1)
+			n.Wire[i].Detail = strings.Replace(n.Wire[i].Detail, " application_name=x ", " application_name="+ApplicationName(cell)+" ", 1)
 		}
 	}
 	return e

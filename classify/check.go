@@ -1,4 +1,4 @@
-package probe
+package classify
 
 import (
 	"fmt"
@@ -87,8 +87,8 @@ func (c *classifier) checkNames(n connection) error {
 		if a.user != user || a.database != database {
 			return fmt.Errorf("witnesses contradict: the server authorized user %q for database %q, the cell asks for %q and %q", a.user, a.database, user, database)
 		}
-		if a.application != applicationName(c.cell) {
-			return fmt.Errorf("witnesses contradict: the session in the server's log is that of application %q, not %q", a.application, applicationName(c.cell))
+		if a.application != ApplicationName(c.cell) {
+			return fmt.Errorf("witnesses contradict: the session in the server's log is that of application %q, not %q", a.application, ApplicationName(c.cell))
 		}
 	}
 	if f := n.fatal; f != nil && strings.Contains(f.text, `user "`) && !strings.Contains(f.text, `user "`+user+`"`) {
@@ -97,7 +97,7 @@ func (c *classifier) checkNames(n connection) error {
 	if n.startup == "" {
 		return nil
 	}
-	for name, value := range map[string]string{"user": user, "database": database, "application_name": applicationName(c.cell)} {
+	for name, value := range map[string]string{"user": user, "database": database, "application_name": ApplicationName(c.cell)} {
 		if !strings.Contains(" "+n.startup+" ", " "+name+"="+quoteWire(value)+" ") {
 			return fmt.Errorf("witnesses contradict: the startup packet on the wire says %s, and %s of the cell is %q", n.startup, name, value)
 		}

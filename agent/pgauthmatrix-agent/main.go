@@ -11,7 +11,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/pgauthmatrix/pgauthmatrix/probe/agent"
+	"github.com/pgauthmatrix/pgauthmatrix/agent"
 )
 
 func main() {
