@@ -24,6 +24,7 @@ var rooms = map[string]struct {
 	"scenarios":                {nil, "data"},
 	"matrix":                   {nil, "the vocabulary stands below everything"},
 	"oracle":                   {[]string{"matrix"}, "an opinion that shares no code with the probe"},
+	"classify":                 {[]string{"matrix", "wire"}, "an opinion that shares no code with the oracle, made from evidence alone"},
 	"verdict":                  {[]string{"matrix"}, "the judge knows neither how a prediction nor how an observation is made"},
 	"reports":                  {[]string{"matrix", "verdict"}, "drawn from records alone, without anything live"},
 	"wire":                     {nil, "a library for others"},

@@ -25,7 +25,7 @@ const noTLSRecord = "tls: first record does not look like a TLS handshake"
 
 // Tampering is what the relay is to do besides recording, in a cell with this attack; nil: nothing. Who only listens asks for nothing: the
 // relay records anyway.
-func Tampering(attack string) *wire.Tamper {
+func Tampering(attack matrix.Attack) *wire.Tamper {
 	switch attack {
 	case "", matrix.NoAttack, "listen":
 		return nil
@@ -40,7 +40,7 @@ func Tampering(attack string) *wire.Tamper {
 const handshakes = string(wire.ServerHello) + "|" + string(wire.GSSToken)
 
 // timedAttacks are those that the relay knows by what it does, and at what event.
-var timedAttacks = map[string]wire.Tamper{
+var timedAttacks = map[matrix.Attack]wire.Tamper{
 	"cut-answer":    {Attack: wire.CutClose, At: string(wire.Answer)},
 	"cut-handshake": {Attack: wire.CutClose, At: handshakes, From: "server"},
 	"cut-auth":      {Attack: wire.CutClose, At: string(wire.AuthRequest)},
@@ -72,7 +72,7 @@ type attack struct {
 var forging = []wire.Kind{wire.Answered, wire.Impersonated, wire.Refused, wire.Forged}
 
 // deeds are what each attack may do.
-var deeds = map[string][]wire.Kind{
+var deeds = map[matrix.Attack][]wire.Kind{
 	"strip": {wire.Answered, wire.Cut}, "strip-gss": {wire.Answered}, "impersonate": {wire.Answered, wire.Impersonated, wire.Refused}, "inject": {wire.Injected},
 	"forge-ok": forging, "forge-gss-ok": forging, "forge-ap-rep": forging,
 	"stuff-client": {wire.Inserted}, "stuff-server": {wire.Inserted}, "error": {wire.Answered}, "error-unterminated": {wire.Answered},
@@ -82,11 +82,11 @@ var deeds = map[string][]wire.Kind{
 
 // The sides whose bytes an attack adds to: one is seen at the client's side of the relay, the other at the server's.
 var (
-	stuffedNear = map[string]string{"stuff-server": "server"}
-	stuffedFar  = map[string]string{"stuff-client": "client"}
+	stuffedNear = map[matrix.Attack]string{"stuff-server": "server"}
+	stuffedFar  = map[matrix.Attack]string{"stuff-client": "client"}
 )
 
-func (a *attack) read(e matrix.WireEvent, attacked string) error {
+func (a *attack) read(e matrix.WireEvent, attacked matrix.Attack) error {
 	kind := wire.Kind(e.Kind)
 	switch {
 	case kind == wire.Idle:

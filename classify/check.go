@@ -2,7 +2,7 @@ package classify
 
 import (
 	"fmt"
-	"net"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -54,7 +54,7 @@ func (c *classifier) checkReached(n connection) error {
 		if n.host == "" {
 			return fmt.Errorf("the server's log is missing: no connection received")
 		}
-		if n.backend.port != n.evidence.ServerPort || net.ParseIP(n.host) == nil {
+		if n.backend.port != n.evidence.ServerPort || !isAddress(n.host) {
 			return fmt.Errorf("witnesses contradict: the log is that of %s port %d", n.host, n.backend.port)
 		}
 	}
@@ -202,7 +202,7 @@ func channelOf(tls, gss bool) matrix.Channel {
 
 // checkRequests compares the authentication requests that the client received with the server's log. psql does not tell.
 func (c *classifier) checkRequests() error {
-	if c.kind == "psql" {
+	if c.kind == matrix.KindPsql {
 		return nil
 	}
 	received := count(c.evidence.Client.AuthRequests, "ok")
@@ -244,7 +244,7 @@ func (c *classifier) checkSystemUser(s matrix.Session) error {
 // checkEarlier wants no session but the last. Only pgx goes on after one that it does not want itself (require_auth,
 // channel_binding).
 func (c *classifier) checkEarlier() error {
-	if c.kind == "pgx" {
+	if c.kind == matrix.KindPGX {
 		return nil
 	}
 	for i := range len(c.connections) - 1 {
@@ -257,4 +257,9 @@ func (c *classifier) checkEarlier() error {
 		}
 	}
 	return nil
+}
+
+func isAddress(text string) bool {
+	_, err := netip.ParseAddr(text)
+	return err == nil
 }

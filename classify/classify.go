@@ -47,7 +47,7 @@ type connection struct {
 type classifier struct {
 	cell        *matrix.Cell
 	evidence    matrix.Evidence
-	kind        string // of the client: libpq, psql, pgx, pq, raw
+	kind        matrix.ClientKind
 	server      int
 	connections []connection
 	outcome     matrix.Outcome
@@ -128,7 +128,7 @@ func (c *classifier) trace() []matrix.Step {
 		} else {
 			steps = append(steps, matrix.StepReconnect)
 		}
-		if c.unix() && c.kind != "raw" {
+		if c.unix() && c.kind != matrix.KindRaw {
 			steps = append(steps, n.negotiated...)
 		} else {
 			steps = append(steps, n.steps...)
@@ -162,7 +162,7 @@ func (c *classifier) connected(s matrix.Session) error {
 	if n == nil {
 		return fmt.Errorf("witnesses contradict: the client says connected, and neither relay nor server saw a connection")
 	}
-	if client.Message != "" && c.kind != "psql" {
+	if client.Message != "" && c.kind != matrix.KindPsql {
 		return fmt.Errorf("witnesses contradict: the client says connected, and %q", client.Message)
 	}
 	if len(n.forged) > 0 {
@@ -190,7 +190,7 @@ func (c *classifier) connected(s matrix.Session) error {
 	if !c.unix() && c.channelOf(n) != n.far.channel {
 		channel = c.channelOf(n) // an attacker's channel towards the server is his own affair
 	}
-	if c.kind != "psql" {
+	if c.kind != matrix.KindPsql {
 		if told := channelOf(client.SSLInUse, client.GSSInUse); told != channel {
 			return fmt.Errorf("witnesses contradict: the client says that its channel is %s, the session says %s", told, channel)
 		}

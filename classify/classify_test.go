@@ -399,7 +399,7 @@ func TestClassifyRefused(t *testing.T) {
 // What gssenc says, as it was said of real servers.
 func TestGssenc(t *testing.T) {
 	cell := testCell(17, "pgx", func(c *matrix.Cell) { c.Client.GSSEncMode = "require" })
-	attacked := func(attack string) *matrix.Cell {
+	attacked := func(attack matrix.Attack) *matrix.Cell {
 		return testCell(15, "pgx", func(c *matrix.Cell) { c.Client.GSSEncMode, c.Client.Attack = "require", attack })
 	}
 	says := func(text string) matrix.ClientEvidence {

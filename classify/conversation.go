@@ -37,7 +37,7 @@ type conversation struct {
 // unless an attacker ends it, are errors.
 //
 // stuffer is the side whose bytes the attacker adds to, or ""; closed: he has ended the conversation himself.
-func readWire(events []matrix.WireEvent, attacked, stuffer string, readable, closed bool) (conversation, error) {
+func readWire(events []matrix.WireEvent, attacked matrix.Attack, stuffer string, readable, closed bool) (conversation, error) {
 	var c conversation
 	pending := wire.Kind("")
 	stuffed := false // bytes of the attacker's are in the stream

@@ -71,7 +71,7 @@ func (c *classifier) deceived(n *connection, s matrix.Session) error {
 		return fmt.Errorf("witnesses contradict: the attacker has the session; AuthenticationOk on the wire: %t, a query: %t", n.conversation.answered, n.query)
 	}
 	channel := c.channelOf(n)
-	if told := channelOf(c.evidence.Client.SSLInUse, c.evidence.Client.GSSInUse); c.kind != "psql" && told != channel {
+	if told := channelOf(c.evidence.Client.SSLInUse, c.evidence.Client.GSSInUse); c.kind != matrix.KindPsql && told != channel {
 		return fmt.Errorf("witnesses contradict: the client says that its channel is %s, the wire says %s", told, channel)
 	}
 	c.outcome.End, c.outcome.Stage = matrix.Connected, matrix.StageSession

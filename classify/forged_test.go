@@ -76,7 +76,7 @@ var rowLies = []lie{
 // plays the server.
 func TestCapturedForged(t *testing.T) {
 	replay(t, "forged", 25, 3000, func(c captured, good matrix.Outcome) []lie {
-		for _, other := range slices.Concat([]matrix.Attack{{Name: matrix.NoAttack}}, matrix.Attacks) {
+		for _, other := range slices.Concat([]matrix.AttackInfo{{Name: matrix.NoAttack}}, matrix.AttacksOf(matrix.Relay)) {
 			cell := *c.Cell
 			if cell.Client.Attack = other.Name; slices.Equal(deeds[other.Name], forging) {
 				continue
@@ -173,7 +173,7 @@ func TestForgedRefusals(t *testing.T) {
 		{"the client says nothing", "libpq17", "forge-ok", "", "ok", start + ok, "fault: unrecognised message"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			cell := testCell(17, tt.library, func(c *matrix.Cell) { c.Client.Attack = tt.attack })
+			cell := testCell(17, tt.library, func(c *matrix.Cell) { c.Client.Attack = matrix.Attack(tt.attack) })
 			n := seen(5001, 41, tt.wire)
 			n.Upstream = []matrix.WireEvent{{From: "client", Kind: "close"}}
 			check(t, cell, evidenceOf(saidNo(tt.message, strings.Fields(tt.requests)...), n), tt.want)

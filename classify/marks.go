@@ -22,7 +22,7 @@ func HostNames(cell *matrix.Cell) string {
 
 // OpensSocket is false of a message with which a client refuses before it opens a socket, or that says that there was
 // none to open.
-func OpensSocket(kind, message string) bool {
+func OpensSocket(kind matrix.ClientKind, message string) bool {
 	said := sayings(kind, message)
 	if len(said) == 0 || said[len(said)-1].fatal {
 		return true

@@ -12,7 +12,7 @@ import (
 
 // sent is what each sequence sends until the server says no, by the kinds of events that the raw client must have
 // recorded of itself. The ones that wait for an answer are told from those that do not by what the server answered.
-var sent = map[string][]wire.Kind{
+var sent = map[matrix.Attack][]wire.Kind{
 	"gssenc-in-tls":        {wire.SSLRequest, wire.GSSENCRequest},
 	"gssenc-in-direct-tls": {wire.DirectTLS, wire.GSSENCRequest},
 	"tls-in-gss":           {wire.GSSENCRequest, wire.SSLRequest},
@@ -34,7 +34,7 @@ var sent = map[string][]wire.Kind{
 }
 
 // badTokens are what is sent in the place of a token, by its first bytes.
-var badTokens = map[string]string{"gssenc-garbage": "00000040aaaaaaaa", "gssenc-empty": "00000000", "gssenc-oversize": "00010001"}
+var badTokens = map[matrix.Attack]string{"gssenc-garbage": "00000040aaaaaaaa", "gssenc-empty": "00000000", "gssenc-oversize": "00010001"}
 
 // rawFatals are the FATAL messages that only a raw client provokes, with the step of the negotiation that they answer.
 // Sources: ProcessStartupPacket (postmaster.c, backend_startup.c since 17); auth.c, auth-sasl.c.
@@ -289,7 +289,7 @@ func checkSent(n connection, r *matrix.RawEvidence) error {
 		}
 	}
 	want := sent[r.Sequence]
-	if stopped := map[string]bool{
+	if stopped := map[matrix.Attack]bool{
 		"gssenc-in-tls":        n.did(matrix.StepSSLReject),
 		"gssenc-in-direct-tls": n.did(matrix.StepDirectReject),
 		"gssenc-garbage":       n.did(matrix.StepGSSReject),
@@ -320,7 +320,7 @@ func checkSent(n connection, r *matrix.RawEvidence) error {
 		return fmt.Errorf("the raw client's token of %s begins with %s", r.Sequence, token)
 	}
 	if want[0] == wire.DirectTLS {
-		alpn, said := map[string]string{"direct-wrong-alpn": "http/1.1", "gssenc-in-direct-tls": "postgresql"}[r.Sequence], "nothing"
+		alpn, said := map[matrix.Attack]string{"direct-wrong-alpn": "http/1.1", "gssenc-in-direct-tls": "postgresql"}[r.Sequence], "nothing"
 		for _, e := range r.Events {
 			if wire.Kind(e.Kind) == wire.ClientHello {
 				if said = ""; strings.Contains(e.Detail, "alpn=") {
@@ -333,7 +333,7 @@ func checkSent(n connection, r *matrix.RawEvidence) error {
 			return fmt.Errorf("the raw client's ClientHello of %s offers ALPN %q", r.Sequence, said)
 		}
 	}
-	version, special := strings.CutPrefix(r.Sequence, "protocol-")
+	version, special := strings.CutPrefix(string(r.Sequence), "protocol-")
 	if !special {
 		version = "3.0"
 	}

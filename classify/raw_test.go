@@ -27,7 +27,7 @@ func rawLies(e matrix.Evidence) []lie {
 	lies := []lie{
 		{"the raw client says nothing", func(e *matrix.Evidence) { e.Client.Raw = nil }},
 		{"another sequence", func(e *matrix.Evidence) {
-			e.Client.Raw.Sequence = map[bool]string{true: "alternate", false: "long-startup"}[e.Client.Raw.Sequence != "alternate"]
+			e.Client.Raw.Sequence = map[bool]matrix.Attack{true: "alternate", false: "long-startup"}[e.Client.Raw.Sequence != "alternate"]
 		}},
 		{"the raw client claims to be connected", func(e *matrix.Evidence) { e.Client.Connected = true }},
 		{"a session", func(e *matrix.Evidence) { e.Client.Session = &matrix.Session{PID: last(e).PID, SessionUser: "alice"} }},
@@ -64,7 +64,7 @@ func rawLies(e matrix.Evidence) []lie {
 		}},
 		{"another connection", func(e *matrix.Evidence) { e.Connections = append(e.Connections, *last(e)) }},
 	}
-	if stuffed := strings.Contains(e.Client.Raw.Sequence, "-with-"); stuffed && len(last(&e).Log) > 0 {
+	if stuffed := strings.Contains(string(e.Client.Raw.Sequence), "-with-"); stuffed && len(last(&e).Log) > 0 {
 		// The bytes that came early may be found on any of these.
 		lies = slices.DeleteFunc(lies, func(l lie) bool {
 			return l.name == "bytes before the handshake" && !strings.HasPrefix(last(&e).Log[len(last(&e).Log)-1].Text, "buffered")
@@ -86,7 +86,7 @@ func rawLies(e matrix.Evidence) []lie {
 // TestCapturedRaw replays what TestLive once saw of the raw client, and tells lies about it.
 func TestCapturedRaw(t *testing.T) {
 	replay(t, "raw", 25, 2000, func(c captured, _ matrix.Outcome) []lie {
-		for _, other := range matrix.Sequences { // another sequence's evidence
+		for _, other := range matrix.AttacksOf(matrix.RawClient) { // another sequence's evidence
 			cell := *c.Cell
 			if cell.Client.Attack = other.Name; other.Name == c.Cell.Client.Attack {
 				continue
@@ -107,8 +107,8 @@ func TestCapturedRaw(t *testing.T) {
 
 // interchangeable sequences differ in what was stuffed, which nobody records, or only in what a server that refuses the first
 // request never saw.
-func interchangeable(a, b string) bool {
-	for _, alike := range [][]string{{"ssl-with-query", "ssl-with-startup"}, {"gssenc-with-query", "gssenc-with-startup"}, {"gssenc-garbage", "gssenc-empty", "gssenc-oversize"}} {
+func interchangeable(a, b matrix.Attack) bool {
+	for _, alike := range [][]matrix.Attack{{"ssl-with-query", "ssl-with-startup"}, {"gssenc-with-query", "gssenc-with-startup"}, {"gssenc-garbage", "gssenc-empty", "gssenc-oversize"}} {
 		if slices.Contains(alike, a) && slices.Contains(alike, b) {
 			return true
 		}
@@ -118,11 +118,11 @@ func interchangeable(a, b string) bool {
 
 // TestRawFindings: what a server that is not mended would show must be seen for what it is.
 func TestRawFindings(t *testing.T) {
-	rawCell := func(attack string) *matrix.Cell {
+	rawCell := func(attack matrix.Attack) *matrix.Cell {
 		return testCell(17, "raw", withHBA("host all all all trust\n"), func(c *matrix.Cell) { c.Client.Attack = attack })
 	}
 	// own is what the raw client recorded of itself; the relay saw the part of it that was not encrypted.
-	played := func(attack, end, tellsError, own string, n matrix.ConnectionEvidence) matrix.Evidence {
+	played := func(attack matrix.Attack, end, tellsError, own string, n matrix.ConnectionEvidence) matrix.Evidence {
 		r := &matrix.RawEvidence{Sequence: attack, End: end, Error: tellsError, Events: seen(n.ServerPort, 1, own).Wire}
 		e := evidenceOf(matrix.ClientEvidence{Message: tellsError, Raw: r}, n)
 		for _, event := range r.Events {
@@ -176,6 +176,6 @@ func TestRawFindings(t *testing.T) {
 		{"the server asks for what the raw client has not", "protocol-3.9", played("protocol-3.9", "open", "", "client startup user=alice database=postgres 3.9; server auth-request sasl",
 			seen(5001, 41, "client startup user=alice database=postgres 3.9; server auth-request sasl")), "fault: nobody says why"},
 	} {
-		t.Run(tt.name, func(t *testing.T) { check(t, rawCell(tt.attack), tt.e, tt.want) })
+		t.Run(tt.name, func(t *testing.T) { check(t, rawCell(matrix.Attack(tt.attack)), tt.e, tt.want) })
 	}
 }

@@ -2,7 +2,6 @@ package classify
 
 import (
 	"fmt"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -121,7 +120,7 @@ func (c *classifier) requests(n *connection) (requests []string, complete bool) 
 	if !c.unix() && c.channelOf(n) == matrix.Plain {
 		return withoutOK(n.far.requests), true
 	}
-	if c.kind == "psql" {
+	if c.kind == matrix.KindPsql {
 		return nil, false
 	}
 	requests = c.evidence.Client.AuthRequests
@@ -216,7 +215,7 @@ func recordMethod(record string) matrix.Method {
 		return ""
 	case words[0] == "local":
 		at = 3
-	case len(words) > 5 && !strings.Contains(words[3], "/") && net.ParseIP(words[4]) != nil:
+	case len(words) > 5 && !strings.Contains(words[3], "/") && isAddress(words[4]):
 		at = 5
 	}
 	if at >= len(words) || strings.Contains(record, ", ") || strings.Contains(record, " ,") || !slices.Contains(matrix.Methods, matrix.Method(words[at])) {

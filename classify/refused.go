@@ -73,7 +73,7 @@ func (c *classifier) checkHosts(said []saying) error {
 	switch {
 	case len(c.connections) == 0, dead == told:
 		return nil
-	case dead && lib.UsesLibpq() && lib.Version() < 14 && len(said) > 0 && !said[0].fatal && !refusedTCP.MatchString(said[0].text):
+	case dead && lib.UsesLibpq() && lib.Libpq() < 14 && len(said) > 0 && !said[0].fatal && !refusedTCP.MatchString(said[0].text):
 		return nil // printfPQExpBuffer put libpq's own words in the place of those before them; the server's are appended
 	case dead:
 		return fmt.Errorf("witnesses contradict: the first host refuses TCP connections, the client says only %q", c.evidence.Client.Message)
@@ -203,7 +203,7 @@ func (c *classifier) local(text string, n *connection) error {
 	if err := checkRefusal(n, found, text); err != nil {
 		return err
 	}
-	if c.kind != "psql" && len(c.evidence.Client.AuthRequests) == 0 {
+	if c.kind != matrix.KindPsql && len(c.evidence.Client.AuthRequests) == 0 {
 		return fmt.Errorf("witnesses contradict: the client says %q, and received no authentication request", text)
 	}
 	if c.outcome.Channel = c.channelOf(n); c.outcome.Channel == "" {
@@ -274,11 +274,11 @@ func (c *classifier) localCause(text string, n *connection) (cause, error) {
 	if m := pgxGSS.FindStringSubmatch(text); m != nil {
 		return contextCause(matrix.StageAuth, m[1])
 	}
-	if m := pqGSS.FindStringSubmatch(text); m != nil && c.kind == "pq" {
+	if m := pqGSS.FindStringSubmatch(text); m != nil && c.kind == matrix.KindPQ {
 		return contextCause(matrix.StageAuth, m[1])
 	}
 	// lib/pq reads its files between connecting and its first byte.
-	if m := pqNoRoot.FindStringSubmatch(text); m != nil && c.kind == "pq" && c.cell.Client.Root == "missing" {
+	if m := pqNoRoot.FindStringSubmatch(text); m != nil && c.kind == matrix.KindPQ && c.cell.Client.Root == "missing" {
 		if n == nil || len(n.steps) > 0 || n.startup != "" {
 			return cause{}, fmt.Errorf("witnesses contradict: the client says %q, the wire shows %v", text, c.outcome.Trace)
 		}

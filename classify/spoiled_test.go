@@ -94,7 +94,7 @@ func spoiledLies(c captured, good matrix.Outcome) []lie {
 
 // A client that refuses the server's certificate says so, whatever an attacker does to the connection besides.
 func TestRefusedCertificateUnderAttack(t *testing.T) {
-	attacked := func(library, attack string) *matrix.Cell {
+	attacked := func(library string, attack matrix.Attack) *matrix.Cell {
 		return testCell(18, library, func(c *matrix.Cell) { c.Client.SSLMode, c.Client.Attack = "verify-full", attack })
 	}
 	flipped := func(message string) matrix.Evidence {

@@ -192,7 +192,7 @@ func pqSaying(message string) saying {
 }
 
 // sayings splits a client's message into the errors of its connections, in order.
-func sayings(kind, message string) []saying {
+func sayings(kind matrix.ClientKind, message string) []saying {
 	var all []saying
 	add := func(text string) {
 		if m := fatalText.FindStringSubmatch(text); m != nil {
@@ -201,7 +201,7 @@ func sayings(kind, message string) []saying {
 			all = append(all, saying{text: text})
 		}
 	}
-	if kind == "pq" { // of each host the last connection's error alone (conn.go, Connector.open)
+	if kind == matrix.KindPQ { // of each host the last connection's error alone (conn.go, Connector.open)
 		lines, several := strings.CutPrefix(message, "pq: could not connect to any of the hosts:\n")
 		if !several {
 			return []saying{pqSaying(message)}
@@ -211,7 +211,7 @@ func sayings(kind, message string) []saying {
 		}
 		return all
 	}
-	if kind == "pgx" {
+	if kind == matrix.KindPGX {
 		if strings.HasPrefix(message, "cannot parse `") {
 			return []saying{{text: strings.ReplaceAll(message, "\n", " ")}}
 		}
@@ -224,7 +224,7 @@ func sayings(kind, message string) []saying {
 	}
 	for line := range strings.SplitSeq(message, "\n") {
 		rest := line
-		if kind == "psql" {
+		if kind == matrix.KindPsql {
 			rest = psqlPrefix.ReplaceAllString(rest, "")
 		}
 		rest = serverPrefix.ReplaceAllString(rest, "")

@@ -144,7 +144,7 @@ func TestSayings(t *testing.T) {
 		{"pq", "pq: could not connect to any of the hosts:\nconnecting to h:1: EOF\nconnecting to h:1: tls: x", []saying{{text: "EOF"}, {text: "tls: x"}}},
 	}
 	for _, tt := range tests {
-		got := sayings(tt.kind, tt.message)
+		got := sayings(matrix.ClientKind(tt.kind), tt.message)
 		if len(got) != len(tt.want) {
 			t.Errorf("%q: %+v, want %+v", tt.message, got, tt.want)
 			continue

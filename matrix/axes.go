@@ -1,10 +1,8 @@
 package matrix
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // AxisKind says what changing an axis costs.
@@ -27,11 +25,8 @@ type Axis struct {
 	set     func(*World, *Client, string)
 }
 
-// ServerVersions and Libraries are what the matrix knows; whether an image can be had is another matter.
-var (
-	ServerVersions = []int{13, 14, 15, 16, 17, 18}
-	Libraries      = []Library{"libpq13", "libpq14", "libpq15", "libpq16", "libpq17", "libpq18", "psql13", "psql15", "psql17", "psql18", PGX, PQ}
-)
+// ServerVersions are the servers that the matrix knows; whether an image can be had is another matter.
+var ServerVersions = []int{13, 14, 15, 16, 17, 18}
 
 // Axes lists every axis, in the order IDs name them.
 var Axes = []Axis{
@@ -59,7 +54,7 @@ var Axes = []Axis{
 		Doc: "pg_ident.conf byte for byte, or several texts by name",
 		get: func(w *World, _ *Client) string { return w.IdentName },
 		set: func(w *World, _ *Client, v string) { w.IdentName = v }},
-	{Name: "library", Kind: ClientAxis, Values: libraryNames(), More: []string{string(Raw)}, Default: "libpq18",
+	{Name: "library", Kind: ClientAxis, Values: clientNames(false), More: clientNames(true), Default: "libpq18",
 		Doc: "client library: libpq of a major version, the psql program of a major version, pgx, lib/pq, or the raw client, which speaks the protocol itself",
 		get: func(_ *World, c *Client) string { return string(c.Library) },
 		set: func(_ *World, c *Client, v string) { c.Library = Library(v) }},
@@ -127,10 +122,10 @@ var Axes = []Axis{
 		Doc: "the password the client gives",
 		get: func(_ *World, c *Client) string { return c.Password },
 		set: func(_ *World, c *Client, v string) { c.Password = v }},
-	{Name: "attack", Kind: ClientAxis, Values: append([]string{NoAttack}, attackNames(Attacks)...), More: attackNames(Sequences), Default: NoAttack,
+	{Name: "attack", Kind: ClientAxis, Values: attackWords(), More: attackNames(RawClient), Default: string(NoAttack),
 		Doc: "what somebody does who stands between client and server, or what the raw client sends: see the table of attacks",
-		get: func(_ *World, c *Client) string { return c.Attack },
-		set: func(_ *World, c *Client, v string) { c.Attack = v }},
+		get: func(_ *World, c *Client) string { return string(c.Attack) },
+		set: func(_ *World, c *Client, v string) { c.Attack = Attack(v) }},
 }
 
 // Values of the axis hosts.
@@ -146,142 +141,42 @@ const (
 	ServiceAccount = "service" // whom the certificate of cert=ambient names
 )
 
-// NoAttack is the attack of cells where nobody stands between client and server.
-const NoAttack = "none"
-
-// Attack is one value of the axis attack.
-type Attack struct {
-	Name    string
-	Meaning string // one line, for people
-}
-
-// Attacks are what can be done between a real client and the server; Sequences are what the raw client sends, which
-// no client library does. Both lists are closed.
-var (
-	Attacks = []Attack{
-		{"listen", "he only reads"},
-		{"strip", "he answers N to SSLRequest and GSSENCRequest, which the server never sees, and closes on direct TLS"},
-		{"strip-gss", "he answers N to GSSENCRequest alone"},
-		{"impersonate", "he answers S, ends TLS with a certificate of his own CA, N to GSSENCRequest, and speaks to the server himself: over TLS if it has it"},
-		{"inject", "he sends a statement of his own to the server, where he can read the session, and keeps its answer"},
-		{"stuff-client", "he puts a statement behind the client's SSLRequest or GSSENCRequest, in the same segment (CVE-2021-23214)"},
-		{"stuff-server", "he puts a message behind the server's answer S or G, in the same segment (CVE-2021-23222)"},
-		{"error", "he answers SSLRequest and GSSENCRequest with an error message of his own words (CVE-2024-10977)"},
-		{"error-unterminated", "the same, by an old error message without its end (CVE-2022-41862)"},
-		{"forge-ok", "he plays the server, which hears nothing: N to GSSENCRequest, TLS with his own certificate, AuthenticationOk to the startup packet, a row of his own to the query"},
-		{"forge-gss-ok", "the same, but he asks for GSSAPI authentication first, and says AuthenticationOk to whatever token comes"},
-		{"forge-ap-rep", "the same, but he answers the token, and that of GSSENCRequest, with an AP-REP that he made without the key"},
-		{"cut-answer", "he closes both connections in the place of the answer to SSLRequest or GSSENCRequest"},
-		{"cut-handshake", "he closes both connections in the place of the server's first words in a TLS or GSS handshake"},
-		{"cut-auth", "he closes both connections in the place of the server's first authentication request, where he can read it"},
-		{"hold-answer", "he keeps the answer to SSLRequest and GSSENCRequest: the client waits until its connect_timeout"},
-		{"hold-gss", "he keeps the answer to GSSENCRequest alone, as who stands between and does not know it"},
-		{"hold-auth", "he keeps the server's first authentication request, where he can read it"},
-		{"delay", "he passes on the server's first words one second late"},
-		{"replay", "he sends the client's first TLS record or GSS token twice"},
-		{"flip-client", "he changes one bit of the first sealed record of the client: in TLS 1.3 the end of its handshake, under GSS encryption its startup packet"},
-		{"flip-server", "he changes one bit of the first sealed record of the server: in TLS 1.3 the middle of its handshake, under GSS encryption its answer to the startup packet"},
-	}
-	Sequences = []Attack{
-		{"gssenc-in-tls", "SSLRequest, TLS, and inside it GSSENCRequest"},
-		{"gssenc-in-direct-tls", "GSSENCRequest inside TLS that was begun without SSLRequest (CVE-2026-14681)"},
-		{"tls-in-gss", "GSS encryption, and inside it SSLRequest"},
-		{"alternate", "SSLRequest and GSSENCRequest in turn on one connection, as long as the answer is N (CVE-2026-6479)"},
-		{"second-startup", "a second startup packet, of user postgres, in place of the answer to an authentication request"},
-		{"ssl-with-query", "a statement behind SSLRequest in the same segment, then TLS (CVE-2021-23214)"},
-		{"ssl-with-startup", "a startup packet and a statement behind SSLRequest in the same segment, then TLS"},
-		{"gssenc-with-query", "a statement behind GSSENCRequest in the same segment, then GSS encryption where there is a ticket (CVE-2021-23214)"},
-		{"gssenc-with-startup", "a startup packet and a statement behind GSSENCRequest in the same segment, then GSS encryption where there is a ticket"},
-		{"gssenc-garbage", "GSSENCRequest, and then a token of bytes that are none"},
-		{"gssenc-empty", "GSSENCRequest, and then a token of no bytes: a question for the server's mechanisms (SPNEGO)"},
-		{"gssenc-oversize", "GSSENCRequest, and then the length of a token that is longer than a server takes"},
-		{"gssenc-extra-count", "GSS encryption, and a startup packet in a token whose Extra Count was changed (CVE-2024-37370)"},
-		{"direct-no-alpn", "direct TLS without ALPN"},
-		{"direct-wrong-alpn", "direct TLS with another protocol's ALPN"},
-		{"long-startup", "a startup packet one byte longer than a server takes"},
-		{"protocol-2.0", "a startup packet of protocol 2.0"},
-		{"protocol-3.9", "a startup packet of protocol 3.9, which the server is to negotiate down: a session like any other"},
-	}
-)
-
-func attackNames(list []Attack) []string {
-	names := make([]string, len(list))
-	for i, a := range list {
-		names[i] = a.Name
-	}
-	return names
-}
-
 // Words are all values of an axis that has a closed list.
 func (a Axis) Words() []string { return slices.Concat(a.Values, a.More) }
 
-func libraryNames() []string {
-	names := make([]string, len(Libraries))
-	for i, l := range Libraries {
-		names[i] = string(l)
-	}
-	return names
-}
-
 // AxisByName finds an axis.
 func AxisByName(name string) (Axis, bool) {
-	i := slices.IndexFunc(Axes, func(a Axis) bool { return a.Name == name })
-	if i < 0 {
-		return Axis{}, false
+	if a := axesByName[name]; a != nil {
+		return *a, true
 	}
-	return Axes[i], true
+	return Axis{}, false
 }
+
+var axesByName = func() map[string]*Axis {
+	byName := make(map[string]*Axis, len(Axes))
+	for i := range Axes {
+		byName[Axes[i].Name] = &Axes[i]
+	}
+	return byName
+}()
 
 // Value is the cell's value on an axis.
 func (c *Cell) Value(axis string) string {
-	a, ok := AxisByName(axis)
-	if !ok {
+	a := axesByName[axis]
+	if a == nil {
 		panic("matrix: no such axis: " + axis)
 	}
 	return a.get(c.World, &c.Client)
 }
 
 // NotApplicable says why a client or server version cannot express the cell, or "" if it can. It is decided from the
-// cell alone, before any probe: an option that a library does not have is not an attempt.
+// cell alone, before any probe.
 func NotApplicable(c *Cell) string {
-	lib := c.Client.Library
-	switch {
-	case c.Client.SSLNegotiation == "direct" && lib.UsesLibpq() && lib.Version() < 17:
-		return fmt.Sprintf("libpq %d has no sslnegotiation (since 17)", lib.Version())
-	case c.Client.RequireAuth != "" && lib.UsesLibpq() && lib.Version() < 16:
-		return fmt.Sprintf("libpq %d has no require_auth (since 16)", lib.Version())
-	case slices.Contains(attackNames(Sequences), c.Client.Attack) != (lib == Raw):
-		return "only the raw client sends " + strings.Join(attackNames(Sequences), ", ") + ", and nothing else"
-	case lib == Raw:
-		return rawNotApplicable(c)
+	switch lacks := c.Client.Library.lacks(c); {
+	case lacks != "":
+		return lacks
 	case c.Client.Hosts != "" && c.Client.Hosts != OneHost && c.Client.Transport == "unix":
 		return "a unix-domain socket has no host"
-	case c.Client.Attacked() && c.Client.Transport == "unix":
-		return "nobody can stand between the ends of a unix-domain socket"
-	case lib == PQ && (c.Client.GSSEncMode == "prefer" || c.Client.GSSEncMode == "require"):
-		return "lib/pq has no gssencmode and cannot encrypt with GSSAPI"
-	case lib == PQ && (c.Client.ChannelBinding == "prefer" || c.Client.ChannelBinding == "require"):
-		return "lib/pq has no channel_binding and cannot bind SCRAM to TLS"
-	case lib == PQ && c.Client.RequireAuth != "":
-		return "lib/pq has no require_auth"
 	}
-	return ""
-}
-
-// rawNotApplicable is NotApplicable for the raw client.
-func rawNotApplicable(c *Cell) string {
-	inGSS := c.Client.Attack == "tls-in-gss" || c.Client.Attack == "gssenc-extra-count"
-	switch {
-	case c.Client.Hosts != "" && c.Client.Hosts != OneHost:
-		return "the raw client takes one host"
-	case c.Client.Ticket == Ambient || c.Client.Cert == Ambient:
-		return "the raw client has no credentials but those that it is given"
-	case inGSS && c.Client.Transport == "unix":
-		return "there is no GSS encryption on a unix-domain socket"
-	case inGSS && c.Client.Ticket != "valid":
-		return "GSS encryption takes a ticket"
-	case c.Client.Attack == "protocol-2.0" && c.World.Server < 14:
-		return "PostgreSQL 13 speaks protocol 2.0, which the raw client cannot follow"
-	}
-	return ""
+	return c.Client.Attack.notApplicable(c)
 }

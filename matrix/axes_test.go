@@ -106,14 +106,14 @@ func TestNotApplicable(t *testing.T) {
 func TestLibrary(t *testing.T) {
 	for _, test := range []struct {
 		library   Library
-		kind      string
+		kind      ClientKind
 		version   int
 		usesLibpq bool
 	}{
 		{"libpq13", "libpq", 13, true}, {"psql18", "psql", 18, true}, {PGX, "pgx", 0, false}, {PQ, "pq", 0, false},
 	} {
-		if test.library.Kind() != test.kind || test.library.Version() != test.version || test.library.UsesLibpq() != test.usesLibpq {
-			t.Errorf("%s is %s %d %t", test.library, test.library.Kind(), test.library.Version(), test.library.UsesLibpq())
+		if test.library.Kind() != test.kind || test.library.Libpq() != test.version || test.library.UsesLibpq() != test.usesLibpq {
+			t.Errorf("%s is %s %d %t", test.library, test.library.Kind(), test.library.Libpq(), test.library.UsesLibpq())
 		}
 	}
 }

@@ -104,27 +104,6 @@ func (w *World) Key() string {
 	return b.String()
 }
 
-// Library names a client: its kind and, for libpq and psql, the major version of the libpq it uses.
-// The text form is libpq17, psql17, pgx, pq, raw.
-type Library string
-
-const (
-	PGX Library = "pgx" // github.com/jackc/pgx/v5; with our gssenc where the cell gives gssencmode
-	PQ  Library = "pq"  // github.com/lib/pq
-	Raw Library = "raw" // no library: it sends what no library sends
-)
-
-// Kind is libpq, psql, pgx, pq or raw. Version is the libpq major version, 0 for clients that do not use libpq.
-func (l Library) Kind() string { return strings.TrimRight(string(l), "0123456789") }
-
-func (l Library) Version() int {
-	n, _ := strconv.Atoi(strings.TrimPrefix(string(l), l.Kind()))
-	return n
-}
-
-// UsesLibpq is true of libpq itself and of psql: the oracle predicts the same for both.
-func (l Library) UsesLibpq() bool { return l.Version() != 0 }
-
 // Client is the attempt's own side. An empty option is not given to the library at all, so that its default rules.
 type Client struct {
 	Library        Library
@@ -144,7 +123,7 @@ type Client struct {
 	RequireAuth    string // "" | a libpq require_auth list
 	KrbSrvName     string // "" | service name instead of postgres
 	Password       string // none | right | wrong
-	Attack         string // none | one of Attacks | one of Sequences
+	Attack         Attack // none | one of Attacks
 }
 
 // CertUser is whom the client's certificate names, or "".
@@ -157,9 +136,6 @@ func (c *Client) CertUser() string {
 	}
 	return c.User
 }
-
-// Attacked says whether somebody stands between the ends, or the client itself is the attacker.
-func (c *Client) Attacked() bool { return c.Attack != "" && c.Attack != NoAttack }
 
 // Prediction is what the oracle says of a cell before it is tried.
 type Prediction struct {
@@ -206,7 +182,7 @@ type ClientEvidence struct {
 
 // RawEvidence is what came of a sequence of the raw client, by its own word (package wire, Played).
 type RawEvidence struct {
-	Sequence string      `json:"sequence"`           // one of Sequences
+	Sequence Attack      `json:"sequence"`           // an attack of the raw client
 	End      string      `json:"end"`                // closed, reset, open (it had no more to send, or the server no more to say), session (ready for a query)
 	Error    string      `json:"error,omitempty"`    // the server's last error, "SQLSTATE text"; "- text" in the form before protocol 3.0
 	TLS      string      `json:"tls,omitempty"`      // why TLS could not be had

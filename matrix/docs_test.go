@@ -53,7 +53,7 @@ func axisTable(kind AxisKind) string {
 		case a.Name == "principal":
 			byDefault = "the user"
 		}
-		table += row("`"+a.Name+"`", values, byDefault, a.Doc)
+		table += row("`"+string(a.Name)+"`", values, byDefault, a.Doc)
 	}
 	return table
 }
@@ -93,10 +93,10 @@ func meanings[T ~string](t *testing.T, what, typeName string, words []T) string 
 	return table
 }
 
-func attackTable(attacks []Attack) string {
+func attackTable(attacks []AttackInfo) string {
 	table := row("attack", "what is done") + row("---", "---")
 	for _, a := range attacks {
-		table += row("`"+a.Name+"`", a.Meaning)
+		table += row("`"+string(a.Name)+"`", a.Meaning)
 	}
 	return table
 }
@@ -137,8 +137,8 @@ func tables(t *testing.T) map[string]string {
 		"world axes":  axisTable(WorldAxis),
 		"client axes": axisTable(ClientAxis),
 		"parts":       parts,
-		"attacks":     attackTable(Attacks),
-		"sequences":   attackTable(Sequences),
+		"attacks":     attackTable(AttacksOf(Relay)),
+		"sequences":   attackTable(AttacksOf(RawClient)),
 		"obtained":    meanings(t, "obtains", "Obtained", Obtaineds),
 		"descents":    meanings(t, "descent", "Descent", []Descent{First, Fallback, Downgrade}),
 		"stages":      meanings(t, "stage", "Stage", Stages),

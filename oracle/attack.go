@@ -3,9 +3,9 @@ package oracle
 import "github.com/pgauthmatrix/pgauthmatrix/matrix"
 
 // attacks are those that are modelled here: done between a client library and the server.
-var attacks = []string{matrix.NoAttack, "listen", "strip", "strip-gss", "impersonate", "inject", "stuff-client", "stuff-server", "error", "error-unterminated",
-	"forge-ok", "forge-gss-ok", "forge-ap-rep",
-	"cut-answer", "cut-handshake", "cut-auth", "hold-answer", "hold-gss", "hold-auth", "delay", "replay", "flip-client", "flip-server"}
+var attacks = []matrix.Attack{matrix.NoAttack, matrix.Listen, matrix.Strip, matrix.StripGSS, matrix.Impersonate, matrix.Inject, matrix.StuffClient, matrix.StuffServer,
+	matrix.SendError, matrix.ErrorUnterminated, matrix.ForgeOK, matrix.ForgeGSSOK, matrix.ForgeAPRep, matrix.CutAnswer, matrix.CutHandshake, matrix.CutAuth,
+	matrix.HoldAnswer, matrix.HoldGSS, matrix.HoldAuth, matrix.Delay, matrix.Replay, matrix.FlipClient, matrix.FlipServer}
 
 // attackOnGSS is what becomes of GSSENCRequest where somebody answers for the server; nil: the server does.
 func (a *attempt) attackOnGSS() *ending {
@@ -13,7 +13,7 @@ func (a *attempt) attackOnGSS() *ending {
 	case "strip", "strip-gss", "impersonate", "forge-ok", "forge-gss-ok":
 		a.acted = true
 		a.step(matrix.StepGSSReject)
-		a.why("attack="+a.c.Attack, "N to GSSENCRequest comes from the attacker; nothing vouches for an answer")
+		a.why("attack="+string(a.c.Attack), "N to GSSENCRequest comes from the attacker; nothing vouches for an answer")
 		e := refused(declined, matrix.StageGSSEnc, matrix.GSSRefused)
 		return &e
 	case "error-unterminated", "forge-ap-rep":
@@ -63,7 +63,7 @@ func (a *attempt) attackOnTLS(direct bool, v verification) *ending {
 		e := refused(h, matrix.StageTLS, reason)
 		return &e
 	}
-	source := "attack=" + a.c.Attack
+	source := "attack=" + string(a.c.Attack)
 	switch a.c.Attack {
 	case "strip":
 		a.acted = true
@@ -126,7 +126,7 @@ func (a *attempt) requestStuffed(stage matrix.Stage, ch matrix.Channel) ending {
 	e := refused(errorBeforeOK, stage, matrix.ProtocolViolation)
 	e.outcome.Channel, e.state = ch, "08P01"
 	switch {
-	case a.w.Server < 14 && (!a.lib.UsesLibpq() || a.lib.Version() < 14):
+	case a.w.Server < 14 && (!a.lib.UsesLibpq() || a.lib.Libpq() < 14):
 		a.gap = unknown("a server before 14 writes its error as protocol 2.0, to which libpq 13 goes back and which the drivers do not read", "attack=%s with %s on PostgreSQL %d", a.c.Attack, a.lib, a.w.Server)
 	case a.w.Server < 14:
 		a.why("fe-connect.c, PQconnectPoll", "a server before 14 has not yet read a startup packet and writes the error as protocol 2.0 does: final to libpq since 14")

@@ -7,15 +7,15 @@ import (
 )
 
 // forges says whether the attacker plays the server himself.
-func (a *attempt) forges() bool { return strings.HasPrefix(a.c.Attack, "forge-") }
+func (a *attempt) forges() bool { return strings.HasPrefix(string(a.c.Attack), "forge-") }
 
 // believers is where each client takes AuthenticationOk for what it says.
-var believers = map[string]string{"libpq": "fe-auth.c, pg_fe_sendauth", "psql": "fe-auth.c, pg_fe_sendauth", "pgx": "pgconn.go, connectOne", "pq": "conn.go, auth"}
+var believers = map[matrix.ClientKind]string{matrix.KindLibpq: "fe-auth.c, pg_fe_sendauth", matrix.KindPsql: "fe-auth.c, pg_fe_sendauth", matrix.KindPGX: "pgconn.go, connectOne", matrix.KindPQ: "conn.go, auth"}
 
 // forged is a startup packet that the attacker answers: the server hears nothing of it, and nobody decides but the client.
 func (x *exchange) forged() (ending, error) {
 	x.acted = true
-	x.why("attack="+x.c.Attack, "the attacker answers the startup packet: rules, roles and passwords have no part in it")
+	x.why("attack="+string(x.c.Attack), "the attacker answers the startup packet: rules, roles and passwords have no part in it")
 	if x.c.Attack != "forge-ok" {
 		if end, err := x.asks(askGSS); err != nil {
 			return ending{}, err

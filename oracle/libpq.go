@@ -60,7 +60,7 @@ func (a *attempt) libpqOptions() (s libpqSettings, bad *ending) {
 		return s, &e
 	}
 	known := []request{askPassword, askMD5, askGSS, "sspi", askScram, askNothing}
-	if a.lib.Version() >= 18 {
+	if a.lib.Libpq() >= 18 {
 		known = append(known, "oauth")
 	}
 	required, wrong := parseRequireAuth(a.c.RequireAuth, known, false)
@@ -81,7 +81,7 @@ func (a *attempt) libpqOptions() (s libpqSettings, bad *ending) {
 		sslmode:     sslmodes.of(a.c.SSLMode),
 		direct:      sslnegotiations.of(a.c.SSLNegotiation) == "direct",
 	}
-	if a.root() == "system" && a.lib.Version() >= 16 {
+	if a.root() == "system" && a.lib.Libpq() >= 16 {
 		if s.sslmode = cmp.Or(a.c.SSLMode, "verify-full"); s.sslmode != "verify-full" {
 			return reject("libpq, sslrootcert", "sslrootcert=system needs sslmode=verify-full, which it makes the default, not "+s.sslmode)
 		}
@@ -109,7 +109,7 @@ func (a *attempt) libpqVerification(s *libpqSettings) verification {
 		v.crl = crl
 	}
 	switch {
-	case a.root() == "system" && a.lib.Version() >= 16:
+	case a.root() == "system" && a.lib.Libpq() >= 16:
 		return verification{level: "full", because: why(" and sslrootcert=system: the roots are those of the system; a revocation list would not be read")}
 	case a.root() == "system" && insists:
 		return verification{noRoot: true, because: why(" and sslrootcert=system, which before 16 is the name of a file: the client gives up before its handshake")}

@@ -34,7 +34,7 @@ func Predict(c *matrix.Cell) (matrix.Prediction, error) {
 		last, err = a.pgx()
 	case a.lib == matrix.PQ:
 		last, err = a.pq()
-	case a.lib.Version() >= 17:
+	case a.lib.Libpq() >= 17:
 		last, err = a.libpq()
 	default:
 		last, err = a.libpqTo16()
@@ -132,7 +132,7 @@ func (a *attempt) check(c *matrix.Cell) error {
 	if !slices.Contains(matrix.ServerVersions, a.w.Server) {
 		return unknown("not among the versions it models", "PostgreSQL %d", a.w.Server)
 	}
-	if !slices.Contains(matrix.Libraries, a.lib) && a.lib != matrix.Raw && (!a.lib.UsesLibpq() || a.lib.Version() < 13 || a.lib.Version() > 18) {
+	if _, known := a.lib.Info(); !known {
 		return unknown("not among the libraries it models", "client library %q", a.lib)
 	}
 	for _, known := range []struct {
@@ -149,7 +149,7 @@ func (a *attempt) check(c *matrix.Cell) error {
 		{"root", cmp.Or(a.c.Root, "right"), []string{"right", "other", "missing", "none", "system"}},
 		{"crl", a.crl(), []string{"none", "right", "stale", "missing"}},
 		{"password", cmp.Or(a.c.Password, "none"), []string{"none", "right", "wrong"}},
-		{"attack", cmp.Or(a.c.Attack, matrix.NoAttack), a.attacks()},
+		{"attack", string(cmp.Or(a.c.Attack, matrix.NoAttack)), a.attacks()},
 	} {
 		if !slices.Contains(known.values, known.value) {
 			return unknown("it knows "+strings.Join(known.values, ", "), "%s=%s", known.name, known.value)
@@ -188,7 +188,7 @@ func (a *attempt) hosts() string    { return cmp.Or(a.c.Hosts, matrix.OneHost) }
 
 // certUser is whom the certificate names that the client shows, or "".
 func (a *attempt) certUser() string {
-	if a.c.Cert == matrix.Ambient && a.lib.UsesLibpq() && a.lib.Version() < 15 {
+	if a.c.Cert == matrix.Ambient && a.lib.UsesLibpq() && a.lib.Libpq() < 15 {
 		return "" // fe-connect.c, pqGetHomeDirectory asks the password database for the home directory, $HOME only since 15
 	}
 	return a.c.CertUser()

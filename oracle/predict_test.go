@@ -54,7 +54,7 @@ func set(text string) func(*matrix.Cell) {
 					"ssl": &w.SSL, "servercert": &w.ServerCert, "keytab": &w.Keytab, "library": (*string)(&l.Library), "transport": &l.Transport, "hosts": &l.Hosts,
 					"user": &l.User, "database": &l.Database, "principal": &l.Principal, "ticket": &l.Ticket, "gssencmode": &l.GSSEncMode,
 					"sslmode": &l.SSLMode, "sslnegotiation": &l.SSLNegotiation, "root": &l.Root, "crl": &l.CRL, "cert": &l.Cert,
-					"channel_binding": &l.ChannelBinding, "require_auth": &l.RequireAuth, "krbsrvname": &l.KrbSrvName, "password": &l.Password, "attack": &l.Attack,
+					"channel_binding": &l.ChannelBinding, "require_auth": &l.RequireAuth, "krbsrvname": &l.KrbSrvName, "password": &l.Password, "attack": (*string)(&l.Attack),
 				}[name]
 				if field == nil {
 					panic("no axis " + name)
@@ -611,7 +611,7 @@ channel_binding=require hba='host all all all scram-sha-256' user=scram password
 		{"stuff-server", "sslmode=disable", "connected plain, method trust, role alice, hba:1, trace connect gssaccept reconnect authok, obtains downgrade"},
 	} {
 		c := cell(set("library=pgx ticket=valid gssencmode=prefer"), set(row.given))
-		c.Client.Attack = row.attack
+		c.Client.Attack = matrix.Attack(row.attack)
 		p := predict(t, c)
 		if got := p.Outcome.String(); got != row.want {
 			t.Errorf("attack=%s %s\n got %s\nwant %s%s", row.attack, row.given, got, row.want, explain(p))

@@ -208,7 +208,7 @@ func invariants(c *matrix.Cell, p matrix.Prediction) (broken []string) {
 		}
 	}
 	early := o.Stage == matrix.StageOptions || o.Stage == matrix.StageCredentials
-	older := l.Library.UsesLibpq() && l.Library.Version() < 17
+	older := l.Library.UsesLibpq() && l.Library.Libpq() < 17
 	must(len(connections) > 0 || early, "no connection")
 	must(len(connections) == 0 || !early || older && len(connections) == 1, "a connection although the client's own settings refused")
 	limit := 3
@@ -290,7 +290,7 @@ func invariants(c *matrix.Cell, p matrix.Prediction) (broken []string) {
 		roots := map[string]string{"none": "system"} // what a client has that is given none
 		signers := map[string]string{"other-ca": "other", "system-ca": "system"}
 		trusted := cmp.Or(signers[c.World.ServerCert], "right") == cmp.Or(roots[l.Root], l.Root) && c.World.ServerCert != "expired"
-		rootless := l.Root == "missing" || l.Root == "none" || l.Root == "system" && l.Library.UsesLibpq() && l.Library.Version() < 16
+		rootless := l.Root == "missing" || l.Root == "none" || l.Root == "system" && l.Library.UsesLibpq() && l.Library.Libpq() < 16
 		must(o.Channel != matrix.TLS || !insists || l.SSLMode == "require" && rootless || trusted, "an unverified server where the client insists on it")
 		must(o.Channel != matrix.TLS || l.Root != "system" || trusted || rootless, "an unverified server although the system's roots are to verify it")
 		must(o.Channel != matrix.TLS || l.Root != "right" || c.World.ServerCert != "revoked" || l.CRL != "right", "a server whose certificate is on the revocation list")

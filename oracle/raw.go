@@ -170,13 +170,18 @@ func (rawClient) noHash() *objection                         { return nil }
 func (rawClient) ignoresErrorToken() bool                    { return true }
 
 // attacks are those that are modelled for the cell's client.
-func (a *attempt) attacks() []string {
-	if a.lib != matrix.Raw {
-		return attacks
+func (a *attempt) attacks() (names []string) {
+	list := attacks
+	if a.lib == matrix.Raw {
+		list = sequences
 	}
-	return sequences
+	for _, attack := range list {
+		names = append(names, string(attack))
+	}
+	return names
 }
 
 // sequences of the raw client that are modelled.
-var sequences = []string{"gssenc-in-tls", "gssenc-in-direct-tls", "tls-in-gss", "alternate", "second-startup", "ssl-with-query", "ssl-with-startup",
-	"gssenc-with-query", "gssenc-with-startup", "gssenc-garbage", "gssenc-empty", "gssenc-oversize", "gssenc-extra-count", "direct-no-alpn", "direct-wrong-alpn", "long-startup", "protocol-2.0", "protocol-3.9"}
+var sequences = []matrix.Attack{matrix.GSSENCInTLS, matrix.GSSENCInDirectTLS, matrix.TLSInGSS, matrix.Alternate, matrix.SecondStartup, matrix.SSLWithQuery, matrix.SSLWithStartup,
+	matrix.GSSENCWithQuery, matrix.GSSENCWithStartup, matrix.GSSENCGarbage, matrix.GSSENCEmpty, matrix.GSSENCOversize, matrix.GSSENCExtraCount, matrix.DirectNoALPN,
+	matrix.DirectWrongALPN, matrix.LongStartup, matrix.Protocol20, matrix.Protocol39}

@@ -11,7 +11,7 @@ import (
 func TestRaw(t *testing.T) {
 	play := func(attack string) func(*matrix.Cell) {
 		return func(c *matrix.Cell) {
-			c.Client.Library, c.Client.Attack = matrix.Raw, attack
+			c.Client.Library, c.Client.Attack = matrix.Raw, matrix.Attack(attack)
 			c.World.HBA = "host all scram all scram-sha-256\nhost all bob all gss include_realm=0\nhost all nologin all reject\nhost all all all trust\nlocal all all trust\n"
 		}
 	}
@@ -63,10 +63,10 @@ func TestRaw(t *testing.T) {
 		{"strip", "", ""},
 		{"none", "", ""},
 	}
-	tried := map[string]bool{}
+	tried := map[matrix.Attack]bool{}
 	for _, tt := range tests {
 		t.Run(tt.attack+"/"+tt.change, func(t *testing.T) {
-			tried[tt.attack] = true
+			tried[matrix.Attack(tt.attack)] = true
 			got, err := Predict(cell(play(tt.attack), set(tt.change)))
 			if tt.want == "" {
 				if gap := (*CannotPredict)(nil); !errors.As(err, &gap) {
@@ -82,7 +82,7 @@ func TestRaw(t *testing.T) {
 			}
 		})
 	}
-	for _, s := range matrix.Sequences {
+	for _, s := range matrix.AttacksOf(matrix.RawClient) {
 		if !tried[s.Name] || !slices.Contains(sequences, s.Name) {
 			t.Errorf("sequence %s: tried %t, modelled %t", s.Name, tried[s.Name], slices.Contains(sequences, s.Name))
 		}

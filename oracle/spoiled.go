@@ -10,7 +10,7 @@ import (
 
 // unanswered is a client that is cut off, or kept waiting, where the answer to its request is due.
 func (a *attempt) unanswered(stage matrix.Stage) *ending {
-	if strings.HasPrefix(a.c.Attack, "hold-") {
+	if strings.HasPrefix(string(a.c.Attack), "hold-") {
 		return a.waitsInVain(stage)
 	}
 	a.acted = true
@@ -121,7 +121,7 @@ func (x *exchange) unheard() *ending {
 	switch {
 	case x.ch == matrix.Plain && x.c.Attack == "cut-auth":
 		x.acted = true
-		x.why("attack="+x.c.Attack, "the connection ends where the server's first authentication request is due")
+		x.why("attack="+string(x.c.Attack), "the connection ends where the server's first authentication request is due")
 		e := x.end(lost, matrix.StageAuth, matrix.ConnectionLost)
 		return &e
 	case x.ch == matrix.Plain && x.c.Attack == "hold-auth":

@@ -161,7 +161,7 @@ func TestSpoiledConnectionsKeepWhatIsInsistedOn(t *testing.T) {
 		insists := slices.Contains([]string{"require", "verify-ca", "verify-full"}, l.SSLMode)
 		switch prefix := reasons[o.Reason]; {
 		case o.Validate() != nil, o.Obtains == "":
-		case prefix != "" && !strings.HasPrefix(l.Attack, prefix):
+		case prefix != "" && !strings.HasPrefix(string(l.Attack), prefix):
 		case l.Attack == "delay" && o.Obtains == matrix.Downgraded:
 		case o.End == matrix.Connected && o.Channel == matrix.Plain && (insists || l.GSSEncMode == "require" || o.Obtains != matrix.Plaintext && o.Obtains != matrix.Downgraded):
 		case o.Obtains == matrix.Downgraded && o.Descent() != matrix.Downgrade:

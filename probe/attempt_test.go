@@ -325,7 +325,7 @@ func TestRequest(t *testing.T) {
 			if !slices.Equal(options, tt.options) {
 				t.Errorf("options %q\nwant    %q", options, tt.options)
 			}
-			if got.Server != tt.server || got.CCache != tt.ccache || got.Token != tt.cell.ID || got.Client != tt.cell.Client.Library.Kind() {
+			if got.Server != tt.server || got.CCache != tt.ccache || got.Token != tt.cell.ID || got.Client != string(tt.cell.Client.Library.Kind()) {
 				t.Errorf("request %+v", got)
 			}
 			c := tt.cell.Client

@@ -32,7 +32,7 @@ func commonOptions(env world, cell *matrix.Cell, password string) []agent.Option
 	o = option(o, "connect_timeout", strconv.Itoa(connectSeconds(c.Attack)))
 	o = option(o, "sslmode", c.SSLMode)
 	// Before 17 there is no such parameter, and what it calls "postgres" is all there is.
-	if c.SSLNegotiation != "postgres" || !c.Library.UsesLibpq() || c.Library.Version() >= 17 {
+	if c.SSLNegotiation != "postgres" || !c.Library.UsesLibpq() || c.Library.Libpq() >= 17 {
 		o = option(o, "sslnegotiation", c.SSLNegotiation)
 	}
 	o = fileOption(o, "sslrootcert", env.RootFile(c.Root), c.Root)

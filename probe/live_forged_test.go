@@ -6,7 +6,7 @@ import (
 
 // forgedCells are attempts with an attacker who plays the server, with the outcome that a person wrote down for each.
 func forgedCells() []liveCell {
-	client := func(attack, ticket, gssencmode, sslmode string, more ...func(*matrix.Client)) func(*matrix.Client) {
+	client := func(attack matrix.Attack, ticket, gssencmode, sslmode string, more ...func(*matrix.Client)) func(*matrix.Client) {
 		return func(c *matrix.Client) {
 			c.User, c.Attack, c.Ticket, c.GSSEncMode, c.SSLMode = "carol", attack, ticket, gssencmode, sslmode
 			for _, m := range more {

@@ -6,7 +6,7 @@ import (
 
 // rawLiveCells are the sequences of the raw client, with what a person wrote down of each.
 func rawLiveCells() []liveCell {
-	play := func(attack, user string, more ...func(*matrix.Client)) func(*matrix.Client) {
+	play := func(attack matrix.Attack, user string, more ...func(*matrix.Client)) func(*matrix.Client) {
 		return func(c *matrix.Client) {
 			c.Attack, c.User, c.Ticket = attack, user, "none"
 			for _, m := range more {

@@ -6,7 +6,7 @@ import (
 
 // spoiledLiveCells are connections that somebody cuts, keeps waiting or spoils, with what a person wrote down of each.
 func spoiledLiveCells() []liveCell {
-	client := func(user, ticket, gssencmode, sslmode, attack string) func(*matrix.Client) {
+	client := func(user, ticket, gssencmode, sslmode string, attack matrix.Attack) func(*matrix.Client) {
 		return func(c *matrix.Client) {
 			c.User, c.Ticket, c.GSSEncMode, c.SSLMode, c.Attack = user, ticket, gssencmode, sslmode, attack
 			if user == "erin" {

@@ -78,7 +78,7 @@ func liveCells() []liveCell {
 	binding := func(c *matrix.Client) { c.ChannelBinding = "require" }
 	database := func(c *matrix.Client) { c.Database = "nosuch" }
 	auth := func(list string) func(*matrix.Client) { return func(c *matrix.Client) { c.RequireAuth = list } }
-	attack := func(name string) func(*matrix.Client) { return func(c *matrix.Client) { c.Attack = name } }
+	attack := func(name matrix.Attack) func(*matrix.Client) { return func(c *matrix.Client) { c.Attack = name } }
 	const (
 		sentCRL    = "refused at startup, setting-unknown, channel tls, method trust, hba:2, trace connect sslaccept authok startfail"
 		plainErin  = "connected plain, method scram-sha-256, identity erin, role erin, hba:7, trace connect "

@@ -46,8 +46,8 @@ const (
 	attemptTimeout = 25
 )
 
-func connectSeconds(attack string) int {
-	if strings.HasPrefix(attack, "hold-") {
+func connectSeconds(attack matrix.Attack) int {
+	if strings.HasPrefix(string(attack), "hold-") {
 		return classify.HeldSeconds
 	}
 	return connectTimeout
@@ -100,7 +100,7 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret str
 		return request, "", err
 	}
 	request = agent.Attempt{
-		Token: cell.ID, Client: c.Library.Kind(), Env: env.ClientEnv(), Query: sessionQuery(cell.World.Server), Timeout: attemptTimeout,
+		Token: cell.ID, Client: string(c.Library.Kind()), Env: env.ClientEnv(), Query: sessionQuery(cell.World.Server), Timeout: attemptTimeout,
 	}
 	if c.Ticket != "none" && c.Ticket != "" {
 		principal := c.Principal
@@ -138,13 +138,13 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret str
 	}
 	request.Options = host
 	switch c.Library.Kind() {
-	case "libpq", "psql":
+	case matrix.KindLibpq, matrix.KindPsql:
 		request.Options = append(request.Options, libpqOptions(env, cell, secret)...)
-	case "pgx":
+	case matrix.KindPGX:
 		request.Options = append(request.Options, pgxOptions(env, cell, secret)...)
-	case "pq":
+	case matrix.KindPQ:
 		request.Options = append(request.Options, pqOptions(env, cell, secret)...)
-	case "raw":
+	case matrix.KindRaw:
 		request.Options, request.Raw = append(request.Options, rawOptions(cell)...), rawSequence(cell)
 	default:
 		return request, "", fmt.Errorf("library %q: want libpq, psql, pgx, pq or raw", c.Library)

@@ -17,7 +17,7 @@ func rawSequence(cell *matrix.Cell) *agent.RawSequence {
 	if service == "" {
 		service = "postgres"
 	}
-	return &agent.RawSequence{Name: cell.Client.Attack, SQL: classify.AttackersSQL, SPN: service + "/" + cell.World.Host}
+	return &agent.RawSequence{Name: string(cell.Client.Attack), SQL: classify.AttackersSQL, SPN: service + "/" + cell.World.Host}
 }
 
 func rawEvidence(cell *matrix.Cell, p *wire.Played) *matrix.RawEvidence {

@@ -199,15 +199,15 @@ func (r *obtainedRow) word(attack string) string {
 // libraryList writes libpq13, libpq15 and pgx as "libpq 13 15, pgx".
 func libraryList(libraries []matrix.Library) string {
 	var parts []string
-	last := ""
+	last := matrix.ClientKind("")
 	for _, l := range libraries {
 		switch {
-		case l.Version() == 0:
+		case l.Libpq() == 0:
 			parts = append(parts, string(l))
 		case l.Kind() == last:
-			parts[len(parts)-1] += fmt.Sprintf(" %d", l.Version())
+			parts[len(parts)-1] += fmt.Sprintf(" %d", l.Libpq())
 		default:
-			parts = append(parts, fmt.Sprintf("%s %d", l.Kind(), l.Version()))
+			parts = append(parts, fmt.Sprintf("%s %d", l.Kind(), l.Libpq()))
 		}
 		last = l.Kind()
 	}

@@ -327,10 +327,10 @@ func compareRows(a, b *rowTally) int {
 	return 0
 }
 
-// libraryRank puts the raw client behind the libraries.
+// libraryRank is the place of a client in the table of clients.
 func libraryRank(l matrix.Library) int {
-	if i := slices.Index(matrix.Libraries, l); i >= 0 {
+	if i := slices.IndexFunc(matrix.Clients, func(c matrix.ClientInfo) bool { return c.Name == l }); i >= 0 {
 		return i
 	}
-	return len(matrix.Libraries)
+	return len(matrix.Clients)
 }

@@ -2,6 +2,7 @@ package reports
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -370,21 +371,21 @@ func columnName(l matrix.Library) string {
 	if l == "" {
 		return ""
 	}
-	return kindLetter(l.Kind()) + strings.TrimPrefix(string(l), l.Kind())
+	return kindLetter(l) + strings.TrimPrefix(string(l), string(l.Kind()))
 }
 
-func kindLetter(kind string) string {
-	switch kind {
-	case "libpq":
+func kindLetter(l matrix.Library) string {
+	switch l.Kind() {
+	case matrix.KindLibpq:
 		return "l"
-	case "psql":
+	case matrix.KindPsql:
 		return "s"
-	case "pgx":
+	case matrix.KindPGX:
 		return "x"
-	case "pq":
+	case matrix.KindPQ:
 		return "q"
 	}
-	return kind[:1]
+	return string(l[:1])
 }
 
 func (p *page) legend(t *tally) {
@@ -401,7 +402,7 @@ func (p *page) legend(t *tally) {
 	p.line("  " + legend)
 	var kinds []string
 	for _, c := range t.columns {
-		if k := kindLetter(c.library.Kind()) + " " + c.library.Kind(); !slices.Contains(kinds, k) {
+		if k := kindLetter(c.library) + " " + string(cmp.Or(c.library.Kind(), matrix.ClientKind(c.library))); !slices.Contains(kinds, k) {
 			kinds = append(kinds, k)
 		}
 	}

@@ -98,7 +98,7 @@ func unavailable(images []reports.Image) string {
 // always there is the server's own suite's.
 func needs(c *matrix.Cell) []pgimages.Spec {
 	specs := []pgimages.Spec{pgimages.Server(c.World.Server)}
-	if v := c.Client.Library.Version(); v != 0 {
+	if v := c.Client.Library.Libpq(); v != 0 {
 		specs = append(specs, pgimages.Client(v))
 	}
 	return specs
