@@ -99,3 +99,11 @@ func parseRequireAuth(list string, known []request, trim bool) (r requireAuth, w
 }
 
 func (r *requireAuth) allows(m request) bool { return slices.Contains(r.allowed, m) }
+
+// walked is how many hosts answer a client that goes on after every failure.
+func (a *attempt) walked() int {
+	if a.hosts() == matrix.Twice {
+		return 2
+	}
+	return 1
+}

@@ -709,10 +709,10 @@ func TestBecause(t *testing.T) {
 	p := predict(t, cell(set("hba='hostgssenc all all all reject; hostssl all ssluser all trust' user=ssluser principal=alice ticket=valid"),
 		func(c *matrix.Cell) { c.World.Roles = append(c.World.Roles, matrix.Role{Name: "ssluser"}) }))
 	want := []matrix.Because{
-		{Text: "gssencmode=prefer and a ticket at hand: GSS encryption is tried first", Source: "libpq, gssencmode"},
+		{Text: "gssencmode=prefer and a ticket: GSS encryption is tried first", Source: "libpq, gssencmode"},
 		{Text: "sslmode=prefer: TLS first, then no encryption", Source: "libpq, sslmode"},
 		{Text: "over TCP the server answers G to every GSSENCRequest, with or without a keytab", Source: "backend_startup.c, ProcessStartupPacket"},
-		{Text: "ticket and keytab agree on postgres/pg.example.test: the context is there, for alice@EXAMPLE.TEST", Source: "gss_accept_sec_context"},
+		{Text: "ticket and keytab agree on postgres/pg.example.test: the context is established, for alice@EXAMPLE.TEST", Source: "gss_accept_sec_context"},
 		{Text: "the first record that matches a GSS-encrypted connection of ssluser to database postgres: hostgssenc all all all reject", Source: "pg_hba.conf:1"},
 		{Text: "a failure before AuthenticationOk: TLS is next, on a new connection", Source: "fe-connect.c, connection_failed"},
 		{Text: "ssl=on: the server answers S to SSLRequest", Source: "backend_startup.c, ProcessStartupPacket"},
