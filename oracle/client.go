@@ -12,6 +12,14 @@ var models = map[matrix.ClientKind]func(*attempt) client{
 	matrix.KindRaw:   newRaw,
 }
 
+// modelOf is the model of the attempt's client, or nil.
+func modelOf(a *attempt) client {
+	if model := models[a.c.Library.Kind()]; model != nil {
+		return model(a)
+	}
+	return nil
+}
+
 // client is the model of one client, for one attempt. Its walk opens the connections and calls the stages (encryptGSS,
 // encryptTLS, authenticate). The stages model the server and the attacker, and ask the client how it reacts to them.
 type client interface {

@@ -120,11 +120,9 @@ func (a *attempt) check(c *matrix.Cell) error {
 	if !slices.Contains(matrix.ServerVersions, a.w.Server) {
 		return unknown("not among the versions it models", "PostgreSQL %d", a.w.Server)
 	}
-	model := models[a.c.Library.Kind()]
-	if model == nil {
+	if a.client = modelOf(a); a.client == nil {
 		return unknown("not among the clients it models", "client %q", a.c.Library)
 	}
-	a.client = model(a)
 	attack := cmp.Or(a.c.Attack, matrix.NoAttack)
 	if a.attack = attacks[attack]; a.attack == nil {
 		return unknown("not among the attacks it models", "attack=%s", attack)
