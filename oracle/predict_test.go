@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -27,6 +28,46 @@ func cell(change ...func(*matrix.Cell)) *matrix.Cell {
 	return c
 }
 
+// fields are the axes whose values are texts.
+var fields = map[string]func(*matrix.Cell) *string{
+	"ssl": func(c *matrix.Cell) *string { return &c.World.SSL }, "servercert": func(c *matrix.Cell) *string { return &c.World.ServerCert },
+	"keytab": func(c *matrix.Cell) *string { return &c.World.Keytab }, "library": func(c *matrix.Cell) *string { return (*string)(&c.Client.Library) },
+	"transport": func(c *matrix.Cell) *string { return &c.Client.Transport }, "hosts": func(c *matrix.Cell) *string { return &c.Client.Hosts },
+	"user": func(c *matrix.Cell) *string { return &c.Client.User }, "database": func(c *matrix.Cell) *string { return &c.Client.Database },
+	"principal": func(c *matrix.Cell) *string { return &c.Client.Principal }, "ticket": func(c *matrix.Cell) *string { return &c.Client.Ticket },
+	"gssencmode": func(c *matrix.Cell) *string { return &c.Client.GSSEncMode }, "sslmode": func(c *matrix.Cell) *string { return &c.Client.SSLMode },
+	"sslnegotiation": func(c *matrix.Cell) *string { return &c.Client.SSLNegotiation }, "root": func(c *matrix.Cell) *string { return &c.Client.Root },
+	"crl": func(c *matrix.Cell) *string { return &c.Client.CRL }, "cert": func(c *matrix.Cell) *string { return &c.Client.Cert },
+	"channel_binding": func(c *matrix.Cell) *string { return &c.Client.ChannelBinding }, "require_auth": func(c *matrix.Cell) *string { return &c.Client.RequireAuth },
+	"krbsrvname": func(c *matrix.Cell) *string { return &c.Client.KrbSrvName }, "password": func(c *matrix.Cell) *string { return &c.Client.Password },
+	"attack": func(c *matrix.Cell) *string { return (*string)(&c.Client.Attack) },
+}
+
+// setAxis changes one axis of a cell. In hba and ident "; " stands for the end of a line.
+func setAxis(c *matrix.Cell, name, value string) {
+	switch name {
+	case "hba":
+		c.World.HBA = strings.ReplaceAll(value, "; ", "\n") + "\n"
+	case "ident":
+		c.World.Ident = strings.ReplaceAll(value, "; ", "\n") + "\n"
+	case "setting":
+		k, v, _ := strings.Cut(value, "=")
+		c.World.Settings = append(c.World.Settings, matrix.Setting{Name: k, Value: v})
+	case "server":
+		version, err := strconv.Atoi(value)
+		if err != nil {
+			panic(err)
+		}
+		c.World.Server = version
+	default:
+		field := fields[name]
+		if field == nil {
+			panic("no axis " + name)
+		}
+		*field(c) = value
+	}
+}
+
 // set changes a cell by axis names, as in set("server=15 ssl=off hba='host all all all gss' user=bob").
 func set(text string) func(*matrix.Cell) {
 	return func(c *matrix.Cell) {
@@ -38,29 +79,7 @@ func set(text string) func(*matrix.Cell) {
 			} else {
 				value, text, _ = strings.Cut(rest, " ")
 			}
-			w, l := c.World, &c.Client
-			switch name {
-			case "hba":
-				w.HBA = strings.ReplaceAll(value, "; ", "\n") + "\n"
-			case "ident":
-				w.Ident = strings.ReplaceAll(value, "; ", "\n") + "\n"
-			case "setting":
-				k, v, _ := strings.Cut(value, "=")
-				w.Settings = append(w.Settings, matrix.Setting{Name: k, Value: v})
-			case "server":
-				_, _ = fmt.Sscan(value, &w.Server)
-			default:
-				field := map[string]*string{
-					"ssl": &w.SSL, "servercert": &w.ServerCert, "keytab": &w.Keytab, "library": (*string)(&l.Library), "transport": &l.Transport, "hosts": &l.Hosts,
-					"user": &l.User, "database": &l.Database, "principal": &l.Principal, "ticket": &l.Ticket, "gssencmode": &l.GSSEncMode,
-					"sslmode": &l.SSLMode, "sslnegotiation": &l.SSLNegotiation, "root": &l.Root, "crl": &l.CRL, "cert": &l.Cert,
-					"channel_binding": &l.ChannelBinding, "require_auth": &l.RequireAuth, "krbsrvname": &l.KrbSrvName, "password": &l.Password, "attack": (*string)(&l.Attack),
-				}[name]
-				if field == nil {
-					panic("no axis " + name)
-				}
-				*field = value
-			}
+			setAxis(c, name, value)
 		}
 	}
 }
