@@ -64,7 +64,7 @@ func (x *exchange) showsCertificate() bool {
 		home = x.client.ambientCertificate()
 	}
 	if x.certUser() == "" || x.impersonated(x.ch) {
-		x.why(x.record.rule(), "the record asks for a client certificate ("+x.record.clientCert+") and the client shows none")
+		x.why(x.record.rule(), "the record asks for a client certificate ("+x.record.clientCert+") and the server gets none")
 		if home.missing != "" {
 			x.why(home.source, home.missing)
 		}
@@ -184,7 +184,7 @@ func (x *exchange) gssExchange() (*ending, error) {
 		}
 		errorToken := reason == matrix.KeytabMismatch && x.client.reactions().forgedToken.how != opened
 		if errorToken {
-			// The acceptor makes an error token, which the server sends before it gives up; without any key it makes none.
+			// The acceptor makes an error token, which the server sends before its error; without any key it makes none.
 			x.why("auth.c, pg_GSS_recvauth", "the server answers with the error token of Kerberos, and only then with its own error")
 		} else if byServer {
 			failed := x.fails(matrix.StageAuth, reason, "28000")
@@ -193,7 +193,7 @@ func (x *exchange) gssExchange() (*ending, error) {
 		left := x.end(hungUp, matrix.StageAuth, reason)
 		end = &left
 	}
-	// Unlike the password methods, this one takes a client that closes the connection for one that failed.
+	// Unlike the password methods, this one takes a closed connection for a failed authentication.
 	x.step(matrix.StepAuthFail)
 	x.why("auth.c, pg_GSS_recvauth", "the client closes the connection; to the server that is a failed authentication")
 	return end, nil

@@ -32,6 +32,6 @@ func (x *exchange) forged(f *forgery) (ending, error) {
 	if o := x.client.onOK(authenticationOK{ch: x.ch, tokenDue: f.asksGSS && !f.token}); o != nil {
 		return x.objects(o), nil
 	}
-	x.why(r.okSource, "the client takes AuthenticationOk as it is, whatever came before it")
+	x.why(r.okSource, "the client accepts AuthenticationOk")
 	return x.session(), nil
 }

@@ -13,7 +13,7 @@ var (
 	defaultCache = lookup{source: "krb5.conf, default_ccache_name"}
 	gokrb5Cache  = lookup{
 		source:  "gopgkrb5, krb_unix.go; lib/pq, auth/kerberos",
-		missing: "without KRB5CCNAME a provider over gokrb5 reads /tmp/krb5cc_UID, whatever default_ccache_name says: there is no such cache",
+		missing: "without KRB5CCNAME a provider over gokrb5 reads /tmp/krb5cc_UID and not default_ccache_name: there is no such cache",
 	}
 )
 

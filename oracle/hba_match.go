@@ -14,7 +14,7 @@ import (
 type address struct {
 	text   string
 	match  bool
-	undone bool // it depends on the address itself
+	undone bool // it depends on the address itself, which is not known
 	addr   netip.Addr
 }
 
@@ -139,7 +139,7 @@ func (a *attempt) databaseMatches(r *Record) bool {
 			if a.isMember(a.c.User, a.c.Database) {
 				return true
 			}
-		case t.keyword("replication"): // of physical replication only, which no attempt asks for
+		case t.keyword("replication"): // it matches physical replication only, which no attempt asks for
 		case t.pattern != nil:
 			if t.pattern.matches(a.c.Database) {
 				return true

@@ -94,7 +94,7 @@ func (l *libpq) nextMethod(ch matrix.Channel, before how) {
 // methods lists what libpq 17 and later will try, in order.
 func (l *libpq) methods() (methods []matrix.Channel) {
 	if l.unix() {
-		l.why("fe-connect.c, init_allowed_encryption_methods", "on a unix socket neither TLS nor GSS encryption is tried, whatever sslmode says")
+		l.why("fe-connect.c, init_allowed_encryption_methods", "on a unix socket neither TLS nor GSS encryption is tried, for any sslmode")
 		return []matrix.Channel{matrix.Plain}
 	}
 	l.gssFirst()

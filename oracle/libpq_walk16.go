@@ -20,7 +20,7 @@ func (l *libpq) walk16() (ending, error) {
 	}
 	l.secondHost()
 	if l.unix() {
-		l.why("fe-connect.c, PQconnectPoll", "on a unix socket neither TLS nor GSS encryption is tried, whatever sslmode says")
+		l.why("fe-connect.c, PQconnectPoll", "on a unix socket neither TLS nor GSS encryption is tried, for any sslmode")
 	} else {
 		l.gssFirst()
 	}

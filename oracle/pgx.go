@@ -288,6 +288,3 @@ var pgxReactions = &reactions{
 	unwrapSource: "gssenc/conn.go, Conn.Read",
 	okSource:     "pgconn.go, connectOne",
 }
-
-// goStuffed: both drivers read one byte, and give the connection to crypto/tls.
-var goStuffed = reaction{how: broken, reason: matrix.ProtocolViolation, because: matrix.Because{Text: "the client reads the one byte of the answer; what follows is not a TLS record", Source: "crypto/tls, readRecordOrCCS"}}

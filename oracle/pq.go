@@ -53,7 +53,7 @@ func (p *pq) options() (bad *ending) {
 	}
 	if p.unix() {
 		p.sslmode = "disable"
-		p.why("connector.go, newConfig", "on a unix socket sslmode is disable, whatever is given")
+		p.why("connector.go, newConfig", "on a unix socket sslmode is disable, even if another one is given")
 	}
 	if p.direct && p.sslmode != "require" && !strings.HasPrefix(p.sslmode, "verify-") {
 		return reject("connector.go, newConfig", "sslnegotiation=direct needs sslmode=require or stronger, not "+p.sslmode)
@@ -191,7 +191,7 @@ var pqReactions = &reactions{
 		stuffed:      goStuffed,
 	},
 	// Of the AP-REP it ignores what its GSSAPI provider says, and after an error token it reads the server's own error.
-	forgedToken: reaction{how: opened, because: matrix.Because{Text: "the AP-REP was made without the session key; lib/pq goes on whatever its GSSAPI provider says of it", Source: "conn.go, auth"}},
+	forgedToken: reaction{how: opened, because: matrix.Because{Text: "the AP-REP was made without the session key; lib/pq ignores the error of its GSSAPI provider", Source: "conn.go, auth"}},
 	noPassword:  reaction{how: opened, because: matrix.Because{Text: "the client was given no password and sends an empty one", Source: "conn.go, auth"}},
 	timeout:     matrix.Because{Text: "no answer comes, and connect_timeout passes, which is the connection's deadline", Source: "conn.go, dial"},
 	okSource:    "conn.go, auth",

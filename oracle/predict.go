@@ -203,7 +203,7 @@ func (a *attempt) setting(name, otherwise string) string {
 	return otherwise
 }
 
-// serverSource names the file that answers requests and startup packets: it was split in 17.
+// serverSource is a function of the file that answers requests and startup packets, which was split in 17.
 func (a *attempt) serverSource(function string) string {
 	if a.w.Server >= 17 {
 		return "backend_startup.c, " + function

@@ -14,7 +14,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// axis is one dimension of the products below: an axis of the matrix and values worth meeting each other.
+// axis is one dimension of the products below: an axis of the matrix and those of its values that are combined.
 type axis struct {
 	name   string
 	values []string
@@ -53,7 +53,7 @@ var otherAxes = []axis{
 	{"user", []string{"alice", "bob", "nobody", "nologin", "scram", "md5"}},
 	{"principal", []string{"", "alice"}},
 	{"hosts", []string{"one", "dead-first", "twice"}},
-	{"ticket", []string{"none", "valid", "expired", "ambient"}}, // in the place of the one above
+	{"ticket", []string{"none", "valid", "expired", "ambient"}}, // replaces the one above
 	{"database", []string{"postgres", "nodb", "template1"}},
 	{"root", []string{"right", "other", "missing", "none", "system"}},
 	{"crl", []string{"none", "right", "stale", "missing"}},
@@ -132,7 +132,7 @@ func TestWholeNegotiationProduct(t *testing.T) {
 			t.FailNow()
 		}
 	}
-	t.Run("cells", func(t *testing.T) { // returns when both in it have
+	t.Run("cells", func(t *testing.T) { // returns after both of its subtests
 		t.Run("negotiation", func(t *testing.T) {
 			t.Parallel()
 			cells := 0

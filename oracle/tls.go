@@ -32,20 +32,23 @@ const (
 	revoked                   // it is on the revocation list
 	expired                   // it has expired
 	wrongName                 // it is for another host
-	nameInSubject             // it has its name in its subject only, where RFC 6125 clients do not look
+	nameInSubject             // it has its name in its subject only, where some clients do not look
 )
 
-// The checks of OpenSSL, which libpq follows by one of its own for the name, and those of Go's crypto/tls and crypto/x509.
-const (
-	opensslSource = "X509_verify_cert of OpenSSL; open_client_SSL, fe-secure-openssl.c"
-	goSource      = "crypto/x509, Certificate.Verify"
-)
+// opensslIssuer are the checks of OpenSSL without those of the name.
+var opensslIssuer = []check{{flaw: untrusted}, {flaw: noList}, {flaw: staleList}, {flaw: revoked}, {flaw: expired}}
+
+// goSource and what follows are of Go's crypto/tls and crypto/x509, with which every driver in Go starts TLS. goIssuerLate are the
+// checks of a driver that verifies the issuer itself, after the handshake.
+const goSource = "crypto/x509, Certificate.Verify"
 
 var (
-	opensslIssuer = []check{{flaw: untrusted}, {flaw: noList}, {flaw: staleList}, {flaw: revoked}, {flaw: expired}}
-	goIssuer      = []check{{flaw: expired}, {flaw: untrusted}}
-	goIssuerLate  = []check{{flaw: expired, late: true}, {flaw: untrusted, late: true}}
-	goFull        = []check{{flaw: expired}, {flaw: wrongName}, {flaw: nameInSubject}, {flaw: untrusted}}
+	goIssuer     = []check{{flaw: expired}, {flaw: untrusted}}
+	goIssuerLate = []check{{flaw: expired, late: true}, {flaw: untrusted, late: true}}
+	goFull       = []check{{flaw: expired}, {flaw: wrongName}, {flaw: nameInSubject}, {flaw: untrusted}}
+
+	// goStuffed: a driver reads the one byte of the answer, and gives the connection to crypto/tls.
+	goStuffed = reaction{how: broken, reason: matrix.ProtocolViolation, because: matrix.Because{Text: "the client reads the one byte of the answer; what follows is not a TLS record", Source: "crypto/tls, readRecordOrCCS"}}
 )
 
 // encryptTLS starts TLS on the present connection, after SSLRequest or directly.
@@ -174,7 +177,7 @@ func (a *attempt) flawed(f flaw, v *verification) (reason matrix.Reason, text st
 	case wrongName:
 		found, reason, text = kind == "wrong-name", matrix.ServerCertName, "the server's certificate is not for "+a.w.Host
 	case nameInSubject:
-		found, reason, text = kind == "cn-only", matrix.ServerCertName, "the server's certificate has its name in its subject only, where Go does not look"
+		found, reason, text = kind == "cn-only", matrix.ServerCertName, "the server's certificate has its name in its subject only, where the client does not look"
 	}
 	if !found {
 		return "", ""
