@@ -93,6 +93,14 @@ func meanings[T ~string](t *testing.T, what, typeName string, words []T) string 
 	return table
 }
 
+func groupTable() string {
+	table := row("group", "clients", "which") + row("---", "---", "---")
+	for _, g := range ClientGroups {
+		table += row("`"+g.Name+"`", code(stringsOf(g.Members())), g.Meaning)
+	}
+	return table
+}
+
 func attackTable(attacks []AttackInfo) string {
 	table := row("attack", "what is done") + row("---", "---")
 	for _, a := range attacks {
@@ -136,6 +144,7 @@ func tables(t *testing.T) map[string]string {
 		"keys":        keys,
 		"world axes":  axisTable(WorldAxis),
 		"client axes": axisTable(ClientAxis),
+		"groups":      groupTable(),
 		"parts":       parts,
 		"attacks":     attackTable(AttacksOf(Relay)),
 		"sequences":   attackTable(AttacksOf(RawClient)),

@@ -257,17 +257,33 @@ func (l *loading) axisValues(axis Axis, e entry) []string {
 		return axis.Values
 	}
 	var values []string
-	var seen []*value
+	var words []*value // by which each of the values is named
 	for _, v := range l.scalars(e.value, axis.Name) {
-		if l.axisValue(axis, v) {
-			if i := slices.Index(values, axis.value(v.text)); i >= 0 {
-				l.problem(v.position, fmt.Sprintf("%s=%s is there twice", axis.Name, v.text), fmt.Sprintf("keep this one or the one in column %d of line %d", seen[i].column, seen[i].line))
-				continue
+		if !l.axisValue(axis, v) {
+			continue
+		}
+		for _, member := range axis.members(v.text) {
+			if i := slices.Index(values, member); i >= 0 {
+				l.twice(axis, member, v, words[i])
+				break
 			}
-			values, seen = append(values, axis.value(v.text)), append(seen, v)
+			values, words = append(values, member), append(words, v)
 		}
 	}
 	return values
+}
+
+// twice reports a value that two words name.
+func (l *loading) twice(axis Axis, value string, word, before *value) {
+	keep := fmt.Sprintf("keep this one or the one in column %d of line %d", before.column, before.line)
+	switch groups := axis.groups(); {
+	case word.text == before.text:
+		l.problem(word.position, fmt.Sprintf("%s=%s is there twice", axis.Name, word.text), keep)
+	case slices.Contains(groups, before.text):
+		l.problem(word.position, fmt.Sprintf("%s=%s is there twice: the group %s contains it", axis.Name, value, before.text), keep)
+	default:
+		l.problem(word.position, fmt.Sprintf("%s=%s is there twice: the group %s contains it", axis.Name, value, word.text), keep)
+	}
 }
 
 // axisValue says whether a value is possible on an axis, and reports it if not.
@@ -281,7 +297,7 @@ func (l *loading) axisValue(axis Axis, v *value) bool {
 
 // check says what is wrong with the text of a value, and what would be right; nothing if it is a value of the axis.
 func (a Axis) check(text string) (wrong, right string) {
-	possible := a.Words()
+	possible := slices.Concat(a.Words(), a.groups())
 	if a.Optional() {
 		possible = append(possible, NotGiven)
 	}
@@ -612,28 +628,34 @@ func (l *loading) when(v *value, what string) ([]AxisValues, bool) {
 			}
 			continue
 		}
-		var values []string
-		for _, value := range l.scalars(e.value, axis.Name) {
-			text := axis.value(value.text)
-			switch {
-			case value.text == "all" && axis.Values != nil:
-				l.problem(value.position, "all says nothing here", "leave the axis out: the row then claims every value")
-			case slices.Contains(values, text):
-				l.problem(value.position, fmt.Sprintf("%s=%s is there twice", axis.Name, value.text), "keep one of the two")
-			case !slices.Contains(had, text) && !l.bad[axis.Name]:
-				words := make([]string, len(had))
-				for i, h := range had {
-					words[i] = axis.Text(h)
-				}
-				l.problem(value.position, fmt.Sprintf("the scenario has no %s=%s", axis.Name, value.text), suggest(value.text, words))
-			default:
-				values = append(values, text)
-			}
-		}
-		when = append(when, AxisValues{axis.Name, values})
+		when = append(when, AxisValues{axis.Name, l.rowValues(axis, e.value, had)})
 	}
 	slices.SortFunc(when, func(a, b AxisValues) int { return axisIndex(a.Axis) - axisIndex(b.Axis) })
 	return when, len(l.problems) == before && !unsure
+}
+
+// rowValues reads the values of one axis that a row claims. had are those that the scenario has: of a group a row claims no other.
+func (l *loading) rowValues(axis Axis, v *value, had []string) (values []string) {
+	var words []*value
+	for _, word := range l.scalars(v, axis.Name) {
+		members := slices.DeleteFunc(axis.members(word.text), func(m string) bool { return !slices.Contains(had, m) })
+		named := slices.IndexFunc(values, func(v string) bool { return slices.Contains(members, v) })
+		switch {
+		case word.text == "all" && axis.Values != nil:
+			l.problem(word.position, "all says nothing here", "leave the axis out: the row then claims every value")
+		case named >= 0:
+			l.twice(axis, values[named], word, words[named])
+		case len(members) == 0 && !l.bad[axis.Name]:
+			texts := make([]string, len(had))
+			for i, h := range had {
+				texts[i] = axis.Text(h)
+			}
+			l.problem(word.position, fmt.Sprintf("the scenario has no %s=%s", axis.Name, word.text), suggest(word.text, texts))
+		default:
+			values, words = append(values, members...), append(words, slices.Repeat([]*value{word}, len(members))...)
+		}
+	}
+	return values
 }
 
 // named are the axes that the scenario names.

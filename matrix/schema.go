@@ -48,6 +48,9 @@ func Schema() []byte {
 				values = append(values, json.Number(v)) // YAML reads 17 as a number; Load reads the text
 			}
 		}
+		for _, group := range a.groups() {
+			values = append(values, group)
+		}
 		if a.Optional() {
 			values = append(values, NotGiven)
 		}

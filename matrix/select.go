@@ -13,7 +13,7 @@ import (
 type Selection struct {
 	Patterns []string     // cells that any of these names (see MatchID); none: every cell
 	Family   string       // cells of this family only
-	Axes     []AxisValues // cells that have one of the values on each of these axes; NotGiven is ""
+	Axes     []AxisValues // cells that have one of the values on each of these axes; NotGiven is ""; a group stands for its members
 	Strength int          // 0: every cell; 2: pairwise; 3: every combination of three axes' values; at most 4
 	Seed     uint64       // which of the many equally good t-wise selections
 	Shard    Shard        // a part of what the rest of the Selection takes
@@ -115,7 +115,14 @@ func (s Selection) take(cells []Cell) ([]*Cell, error) {
 		if err := s.validateAxes(taken); err != nil {
 			return nil, err
 		}
-		taken = slices.DeleteFunc(taken, func(c *Cell) bool { return !matchesAll(s.Axes, c) })
+		axes := make([]AxisValues, len(s.Axes))
+		for i, a := range s.Axes {
+			axes[i].Axis = a.Axis
+			for _, value := range a.Values {
+				axes[i].Values = append(axes[i].Values, axesByName[a.Axis].members(value)...)
+			}
+		}
+		taken = slices.DeleteFunc(taken, func(c *Cell) bool { return !matchesAll(axes, c) })
 	}
 	if len(taken) == 0 {
 		return nil, errNothingTogether
@@ -174,7 +181,7 @@ func (s Selection) validateAxes(cells []*Cell) error {
 		axis := axesByName[a.Axis]
 		has := distinct(cells, func(c *Cell) string { return axis.get(c.World, &c.Client) })
 		for _, value := range a.Values {
-			if !slices.Contains(has, value) {
+			if !slices.ContainsFunc(axis.members(value), func(m string) bool { return slices.Contains(has, m) }) {
 				words := make([]string, len(has))
 				for i, h := range has {
 					words[i] = axis.Text(h)

@@ -42,6 +42,8 @@ func TestSelect(t *testing.T) {
 		{"axes", Selection{Axes: []AxisValues{{"server", []string{"17"}}, {"sslmode", []string{"require", "disable"}}}}, 24, ""},
 		{"an option that is not given", Selection{Family: "negotiation", Axes: []AxisValues{{"gssencmode", []string{""}}}}, 16, ""},
 		{"an axis that no scenario names, at its default", Selection{Axes: []AxisValues{{"transport", []string{"tcp"}}}}, 54, ""},
+		{"a group of clients", Selection{Axes: []AxisValues{{"library", []string{"libpq"}}}}, 30, ""},
+		{"a group of clients and one more", Selection{Axes: []AxisValues{{"library", []string{"independent", "libpq15"}}}}, 48, ""},
 		{"all parts together", Selection{Family: "negotiation", Patterns: []string{"**/libpq15"}, Axes: []AxisValues{{"ssl", []string{"off"}}}}, 12, ""},
 
 		{"no cells", Selection{}, 0, "there are no cells to select from; load scenarios first"},
@@ -59,6 +61,7 @@ func TestSelect(t *testing.T) {
 		{"a pattern outside the family", Selection{Family: "auth", Patterns: []string{"negotiation/both-on"}}, 0, "no cell is taken by all of the selection together, though each part of it takes some; loosen one part"},
 		{"a pattern outside the family that nothing has", Selection{Family: "auth", Patterns: []string{"negotiation/both-on/pg18"}}, 0, "no cell is named negotiation/both-on/pg18; instead of the element pg18 there are pg13, pg17"},
 		{"patterns of which one is outside the family", Selection{Family: "auth", Patterns: []string{"negotiation/both-on", "*/stored"}}, 6, ""},
+		{"a group that no cell has a client of", Selection{Axes: []AxisValues{{"library", []string{"psql"}}}}, 0, "no cell has library=psql; want libpq15, libpq18 or pq"},
 		{"axes that no cell has together", Selection{Axes: []AxisValues{{"server", []string{"13"}}, {"user", []string{"bob"}}}}, 0, "no cell is taken by all of the selection together, though each part of it takes some; loosen one part"},
 		{"a pattern after ** in the scenario", Selection{Patterns: []string{"auth/**/bob"}}, 0, "no cell is named auth/**/bob; after ** no element is bob"},
 		{"a server after any scenario", Selection{Patterns: []string{"*/*/pg13"}}, 24, ""},
@@ -295,6 +298,7 @@ func TestParseAxisValues(t *testing.T) {
 	}{
 		{"gssencmode=prefer,default", AxisValues{"gssencmode", []string{"prefer", ""}}, ""},
 		{"server=17", AxisValues{"server", []string{"17"}}, ""},
+		{"library=independent,libpq17", AxisValues{"library", []string{"independent", "libpq17"}}, ""},
 		{"hba=tls-only", AxisValues{"hba", []string{"tls-only"}}, ""},
 		{"user=o'hara b", AxisValues{"user", []string{"o'hara b"}}, ""},
 		{"gssencmode", AxisValues{}, `"gssencmode" is no choice of an axis; want AXIS=VALUE[,VALUE], as in gssencmode=prefer,require`},
