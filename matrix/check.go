@@ -15,7 +15,8 @@ func (l *loading) checkCells() {
 		l.problem(l.worldAt, fmt.Sprintf("the scenario has more than %d cells", maxCells), "ask one question: name fewer values, or split it")
 		return
 	}
-	found := l.survey(l.representatives(l.principals != nil))
+	principals := l.inWorld["principals"]
+	found := l.survey(l.representatives(principals != nil))
 	switch {
 	case !found.all.claims:
 		l.problem(l.worldAt, "the exclude rows leave no cell", "exclude less")
@@ -40,12 +41,12 @@ func (l *loading) checkCells() {
 		l.problem(l.expectAt[o.second], fmt.Sprintf("this row and the one in line %d both claim %s", l.expectAt[o.first].line, o.cell),
 			"one of them is to name fewer values")
 	}
-	if l.principals == nil {
+	if principals == nil {
 		return
 	}
 	for _, name := range slices.Sorted(maps.Keys(found.tickets)) {
 		if !slices.Contains(l.Realms[0].Principals, name) {
-			l.problem(l.principals.position, fmt.Sprintf("cells have a ticket of %s, which is not among the principals", name), "add it")
+			l.problem(principals.position, fmt.Sprintf("cells have a ticket of %s, which is not among the principals", name), "add it")
 		}
 	}
 }

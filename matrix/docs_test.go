@@ -58,10 +58,10 @@ func axisTable(kind AxisKind) string {
 	return table
 }
 
-// commentsOf are the line comments of the string constants of a type in outcome.go, which say what they mean.
+// commentsOf are the line comments of the string constants of a type in vocabulary.go, which say what they mean.
 func commentsOf(t *testing.T, typeName string) map[string]string {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "outcome.go", nil, parser.ParseComments)
+	file, err := parser.ParseFile(token.NewFileSet(), "vocabulary.go", nil, parser.ParseComments)
 	if err != nil {
 		t.Fatal(err)
 	}

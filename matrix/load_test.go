@@ -372,7 +372,7 @@ var mistakes = []struct{ name, source, want string }{
 	{"claim id",
 		"claims: [S2, 16, S2]\n" + top,
 		"a/b.yaml:1:14: \"16\" is no id of claims; want the letter S and a number, as in S16\n" +
-			"a/b.yaml:1:18: S2 is there twice; say it once"},
+			"a/b.yaml:1:18: S2 is there twice; name it once"},
 	{"museum id",
 		"museum: b14\n" + top,
 		`a/b.yaml:1:9: "b14" is no id of museum; want a letter and a number, as in B14 or CVE-2026-6479`},
@@ -571,7 +571,7 @@ var mistakes = []struct{ name, source, want string }{
 		`a/b.yaml:9:11: "x is not a quoted text; want "…" with \" and \\ inside, or no quotes`},
 	{"then: a role of nobody",
 		rows + "  - then: refused at hba, no-hba-entry, role alice\n",
-		"a/b.yaml:9:41: role of a refused outcome; leave it out: nobody became a role"},
+		"a/b.yaml:9:41: role of a refused outcome; leave it out: there is no session that could have one"},
 	{"then: descent of a refusal",
 		rows + "  - then: refused at hba, no-hba-entry, descent first\n",
 		"a/b.yaml:9:41: descent of a refused outcome; leave it out: only connected outcomes have one"},
