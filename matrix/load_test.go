@@ -648,12 +648,12 @@ func TestLoadPaths(t *testing.T) {
 		names []string
 		err   string
 	}{
-		{"all below, sorted by name", fstest.MapFS{"b/a.yaml": good, "a/z.yaml": good, "a/c/scenario.yaml": good, "a/z.golden": good, "divergences.yaml": good, "schema.json": good}, nil, []string{"a/c", "a/z", "b/a"}, ""},
+		{"all below, sorted by name", fstest.MapFS{"b/a.yaml": good, "a/z.yaml": good, "more/a/c.yaml": good, "a/z.golden": good, "divergences.yaml": good, "schema.json": good}, nil, []string{"a/c", "a/z", "b/a"}, ""},
 		{"a folder", fstest.MapFS{"b/a.yaml": bad, "a/z.yaml": good}, []string{"a"}, []string{"a/z"}, ""},
 		{"a file, named twice", fstest.MapFS{"a/y.yaml": good, "a/z.yaml": good}, []string{"a/z.yaml", "a/z.yaml"}, []string{"a/z"}, ""},
 		{"nothing there", fstest.MapFS{"a/z.yaml": good}, []string{"b"}, nil, "scenarios: open b: file does not exist"},
 		{"no scenario there", fstest.MapFS{"a/z.golden": good}, []string{"a"}, nil, "no scenario files at or below a; want FAMILY/NAME.yaml"},
-		{"the same name twice", fstest.MapFS{"a/z.yaml": good, "a/z/scenario.yaml": good}, nil, nil, "a/z/scenario.yaml:1:1: a/z is a scenario already, in a/z.yaml; rename one of the two files"},
+		{"the same name twice", fstest.MapFS{"a/z.yaml": good, "more/a/z.yaml": good}, nil, nil, "more/a/z.yaml:1:1: a/z is a scenario already, in a/z.yaml; rename one of the two files"},
 		{"all mistakes of all files", fstest.MapFS{"a/z.yaml": bad, "a/y.yaml": bad, "a/x.yaml": good}, nil, nil,
 			"a/y.yaml:1:1: hba is missing; write the server's pg_hba.conf under world, as in hba: |\n" +
 				"a/z.yaml:1:1: hba is missing; write the server's pg_hba.conf under world, as in hba: |"},
