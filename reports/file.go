@@ -23,8 +23,8 @@ type line struct {
 	Trailer *Trailer `json:"end,omitempty"`
 }
 
-// Writer appends records; it is safe for concurrent use. Each line is one write, so that a run that is killed keeps what
-// it had.
+// Writer appends records; it is safe for concurrent use. Each line is one write: a run that is killed keeps every line
+// that was written.
 type Writer struct {
 	mu      sync.Mutex
 	w       io.Writer
@@ -102,6 +102,7 @@ type Run struct {
 	Header Header
 	Path   string // as opened; empty for a run that is no file
 	open   func() (io.ReadCloser, error)
+	about  map[string]*Scenario // the header's scenarios by name
 }
 
 // Open opens a run's file, or the run.jsonl in a directory. A format version that this package does not know is an
@@ -150,11 +151,17 @@ func Read(open func() (io.ReadCloser, error)) (*Run, error) {
 	if err := json.Unmarshal(text, &first); err != nil {
 		return nil, fmt.Errorf("the header: %w", err)
 	}
-	return &Run{Header: *first.Header, open: open}, nil
+	run := &Run{Header: *first.Header, open: open, about: map[string]*Scenario{}}
+	for i := range run.Header.Scenarios {
+		s := &run.Header.Scenarios[i]
+		run.about[s.Name] = s
+	}
+	return run, nil
 }
 
 // Records streams the run's records in the order they were written; a record is the caller's to keep. After the last
-// one an *Incomplete error follows if the file has no trailer or its last line is cut off: what came before it is good.
+// one an *Incomplete error follows if the file has no trailer or its last line is cut off: the records before it are
+// good.
 func (r *Run) Records() iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
 		_, err := r.scan(func(record *Record) bool { return yield(record, nil) })
@@ -204,6 +211,7 @@ func (r *Run) scan(visit func(*Record) bool) (*Trailer, error) {
 		}
 		switch {
 		case l.Record != nil:
+			l.Record.About = r.about[l.Record.Scenario]
 			if !visit(l.Record) {
 				return nil, nil
 			}
@@ -215,7 +223,7 @@ func (r *Run) scan(visit func(*Record) bool) (*Trailer, error) {
 	}
 }
 
-// readLine returns a line without its end, valid until the next call; with io.EOF what stands behind the last end.
+// readLine returns a line without its end, valid until the next call; with io.EOF what follows the last end.
 func readLine(r *bufio.Reader) ([]byte, error) {
 	text, err := r.ReadSlice('\n')
 	if errors.Is(err, bufio.ErrBufferFull) { // a long KRB5_TRACE
@@ -257,6 +265,7 @@ func (r *Run) Find(id string) (*Record, error) {
 			return nil, err
 		}
 		if l.Record != nil && l.Record.ID == id {
+			l.Record.About = r.about[l.Record.Scenario]
 			return l.Record, nil
 		}
 	}

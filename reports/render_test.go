@@ -184,7 +184,7 @@ func TestTerminal(t *testing.T) {
 		"terminal-color.txt": {Color: true, Failures: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			golden(t, name, draw(t, func(w io.Writer) error { return Terminal(w, run, o) }))
+			golden(t, name, draw(t, func(w io.Writer) error { return Terminal(w, view(t, run), o) }))
 		})
 	}
 }
@@ -205,7 +205,7 @@ func TestTerminalOfOtherRuns(t *testing.T) {
 	}
 	for name, run := range map[string]*Run{"terminal-green.txt": green, "terminal-interrupted.txt": interrupted, "terminal-killed.txt": killed, "terminal-empty.txt": opened(t, empty.Bytes())} {
 		t.Run(name, func(t *testing.T) {
-			golden(t, name, draw(t, func(w io.Writer) error { return Terminal(w, run, Options{Failures: 1}) }))
+			golden(t, name, draw(t, func(w io.Writer) error { return Terminal(w, view(t, run), Options{Failures: 1}) }))
 			s, err := Summarize(run)
 			if err != nil || s.Green() != (run == green) {
 				t.Errorf("green %t, %v", s.Green(), err)
@@ -221,13 +221,13 @@ var escapes = regexp.MustCompile("\x1b\\[[0-9;]*m")
 func TestTerminalKeepsItsWidth(t *testing.T) {
 	run := opened(t, everyStatus(t, whole))
 	large := saved(t, 1000, 61)
-	for _, run := range []*Run{run, large} {
+	for _, v := range []*View{view(t, run), view(t, large)} {
 		for _, columns := range []int{80, 100, 120, 140, 200} {
-			plain := draw(t, func(w io.Writer) error { return Terminal(w, run, Options{Width: columns}) })
+			plain := draw(t, func(w io.Writer) error { return Terminal(w, v, Options{Width: columns}) })
 			if bytes.ContainsRune(plain, '\x1b') {
 				t.Errorf("%d columns: an escape without colour", columns)
 			}
-			colored := draw(t, func(w io.Writer) error { return Terminal(w, run, Options{Width: columns, Color: true}) })
+			colored := draw(t, func(w io.Writer) error { return Terminal(w, v, Options{Width: columns, Color: true}) })
 			if stripped := escapes.ReplaceAll(colored, nil); !bytes.Equal(stripped, plain) {
 				t.Errorf("%d columns: colour changes more than the colour", columns)
 			}
@@ -243,11 +243,15 @@ func TestTerminalKeepsItsWidth(t *testing.T) {
 	}
 }
 
-// The matrix and the totals of a terminal report say the same as the records.
+// The matrix, the cases and the totals say the same as the records.
 func TestTotalsAddUp(t *testing.T) {
 	run := saved(t, 1200, 23)
 	cells, connected, downgrades, failing := 0, 0, 0, 0
-	tallied, err := tallyRun(run, func(r *Record) {
+	records, err := recordsOf(t, run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range records {
 		cells++
 		if o := outcomeOf(r); o != nil && o.End == matrix.Connected {
 			connected++
@@ -258,34 +262,59 @@ func TestTotalsAddUp(t *testing.T) {
 		if r.Verdict.Status.Fails() {
 			failing++
 		}
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
-	var sum, rows, blocks block
-	for _, s := range tallied.scenarios {
-		sum.merge(&s.block)
-		for _, r := range s.rows {
-			rows.merge(&r.block)
-			for _, b := range r.blocks {
+	v := view(t, run)
+	var sum, worlds, blocks Block
+	for _, s := range v.Scenarios {
+		sum.merge(&s.Block)
+		for _, w := range s.Worlds {
+			worlds.merge(&w.Block)
+			for _, b := range w.Blocks {
 				blocks.merge(b)
 			}
 		}
 	}
-	for name, b := range map[string]block{"scenarios": sum, "rows": rows, "blocks": blocks} {
-		if b.cells != cells || b.connected != connected || b.downgrade != downgrades || b.failing() != failing || cells != 1200 || failing == 0 || downgrades == 0 {
-			t.Errorf("%s: %+v, failing %d; the records have %d cells, %d connected, %d downgraded, %d failing", name, b, b.failing(), cells, connected, downgrades, failing)
+	for name, b := range map[string]Block{"scenarios": sum, "worlds": worlds, "blocks": blocks} {
+		if b.Cells != cells || b.Connected != connected || b.Downgrade != downgrades || b.Failing() != failing || cells != 1200 || failing == 0 || downgrades == 0 {
+			t.Errorf("%s: %+v, failing %d; the records have %d cells, %d connected, %d downgraded, %d failing", name, b, b.Failing(), cells, connected, downgrades, failing)
 		}
 	}
 	ways := 0
-	for i, f := range tallied.failures {
-		ways += f.count
-		if i > 0 && f.severity < tallied.failures[i-1].severity {
+	for i, f := range v.Failures {
+		ways += f.Count
+		if i > 0 && f.Verdict.Severity < v.Failures[i-1].Verdict.Severity {
 			t.Errorf("failure %d is worse than the one before", i)
 		}
 	}
 	if ways != failing {
 		t.Errorf("%d failures are filed, %d cells fail", ways, failing)
+	}
+}
+
+// The cases are the records in short, each with the way in which it fails.
+func TestCasesAreTheRecords(t *testing.T) {
+	run := saved(t, 600, 7)
+	records, err := recordsOf(t, run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := map[string]Case{}
+	for _, s := range view(t, run).Scenarios {
+		for _, c := range s.Cases {
+			cases[s.Name+"/"+c.Name] = c
+		}
+	}
+	if len(cases) != len(records) {
+		t.Errorf("%d cases of %d records", len(cases), len(records))
+	}
+	for _, r := range records {
+		c, fails := cases[r.ID], r.Verdict.Status.Fails()
+		if c.Status != r.Verdict.Status || c.Micros != r.Micros || (c.Failure != nil) != fails || (c.Record != nil) != fails {
+			t.Errorf("%s: %+v of %+v", r.ID, c, r.Verdict)
+		}
+		if fails && (c.Record.ID != r.ID || c.Failure.Verdict.Status != r.Verdict.Status) || !fails && c.Cause != r.Verdict.Cause {
+			t.Errorf("%s: %+v", r.ID, c)
+		}
 	}
 }
 
@@ -311,25 +340,55 @@ func TestWorstFailuresAreKept(t *testing.T) {
 	if err := w.Close(Trailer{}); err != nil {
 		t.Fatal(err)
 	}
-	tallied, err := tallyRun(opened(t, file.Bytes()), nil)
+	v := view(t, opened(t, file.Bytes()))
+	kept := 0
+	for i, f := range v.Failures {
+		if f.Record != nil {
+			kept++
+		}
+		if (f.Verdict.Severity == verdict.MustNotConnect) != (i < 3) || i < 3 && f.Record == nil {
+			t.Errorf("failure %d has severity %d, kept %t", i, f.Verdict.Severity, f.Record != nil)
+		}
+	}
+	if len(v.Failures) != cells || kept < failuresKept || kept > 2*failuresKept {
+		t.Errorf("%d ways, %d kept", len(v.Failures), kept)
+	}
+	text := string(draw(t, func(w io.Writer) error { return Terminal(w, v, Options{Failures: 5}) }))
+	if !strings.Contains(text, "and more   1,495 cells that fail in 1,495 other ways") || strings.Count(text, "\n  repeat ") != 5 {
+		t.Error("five are drawn and the rest is counted:\n" + text[strings.Index(text, "Failures"):])
+	}
+}
+
+// A run of which every cell fails: the evidence of so many is held, the others name the first cell that failed alike.
+func TestJUnitBoundsWhatIsHeld(t *testing.T) {
+	const cells = casesKept + 10
+	var file bytes.Buffer
+	w, err := NewWriter(&file, sampleHeader(cells))
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept := 0
-	for i, f := range tallied.failures {
-		if f.record != nil {
-			kept++
+	last := ""
+	generate(cells, 0, func(r *Record) {
+		last = r.ID
+		r.Verdict = verdict.Verdict{Status: verdict.Broken, Severity: verdict.IsBroken, Cause: "the server was killed"}
+		if err := w.Write(r); err != nil {
+			t.Fatal(err)
 		}
-		if (f.severity == verdict.MustNotConnect) != (i < 3) || i < 3 && f.record == nil {
-			t.Errorf("failure %d has severity %d, kept %t", i, f.severity, f.record != nil)
-		}
+	})
+	if err := w.Close(Trailer{}); err != nil {
+		t.Fatal(err)
 	}
-	if len(tallied.failures) != cells || kept < failuresKept || kept > 2*failuresKept {
-		t.Errorf("%d ways, %d kept", len(tallied.failures), kept)
+	run := opened(t, file.Bytes())
+	text := draw(t, func(w io.Writer) error { return JUnit(w, view(t, run), Options{}) })
+	checkJUnit(t, text, run)
+	if got := bytes.Count(text, []byte("evidence")); got < casesKept || got >= cells+casesKept {
+		t.Errorf("%d cells with evidence", got)
 	}
-	text := string(draw(t, func(w io.Writer) error { return Terminal(w, opened(t, file.Bytes()), Options{Failures: 5}) }))
-	if !strings.Contains(text, "and more   1,495 cells that fail in 1,495 other ways") || strings.Count(text, "\n  repeat ") != 5 {
-		t.Error("five are drawn and the rest is counted:\n" + text[strings.Index(text, "Failures"):])
+	if n := bytes.Count(text, []byte("fails like ")); n != 10 {
+		t.Errorf("%d cells refer to another one, want 10", n)
+	}
+	if !bytes.Contains(text, []byte("pgauthmatrix run &#39;"+last)) {
+		t.Errorf("the last cell cannot be repeated:\n%s", text[len(text)-1000:])
 	}
 }
 
@@ -340,19 +399,23 @@ func TestJUnit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			run := opened(t, everyStatus(t, end))
-			text := draw(t, func(w io.Writer) error { return JUnit(w, run) })
+			text := draw(t, func(w io.Writer) error { return JUnit(w, view(t, run), Options{}) })
 			golden(t, name, text)
 			checkJUnit(t, text, run)
 		})
 	}
 }
 
-func BenchmarkTerminal(b *testing.B) {
+// BenchmarkPublish draws a run in every format, as the end of a run does.
+func BenchmarkPublish(b *testing.B) {
 	run := saved(b, 5000, 97)
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := Terminal(io.Discard, run, Options{}); err != nil {
-			b.Fatal(err)
+		v := view(b, run)
+		for _, f := range Formats {
+			if err := f.Render(io.Discard, v, Options{}); err != nil {
+				b.Fatal(err)
+			}
 		}
 	}
 	b.ReportMetric(5000*float64(b.N)/b.Elapsed().Seconds(), "cells/s")
@@ -361,7 +424,13 @@ func BenchmarkTerminal(b *testing.B) {
 // checkJUnit reads the XML back: strictly well-formed, and the attributes add up.
 func checkJUnit(t *testing.T, text []byte, run *Run) {
 	t.Helper()
-	var all junitSuites
+	var all struct {
+		Name     string        `xml:"name,attr"`
+		Tests    int           `xml:"tests,attr"`
+		Failures int           `xml:"failures,attr"`
+		Errors   int           `xml:"errors,attr"`
+		Suites   []*junitSuite `xml:"testsuite"`
+	}
 	if err := xml.Unmarshal(text, &all); err != nil {
 		t.Fatal(err)
 	}
@@ -412,8 +481,8 @@ func checkJUnit(t *testing.T, text []byte, run *Run) {
 
 func TestMarkdown(t *testing.T) {
 	run := opened(t, everyStatus(t, whole))
-	golden(t, "summary.md", draw(t, func(w io.Writer) error { return Markdown(w, run, Options{Failures: 3}) }))
-	golden(t, "summary-green.md", draw(t, func(w io.Writer) error { return Markdown(w, saved(t, 240, 0), Options{}) }))
+	golden(t, "summary.md", draw(t, func(w io.Writer) error { return Markdown(w, view(t, run), Options{Failures: 3}) }))
+	golden(t, "summary-green.md", draw(t, func(w io.Writer) error { return Markdown(w, view(t, saved(t, 240, 0)), Options{}) }))
 }
 
 func TestExplain(t *testing.T) {
