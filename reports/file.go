@@ -12,7 +12,9 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
 )
 
@@ -164,7 +166,7 @@ func Read(open func() (io.ReadCloser, error)) (*Run, error) {
 // good.
 func (r *Run) Records() iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
-		_, err := r.scan(func(record *Record) bool { return yield(record, nil) })
+		_, err := r.scan(decodeWhole, func(record *Record) bool { return yield(record, nil) })
 		if err != nil {
 			yield(nil, err)
 		}
@@ -176,8 +178,50 @@ type Incomplete struct{ What string }
 
 func (e *Incomplete) Error() string { return e.What }
 
-// scan visits the records until visit returns false. The trailer is nil if it was not reached.
-func (r *Run) scan(visit func(*Record) bool) (*Trailer, error) {
+// brief is what a View reads of a record that does not fail. Prediction and evidence, which are most of a line, are
+// passed over.
+type brief struct {
+	ID          string            `json:"id"`
+	Scenario    string            `json:"scenario"`
+	Axes        map[string]string `json:"axes"`
+	Verdict     verdict.Verdict   `json:"verdict"`
+	Start       time.Time         `json:"start"`
+	Micros      int64             `json:"us"`
+	Observation *struct {
+		Outcome matrix.Outcome `json:"outcome"`
+		Fault   string         `json:"fault"`
+	} `json:"observation"`
+}
+
+// decodeBrief decodes a line; a record that fails is whole, any other has what brief has.
+func decodeBrief(text []byte, into *line) error {
+	var l struct {
+		Record  *brief   `json:"cell"`
+		Trailer *Trailer `json:"end"`
+	}
+	if err := json.Unmarshal(text, &l); err != nil {
+		return err
+	}
+	into.Trailer = l.Trailer
+	if l.Record == nil {
+		return nil
+	}
+	if l.Record.Verdict.Status.Fails() {
+		return json.Unmarshal(text, into)
+	}
+	b := l.Record
+	into.Record = &Record{ID: b.ID, Scenario: b.Scenario, Axes: b.Axes, Verdict: b.Verdict, Start: b.Start, Micros: b.Micros}
+	if b.Observation != nil {
+		into.Record.Observation = &matrix.Observation{Outcome: b.Observation.Outcome, Fault: b.Observation.Fault}
+	}
+	return nil
+}
+
+// decodeWhole decodes a line.
+func decodeWhole(text []byte, into *line) error { return json.Unmarshal(text, into) }
+
+// scan visits the records, as decode makes them, until visit returns false. The trailer is nil if it was not reached.
+func (r *Run) scan(decode func([]byte, *line) error, visit func(*Record) bool) (*Trailer, error) {
 	source, err := r.open()
 	if err != nil {
 		return nil, err
@@ -206,7 +250,7 @@ func (r *Run) scan(visit func(*Record) bool) (*Trailer, error) {
 			return nil, fmt.Errorf("line %d: more lines after the run's end", n)
 		}
 		var l line
-		if err := json.Unmarshal(text, &l); err != nil {
+		if err := decode(text, &l); err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
 		switch {

@@ -34,14 +34,14 @@ type place struct {
 	version string // empty: all clients of the kind
 }
 
-// head is what stands over the place, a letter a line: l17 is libpq17, x is pgx.
+// head is what stands over the place, a letter a line: l17 is libpq17, x is pgx, a27 is a client of version 0.27.
 func (p place) head() []rune {
 	return []rune(kindSign(p.kind) + strings.Map(func(r rune) rune {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) {
 			return r
 		}
 		return -1 // the point of a version
-	}, p.version))
+	}, strings.TrimPrefix(p.version, "0.")))
 }
 
 func apart(c Column) place {
@@ -266,7 +266,7 @@ func (p *page) legend(v *View, l layout) {
 		legend, used = legend+p.text(g.style, g.glyph)+" "+g.name+"   ", used+entry
 	}
 	p.line("  " + legend)
-	p.paragraph(dim, columnsText(v, l)+" A sign shows the worst of its cells. ↓ counts sessions in plaintext after encryption was tried.")
+	p.paragraph(dim, columnsText(v, l)+" A sign shows the worst of its cells. ↓\u00a0counts sessions in plaintext after encryption was tried.")
 	p.line("")
 }
 

@@ -67,7 +67,7 @@ func NewView(run *Run) (*View, error) {
 	}
 	seen := make(map[string]bool, run.Header.Cells)
 	twice := ""
-	trailer, err := run.scan(func(r *Record) bool {
+	trailer, err := run.scan(decodeBrief, func(r *Record) bool {
 		if seen[r.ID] {
 			twice = r.ID
 			return false
