@@ -359,6 +359,34 @@ func TestWorstFailuresAreKept(t *testing.T) {
 	}
 }
 
+// Cells that one cause breaks are one way to fail, whatever their scenario; cells that differ are not.
+func TestOneCauseIsOneWay(t *testing.T) {
+	var file bytes.Buffer
+	w, err := NewWriter(&file, sampleHeader(240))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	generate(240, 0, func(r *Record) {
+		switch n++; n % 20 {
+		case 0:
+			r.Verdict = verdict.Verdict{Status: verdict.Broken, Severity: verdict.IsBroken, Cause: "the server was killed"}
+		case 1:
+			r.Verdict = verdict.Verdict{Status: verdict.Drift, Severity: verdict.IsDrift, Differences: []verdict.Difference{{Field: matrix.FieldRule, Against: verdict.Golden, Want: "a", Observed: "b"}}}
+		}
+		if err := w.Write(r); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if err := w.Close(Trailer{}); err != nil {
+		t.Fatal(err)
+	}
+	v := view(t, opened(t, file.Bytes()))
+	if len(v.Failures) != 13 || v.Failures[0].Count != 12 || v.Failures[0].Verdict.Status != verdict.Broken || v.Failures[12].Count != 1 {
+		t.Errorf("%d ways: %+v", len(v.Failures), v.Failures[0])
+	}
+}
+
 // A run of which every cell fails: the evidence of so many is held, the others name the first cell that failed alike.
 func TestJUnitBoundsWhatIsHeld(t *testing.T) {
 	const cells = casesKept + 10

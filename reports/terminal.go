@@ -3,6 +3,7 @@ package reports
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -44,8 +45,8 @@ func (p *page) title(v *View) {
 	p.line("")
 }
 
-// foldedWidth is that of the columns that list things, so that the table fits a terminal.
-const foldedWidth = 12
+// listWidths are tried in turn as the greatest width of the columns that list things, so that the table fits.
+var listWidths = []int{60, 36, 24, 12}
 
 // obtained draws what the attacker obtains in the attempts of a scenario.
 func (p *page) obtained(s *ScenarioView) {
@@ -53,18 +54,30 @@ func (p *page) obtained(s *ScenarioView) {
 		return
 	}
 	p.rule("What an attacker in the middle obtains", s.Name)
-	t := s.Obtained.writer()
-	t.SetStyle(table.StyleLight)
-	t.Style().Options = table.Options{SeparateHeader: true}
-	t.Style().Format.Header = text.FormatDefault
-	t.SetColumnConfigs([]table.ColumnConfig{
-		{Name: foldedAxis, WidthMax: foldedWidth, WidthMaxEnforcer: text.WrapSoft},
-		{Name: "library", WidthMax: foldedWidth, WidthMaxEnforcer: text.WrapSoft},
-	})
-	for l := range strings.SplitSeq(t.Render(), "\n") {
+	var lines []string
+	for _, most := range listWidths {
+		lines = s.Obtained.lines(most)
+		if !slices.ContainsFunc(lines, func(l string) bool { return width(l) > p.Width-1 }) {
+			break
+		}
+	}
+	for _, l := range lines {
 		p.line(" " + l)
 	}
 	p.line("")
+}
+
+// lines lay the table out; the columns that list things are at most so wide.
+func (t *Table) lines(most int) []string {
+	w := t.writer()
+	w.SetStyle(table.StyleLight)
+	w.Style().Options = table.Options{SeparateHeader: true}
+	w.Style().Format.Header = text.FormatDefault
+	w.SetColumnConfigs([]table.ColumnConfig{
+		{Name: foldedAxis, WidthMax: most, WidthMaxEnforcer: text.WrapSoft},
+		{Name: "library", WidthMax: most, WidthMaxEnforcer: text.WrapSoft},
+	})
+	return strings.Split(w.Render(), "\n")
 }
 
 // writer hands the table to the library that lays it out.

@@ -9,8 +9,8 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
 )
 
-// Failure is one way to fail: the cells of a scenario that differ in the same fields and values, or are broken by the
-// same cause.
+// Failure is one way to fail: the cells of a scenario that differ in the same fields and values, or the cells of any
+// scenario that are broken by the same cause.
 type Failure struct {
 	Verdict verdict.Verdict
 	First   string   // ID of the first of the cells
@@ -67,8 +67,12 @@ func (b *builder) text(s string) string {
 // addFailure counts a failing cell with those that fail in the same way.
 func (b *builder) addFailure(r *Record) *Failure {
 	v := r.Verdict
+	scenario := r.Scenario
+	if v.Status == verdict.Broken {
+		scenario = "" // a harness that fails does so whatever a scenario asks
+	}
 	var way strings.Builder
-	fmt.Fprintf(&way, "%s\x00%s\x00%d\x00%s", r.Scenario, v.Status, v.Severity, v.Cause)
+	fmt.Fprintf(&way, "%s\x00%s\x00%d\x00%s", scenario, v.Status, v.Severity, v.Cause)
 	for _, d := range v.Differences {
 		fmt.Fprintf(&way, "\x00%s\x00%s\x00%s\x00%s", d.Against, d.Field, d.Want, d.Observed)
 	}

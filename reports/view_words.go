@@ -81,16 +81,32 @@ func (v *View) Notes() []Note {
 	for _, k := range v.Known {
 		notes = append(notes, Note{Label: "known", Text: fmt.Sprintf("%s: %s (%s)", count(k.Cells, "cell", "cells"), k.Cause, k.Pos)})
 	}
-	for _, i := range v.Header.Images {
-		if i.Unavailable != "" {
-			notes = append(notes, Note{Label: "no image", Text: fmt.Sprintf("%s, %s skipped: %s", i.Name, count(i.Cells, "cell", "cells"), i.Unavailable)})
-		}
-	}
+	notes = append(notes, v.unavailable()...)
 	for _, s := range v.Stale {
 		notes = append(notes, Note{"stale", fmt.Sprintf("%s: %s names no cell; remove the entry", s.Pos, s.Pattern), true})
 	}
 	if v.Incomplete != "" {
 		notes = append(notes, Note{"incomplete", v.Incomplete + "; " + v.missing(), true})
+	}
+	return notes
+}
+
+// unavailable says why there are no images, once for those that share a reason: server and client of a version do.
+func (v *View) unavailable() []Note {
+	var reasons []string
+	images := map[string][]string{}
+	for _, i := range v.Header.Images {
+		if i.Unavailable == "" {
+			continue
+		}
+		if images[i.Unavailable] == nil {
+			reasons = append(reasons, i.Unavailable)
+		}
+		images[i.Unavailable] = append(images[i.Unavailable], fmt.Sprintf("%s (%s skipped)", i.Name, count(i.Cells, "cell", "cells")))
+	}
+	var notes []Note
+	for _, reason := range reasons {
+		notes = append(notes, Note{Label: "no image", Text: strings.Join(images[reason], ", ") + ": " + reason})
 	}
 	return notes
 }
