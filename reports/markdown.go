@@ -37,12 +37,26 @@ func Markdown(w io.Writer, v *View, o Options) error {
 		fmt.Fprintln(p)
 	}
 	p.markdownFailures(v)
-	for _, s := range v.Scenarios {
-		if s.Obtained != nil {
-			fmt.Fprintf(p, "What an attacker in the middle obtains, %s:\n\n%s\n\n", cell(s.Name), s.Obtained.writer().RenderMarkdown())
-		}
-	}
+	p.markdownObtained(v)
 	return p.Flush()
+}
+
+func (p *page) markdownObtained(v *View) {
+	first := true
+	for _, s := range v.Scenarios {
+		if s.Obtained == nil {
+			continue
+		}
+		if first {
+			fmt.Fprint(p, "### What an attacker in the middle obtains\n\n")
+			first = false
+		}
+		title := s.Name
+		if s.About != nil {
+			title += ": " + s.About.Question
+		}
+		fmt.Fprintf(p, "%s\n\n%s\n\n", cell(title), s.Obtained.writer().RenderMarkdown())
+	}
 }
 
 func (p *page) markdownFailures(v *View) {

@@ -29,10 +29,10 @@ const labelWidth = 11
 // line writes one line without blanks at its end.
 func (p *page) line(s string) { fmt.Fprintln(p, trimEnd(s)) }
 
-// rule is a line across the page with a word at either end.
+// rule is a line across the page with a word at either end; the right one is shortened where both do not fit.
 func (p *page) rule(left, right string) {
 	if right != "" {
-		right = " " + right
+		right = " " + shorten(right, max(1, p.Width-width(left)-len(" ── ")))
 	}
 	dashes := max(2, p.Width-width(left)-width(right)-1)
 	p.line(p.text(bold, left) + " " + p.text(dim, strings.Repeat("─", dashes)) + right)

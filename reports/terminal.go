@@ -3,11 +3,7 @@ package reports
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
-
-	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
@@ -22,9 +18,7 @@ func Terminal(w io.Writer, v *View, o Options) error {
 		p.matrix(v)
 	}
 	p.failures(v)
-	for _, s := range v.Scenarios {
-		p.obtained(s)
-	}
+	p.obtained(v)
 	p.result(v)
 	return p.Flush()
 }
@@ -43,58 +37,6 @@ func (p *page) title(v *View) {
 	}
 	p.paragraph(dim, strings.Join(images, "; "))
 	p.line("")
-}
-
-// listWidths are tried in turn as the greatest width of the columns that list things, so that the table fits.
-var listWidths = []int{60, 36, 24, 12}
-
-// obtained draws what the attacker obtains in the attempts of a scenario.
-func (p *page) obtained(s *ScenarioView) {
-	if s.Obtained == nil {
-		return
-	}
-	p.rule("What an attacker in the middle obtains", s.Name)
-	var lines []string
-	for _, most := range listWidths {
-		lines = s.Obtained.lines(most)
-		if !slices.ContainsFunc(lines, func(l string) bool { return width(l) > p.Width-1 }) {
-			break
-		}
-	}
-	for _, l := range lines {
-		p.line(" " + l)
-	}
-	p.line("")
-}
-
-// lines lay the table out; the columns that list things are at most so wide.
-func (t *Table) lines(most int) []string {
-	w := t.writer()
-	w.SetStyle(table.StyleLight)
-	w.Style().Options = table.Options{SeparateHeader: true}
-	w.Style().Format.Header = text.FormatDefault
-	w.SetColumnConfigs([]table.ColumnConfig{
-		{Name: foldedAxis, WidthMax: most, WidthMaxEnforcer: text.WrapSoft},
-		{Name: "library", WidthMax: most, WidthMaxEnforcer: text.WrapSoft},
-	})
-	return strings.Split(w.Render(), "\n")
-}
-
-// writer hands the table to the library that lays it out.
-func (t *Table) writer() table.Writer {
-	row := func(texts []string) table.Row {
-		var cells table.Row
-		for _, s := range texts {
-			cells = append(cells, s)
-		}
-		return cells
-	}
-	w := table.NewWriter()
-	w.AppendHeader(row(t.Header))
-	for _, r := range t.Rows {
-		w.AppendRow(row(r))
-	}
-	return w
 }
 
 func (p *page) result(v *View) {

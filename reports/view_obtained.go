@@ -8,10 +8,11 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// Table is a table of short texts: every row is as long as the header.
+// Table says what the attacker obtains: every row is as long as the header.
 type Table struct {
-	Header []string
-	Rows   [][]string
+	Settings int // the first so many columns are the client's settings and the clients; the others are attacks
+	Header   []string
+	Rows     [][]string
 }
 
 // settingAxes are the client's settings, which decide what an attacker can obtain, and the user, who selects the
@@ -72,7 +73,7 @@ func (b *obtained) table() *Table {
 		return cmp.Or(compareAxes(settingAxes, x.settings, y.settings), libraryRank(x.library)-libraryRank(y.library))
 	})
 	shown := telling(rows)
-	t := &Table{Header: slices.Concat(shown, []string{"library"}, b.attacks)}
+	t := &Table{Settings: len(shown) + 1, Header: slices.Concat(shown, []string{"library"}, b.attacks)}
 	for _, l := range foldLines(rows, shown, b.attacks) {
 		t.Rows = append(t.Rows, l.texts(shown, b.attacks))
 	}
