@@ -133,6 +133,7 @@ func (p *page) observed(r *Record) {
 		return
 	}
 	p.judged(r)
+	p.observedBecause(observation)
 	if observation.Fault != "" && v.Cause != observation.Fault {
 		p.hanging("fault", red, observation.Fault)
 	}

@@ -50,6 +50,7 @@ func (p *page) failure(r *Record, f *Failure) {
 	p.about(r.About)
 	p.judged(r)
 	p.because("because", r.Because)
+	p.observedBecause(r.Observation)
 	for i, e := range evidenceLines(r) {
 		p.evidence(i, e)
 	}
@@ -228,6 +229,13 @@ func (p *page) outcome(label string, o matrix.Outcome, column int, differing map
 	p.line(head)
 	for _, l := range wrap(trace, p.Width-labelWidth-4) {
 		p.line(strings.Repeat(" ", labelWidth+4) + p.text(style, l))
+	}
+}
+
+// observedBecause writes which witness told what of the observed outcome.
+func (p *page) observedBecause(o *matrix.Observation) {
+	if o != nil {
+		p.because("observed because", o.Because)
 	}
 }
 

@@ -112,7 +112,7 @@ func TestBriefIsTheRecord(t *testing.T) {
 		} else {
 			want.World, want.Predicted, want.Because = "", matrix.Outcome{}, nil
 			if o := want.Observation; o != nil {
-				o.Unseen, o.Evidence = nil, matrix.Evidence{}
+				o.Unseen, o.Because, o.Evidence = nil, nil, matrix.Evidence{}
 			}
 		}
 		if diff := cmp.Diff(want, brief.Record); diff != "" {

@@ -471,39 +471,46 @@ func checkJUnit(t *testing.T, text []byte, run *Run) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tests, failures, problems, skipped := 0, 0, 0, 0
+	var sum junitSuite
 	for i, s := range all.Suites {
-		if s.ID != i || s.Tests != len(s.Cases) || s.Name == "" || s.Timestamp == "" || s.Hostname == "" {
-			t.Errorf("suite %+v", s)
-		}
-		own := [3]int{}
-		for _, c := range s.Cases {
-			if c.Failure != nil {
-				own[0]++
-			}
-			if c.Error != nil {
-				own[1]++
-			}
-			if c.Skipped != nil {
-				own[2]++
-				if c.Skipped.Message == "" {
-					t.Errorf("%s is skipped without a reason", c.Name)
-				}
-			}
-		}
-		if own != [3]int{s.Failures, s.Errors, s.Skipped} {
-			t.Errorf("%s says %d %d %d and has %v", s.Name, s.Failures, s.Errors, s.Skipped, own)
-		}
-		tests, failures, problems, skipped = tests+s.Tests, failures+s.Failures, problems+s.Errors, skipped+s.Skipped
+		checkSuite(t, i, s)
+		sum.Tests, sum.Failures, sum.Errors, sum.Skipped = sum.Tests+s.Tests, sum.Failures+s.Failures, sum.Errors+s.Errors, sum.Skipped+s.Skipped
 	}
 	beside := len(summary.Stale)
 	if summary.Incomplete != "" {
 		beside++
 	}
 	c := summary.Counts
-	if tests != all.Tests || tests != c.Total()+beside || failures != all.Failures || failures != c[verdict.Differ]+c[verdict.Drift] ||
-		problems != all.Errors || problems != c[verdict.Broken]+beside || skipped != c[verdict.Known]+c[verdict.NotApplicable] {
-		t.Errorf("%d tests, %d failures, %d errors, %d skipped; the run has %v", tests, failures, problems, skipped, c)
+	got := []int{sum.Tests, sum.Failures, sum.Errors, sum.Skipped, all.Tests, all.Failures, all.Errors}
+	want := []int{c.Total() + beside, c[verdict.Differ] + c[verdict.Drift], c[verdict.Broken] + beside, c[verdict.Known] + c[verdict.NotApplicable]}
+	if want = append(want, want[:3]...); !slices.Equal(got, want) {
+		t.Errorf("tests, failures, errors, skipped of the suites and of the whole: %v, want %v of %v", got, want, c)
+	}
+}
+
+// checkSuite: the attributes of a suite count its cases, and a case that is skipped says why.
+func checkSuite(t *testing.T, id int, s *junitSuite) {
+	t.Helper()
+	if s.ID != id || s.Tests != len(s.Cases) || s.Name == "" || s.Timestamp == "" || s.Hostname == "" {
+		t.Errorf("suite %+v", s)
+	}
+	own := [3]int{}
+	for _, c := range s.Cases {
+		if c.Failure != nil {
+			own[0]++
+		}
+		if c.Error != nil {
+			own[1]++
+		}
+		if c.Skipped != nil {
+			own[2]++
+			if c.Skipped.Message == "" {
+				t.Errorf("%s is skipped without a reason", c.Name)
+			}
+		}
+	}
+	if own != [3]int{s.Failures, s.Errors, s.Skipped} {
+		t.Errorf("%s says %d %d %d and has %v", s.Name, s.Failures, s.Errors, s.Skipped, own)
 	}
 }
 
@@ -529,6 +536,8 @@ func TestExplain(t *testing.T) {
 	localSaw.Outcome = refusal.Outcome
 	localSaw.Evidence.Connections[0].ServerPort, localSaw.Evidence.Connections[0].Wire = 0, nil
 	localRecord := NewRecord(local, refusal, &localSaw, verdict.Judge(local, refusal, &localSaw, nil, nil), sampleStart, time.Millisecond)
+	about := *localRecord
+	about.About = &Scenario{Name: "negotiation/local", Question: "May a client that has no ticket come in over the local socket?", Claims: []string{"S2"}}
 	crashed := NewRecord(local, refusal, &matrix.Observation{Fault: "the client crashed: signal 11"}, verdict.Verdict{Status: verdict.Broken, Severity: verdict.IsBroken, Cause: "the client crashed: signal 11"}, sampleStart, time.Millisecond)
 	skipped := NewRecord(pq, matrix.Prediction{}, nil, verdict.Judge(pq, matrix.Prediction{}, nil, nil, nil), sampleStart, 0)
 	lost := NewRecord(local, refusal, nil, verdict.Judge(local, refusal, nil, nil, nil), sampleStart, 0)
@@ -537,6 +546,7 @@ func TestExplain(t *testing.T) {
 		"explain-hidden.txt":   func(w io.Writer) error { return Explain(w, hidden, p, nil, Options{}) },
 		"explain-record.txt":   func(w io.Writer) error { return Explain(w, differs, p, record, Options{}) },
 		"explain-color.txt":    func(w io.Writer) error { return Explain(w, differs, p, record, Options{Color: true, Width: 80}) },
+		"explain-about.txt":    func(w io.Writer) error { return Explain(w, nil, matrix.Prediction{}, &about, Options{}) },
 		"explain-local.txt":    func(w io.Writer) error { return Explain(w, nil, matrix.Prediction{}, localRecord, Options{}) },
 		"explain-broken.txt":   func(w io.Writer) error { return Explain(w, nil, matrix.Prediction{}, crashed, Options{}) },
 		"explain-not-for.txt":  func(w io.Writer) error { return Explain(w, pq, matrix.Prediction{}, skipped, Options{}) },

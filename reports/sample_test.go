@@ -123,6 +123,7 @@ func refusedAtHBA() (matrix.Prediction, matrix.Observation) {
 		Because: []matrix.Because{{Text: "gssencmode=require: GSS encryption and nothing else", Source: "libpq, gssencmode"}, {Text: "no line matches a GSS channel", Source: "pg_hba.conf"}}}
 	_, o := connectedByTLS(18)
 	o.Outcome = p.Outcome
+	o.Because = []matrix.Because{{Text: `refused at hba (no-hba-entry): FATAL 28000 "no pg_hba.conf entry for host …"`, Source: "server log"}, {Text: "channel gss: the wire shows a GSSAPI handshake and then wrapped data", Source: "wire"}}
 	o.Evidence.Connections = o.Evidence.Connections[:1]
 	o.Evidence.Client.Connected, o.Evidence.Client.Session = false, nil
 	o.Evidence.Client.Message = "connection to server at \"pg.example.test\" (127.0.0.1), port 39211 failed: FATAL:  no pg_hba.conf entry for host \"172.20.0.4\", user \"alice\", database \"postgres\", GSS encryption\n"
