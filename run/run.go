@@ -128,7 +128,7 @@ func Prepare(ctx context.Context, out io.Writer, config Config) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r, r.open(len(cells), engine)
+	return r, r.open(cells, engine)
 }
 
 // NewID names a run; it labels its containers and is its folder's name.
@@ -148,7 +148,7 @@ func expand(scenarios []*matrix.Scenario) []matrix.Cell {
 }
 
 // open makes the run's folder and run.jsonl.
-func (r *Run) open(cells int, engine string) error {
+func (r *Run) open(cells []matrix.Cell, engine string) error {
 	dir := r.config.Dir
 	if dir == "" {
 		dir = "runs"
@@ -162,7 +162,7 @@ func (r *Run) open(cells int, engine string) error {
 		return fmt.Errorf("cannot write the run's records: %w", err)
 	}
 	header := reports.Header{Run: r.ID, Start: r.start, Tool: version(), Engine: engine, Selection: r.config.Described,
-		Coverage: Describe(r.Coverage), Cells: cells, Lost: r.lost, Images: r.Images}
+		Coverage: Describe(r.Coverage), Cells: len(cells), Lost: r.lost, Images: r.Images, Scenarios: reports.ScenariosOf(r.config.Scenarios, cells)}
 	if r.writer, err = reports.NewWriter(r.file, header); err != nil {
 		return err
 	}
@@ -284,14 +284,7 @@ func (r *Run) Finish(out io.Writer, interrupted string) (*reports.Summary, error
 	if err != nil {
 		return nil, err
 	}
-	if err := r.publish(out); err != nil {
-		return nil, err
-	}
-	saved, err := reports.Open(r.Dir)
-	if err != nil {
-		return nil, err
-	}
-	return reports.Summarize(saved)
+	return r.publish(out)
 }
 
 // execute takes one Env through its worlds. Whatever keeps it from attempting a cell makes the cell Broken, with the
