@@ -2,7 +2,6 @@ package classify
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -257,9 +256,4 @@ func (c *classifier) checkEarlier() error {
 		}
 	}
 	return nil
-}
-
-func isAddress(text string) bool {
-	_, err := netip.ParseAddr(text)
-	return err == nil
 }

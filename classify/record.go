@@ -40,7 +40,7 @@ func (c *classifier) decidedBy(n *connection) error {
 	case n.matched != nil:
 		o.Rule = n.matched.rule
 	default:
-		o.Rule = onlyRecord(c.cell.World.HBA, candidates)
+		o.Rule = onlyRecord(c.records(), candidates)
 		if o.Rule == "" {
 			c.unseen = append(c.unseen, matrix.FieldRule)
 		}
@@ -92,9 +92,9 @@ func (c *classifier) method(n *connection) (method matrix.Method, candidates []m
 	}
 	if n.authenticated == nil {
 		// What the file does not hold cannot have decided, and some methods are of one kind of connection only.
+		channel, records := c.channelOf(n), c.records()
 		possible = slices.DeleteFunc(slices.Clone(possible), func(m matrix.Method) bool {
-			channel := c.channelOf(n)
-			return !usesMethod(c.cell.World.HBA, m) ||
+			return !usesMethod(records, m) ||
 				m == matrix.MethodPeer && !c.unix() ||
 				m == matrix.MethodCert && channel != matrix.TLS ||
 				m == matrix.MethodGSS && c.unix()
@@ -108,6 +108,9 @@ func (c *classifier) method(n *connection) (method matrix.Method, candidates []m
 	}
 	return "", possible, nil
 }
+
+// records are those of the cell's pg_hba.conf.
+func (c *classifier) records() []hbaRecord { return hbaRecords(c.cell.World.HBA, c.server) }
 
 // gssWithoutRequest is true of gss inside GSS encryption: the context is there already, the client is not asked again.
 func (c *classifier) gssWithoutRequest(n *connection, method matrix.Method) bool {
@@ -202,67 +205,6 @@ func (c *classifier) identity(n *connection) (identity string, seen bool) {
 		return "", true
 	}
 	return "", false
-}
-
-// recordMethod is the method that a record of pg_hba.conf names, or "" where that cannot be told without the whole
-// grammar (quotes, includes).
-func recordMethod(record string) matrix.Method {
-	record, _, _ = strings.Cut(record, "#")
-	words := strings.Fields(record)
-	at := 4
-	switch {
-	case strings.ContainsAny(record, "\"\\@") || len(words) < 4:
-		return ""
-	case words[0] == "local":
-		at = 3
-	case len(words) > 5 && !strings.Contains(words[3], "/") && isAddress(words[4]):
-		at = 5
-	}
-	if at >= len(words) || strings.Contains(record, ", ") || strings.Contains(record, " ,") || !slices.Contains(matrix.Methods, matrix.Method(words[at])) {
-		return ""
-	}
-	return matrix.Method(words[at])
-}
-
-// records are the lines of a pg_hba.conf text that hold a record, with their numbers from 1.
-func records(hba string) (lines []string, numbers []int) {
-	for i, line := range strings.Split(hba, "\n") {
-		text, _, _ := strings.Cut(line, "#")
-		if strings.TrimSpace(text) != "" {
-			lines = append(lines, line)
-			numbers = append(numbers, i+1)
-		}
-	}
-	return lines, numbers
-}
-
-// usesMethod is false only if it is certain that no record of the text has the method.
-func usesMethod(hba string, method matrix.Method) bool {
-	lines, _ := records(hba)
-	return slices.ContainsFunc(lines, func(line string) bool {
-		m := recordMethod(line)
-		return m == "" || m == method
-	})
-}
-
-// onlyRecord is the rule of the one record that has one of these methods, or "" if there are several or if it is not
-// certain: a server that says "the record said reject" has said which, if there is but one.
-func onlyRecord(hba string, methods []matrix.Method) string {
-	rule := ""
-	lines, numbers := records(hba)
-	for i, line := range lines {
-		m := recordMethod(line)
-		switch {
-		case m == "":
-			return ""
-		case !slices.Contains(methods, m):
-		case rule != "":
-			return ""
-		default:
-			rule = matrix.HBAFile + ":" + strconv.Itoa(numbers[i])
-		}
-	}
-	return rule
 }
 
 // quoteWire writes a value as the relay writes it into the detail of a startup packet.

@@ -70,7 +70,7 @@ var (
 	logReceived   = regexp.MustCompile(`^connection received: host=(\S+)(?: port=(\d+))?$`)
 	logIdentity   = regexp.MustCompile(`^connection authenticated: identity="(.*)" method=(\S+) \((.+):(\d+)\)$`)
 	logTrusted    = regexp.MustCompile(`^connection authenticated: user="(.*)" method=(\S+) \((.+):(\d+)\)$`)
-	logMatched    = regexp.MustCompile(`(?m)^\t?Connection matched (?:file "(.*)"|(pg_hba\.conf)) line (\d+): "(.*)"$`)
+	logMatched    = regexp.MustCompile(`(?m)^\t?Connection matched (?:file "(.*?)"|(pg_hba\.conf)) line (\d+): "(.*)"$`)
 	logAuthorized = regexp.MustCompile(`^connection authorized: user=(.*) database=(.*?)(?: application_name=(\S*))?( SSL enabled \(protocol=([^,]+), .*?\))?( GSS \(authenticated=(yes|no), encrypted=(yes|no)(?:, delegated_credentials=(?:yes|no))?(?:, principal=(.*))?\))?$`)
 	logNoMap      = regexp.MustCompile(`^no match in usermap ".*" for user ".*" authenticated as "(.*)"$`)
 	logNoMatch    = regexp.MustCompile(`^provided user name \(.*\) and authenticated user name \((.*)\) do not match$`)
