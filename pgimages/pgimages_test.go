@@ -2,6 +2,7 @@ package pgimages
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -10,9 +11,9 @@ import (
 
 // all are the images that can be made from the Debian mirror.
 func all() []Spec {
-	specs := []Spec{KDC(), ClientWithoutGSS(18)}
+	specs := append([]Spec{KDC(), ClientWithoutGSS("client-18")}, clientImages...)
 	for _, major := range []int{13, 15, 17, 18} {
-		specs = append(specs, Server(major), Client(major))
+		specs = append(specs, Server(major), Client(fmt.Sprintf("client-%d", major)))
 	}
 	return specs
 }
@@ -152,7 +153,7 @@ func TestClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, major := range []int{13, 15, 17, 18} {
-		image := image(t, Client(major))
+		image := image(t, Client(fmt.Sprintf("client-%d", major)))
 		r, err := Start(t.Context(), StartSpec{Image: image.Tag, RunID: "pgimages-test-client", Network: n})
 		if err != nil {
 			t.Fatal(err)
@@ -177,7 +178,7 @@ func TestClientWithoutGSS(t *testing.T) {
 	for _, c := range []struct {
 		spec Spec
 		gss  bool
-	}{{Client(18), true}, {ClientWithoutGSS(18), false}} {
+	}{{Client("client-18"), true}, {ClientWithoutGSS("client-18"), false}} {
 		image := image(t, c.spec)
 		r, err := Start(t.Context(), StartSpec{Image: image.Tag, RunID: "pgimages-test-nogss", Network: n})
 		if err != nil {
@@ -199,7 +200,7 @@ func TestClientWithoutGSS(t *testing.T) {
 
 func TestSweep(t *testing.T) {
 	ctx := t.Context()
-	image := image(t, Client(18))
+	image := image(t, Client("client-18"))
 	cli, err := Engine(ctx)
 	if err != nil {
 		t.Fatal(err)

@@ -1,12 +1,12 @@
 package probe
 
 import (
-	"maps"
 	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pgauthmatrix/pgauthmatrix/agent"
 	"github.com/pgauthmatrix/pgauthmatrix/agent/drivers"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
@@ -28,7 +28,20 @@ func TestEveryClientHasItsFiles(t *testing.T) {
 	if diff := cmp.Diff(kinds, asked); diff != "" {
 		t.Errorf("kinds of matrix.Clients (-) and of askers (+):\n%s", diff)
 	}
-	if diff := cmp.Diff(kinds, slices.Sorted(maps.Keys(drivers.New()))); diff != "" {
-		t.Errorf("kinds of matrix.Clients (-) and drivers of the agent (+):\n%s", diff)
+	unasked := drivers.New()
+	delete(unasked, agent.Foreign) // of run --client, too
+	for _, c := range matrix.Clients {
+		request, _, err := requestFor(fakeWorld{}, testCell(17, string(c.Name)))
+		if err != nil {
+			t.Errorf("%s: %v", c.Name, err)
+			continue
+		}
+		if drivers.New()[request.Client] == nil {
+			t.Errorf("%s: the agent has no driver %q", c.Name, request.Client)
+		}
+		delete(unasked, request.Client)
+	}
+	for name := range unasked {
+		t.Errorf("no client asks the agent's driver %q", name)
 	}
 }
