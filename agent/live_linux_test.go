@@ -257,7 +257,7 @@ type seen struct {
 	Log  string // a text that the log of the last connection must hold
 }
 
-const liveQuery = "SELECT pg_backend_pid() AS pid, session_user::text AS role, NULL AS nothing, '' AS empty"
+const liveQuery = "SELECT pg_backend_pid()::text AS pid, session_user::text AS role, NULL AS nothing, '' AS empty"
 
 // try makes an attempt, collects its log, and checks what does not depend on the case.
 func (w *world) try(t *testing.T, conn *Conn, a Attempt) (AttemptResult, []LoggedConnection) {

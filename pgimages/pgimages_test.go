@@ -234,3 +234,36 @@ func TestSweep(t *testing.T) {
 		t.Errorf("left behind: %v", left)
 	}
 }
+
+// An image that brings a client has it in the version that its name says, a driver program that answers, and the Kerberos programs.
+func TestClientImages(t *testing.T) {
+	n := place(t, "pgimages-test-clients")
+	const attempt = `{"protocol": 1, "options": {"user": "u", "sslmode": "disable", "connect_timeout": "5"}, "hosts": [{"name": "a", "address": "127.0.0.1", "port": 1}], "query": "q", "timeout": 5}`
+	for _, spec := range clientImages {
+		t.Run(spec.Name(), func(t *testing.T) {
+			image := image(t, spec)
+			if !strings.HasPrefix(image.Version, spec.version+".") {
+				t.Errorf("it has version %s", image.Version)
+			}
+			r, err := Start(t.Context(), StartSpec{Image: image.Tag, RunID: "pgimages-test-clients", Network: n})
+			if err != nil {
+				t.Fatal(err)
+			}
+			run(t, r, "sh", "-c", "command -v kinit klist kvno")
+			for input, want := range map[string]struct {
+				exit int
+				text string
+			}{
+				attempt: {0, `"connected": false`},
+				strings.Replace(attempt, `"sslmode"`, `"require_auth": "gss", "sslmode"`, 1): {89, "require_auth=gss"},
+				`{"protocol": 2}`: {1, "protocol 2"},
+				"garbage":         {1, "JSON"},
+			} {
+				exit, stdout, stderr, err := r.Exec(t.Context(), []byte(input), "/usr/local/bin/pgam-driver")
+				if err != nil || exit != want.exit || !strings.Contains(string(stdout)+string(stderr), want.text) {
+					t.Errorf("%s: status %d, %s%s, %v; want %d, …%s…", input, exit, stdout, stderr, err, want.exit, want.text)
+				}
+			}
+		})
+	}
+}
