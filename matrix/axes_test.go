@@ -94,8 +94,8 @@ func TestNotApplicable(t *testing.T) {
 		{Client{Library: "psql17", Transport: "unix", Hosts: DeadFirst}, "a unix-domain socket has no host"},
 		{Client{Library: Raw, Attack: "alternate", Hosts: OneHost}, ""},
 		{Client{Library: Raw, Attack: "alternate", Hosts: Twice}, "the raw client takes one host"},
-		{Client{Library: Raw, Attack: "alternate", Ticket: Ambient}, "the raw client has no credentials but those that it is given"},
-		{Client{Library: Raw, Attack: "alternate", Cert: Ambient}, "the raw client has no credentials but those that it is given"},
+		{Client{Library: Raw, Attack: "alternate", Ticket: Ambient}, "the raw client uses only credentials that it is given"},
+		{Client{Library: Raw, Attack: "alternate", Cert: Ambient}, "the raw client uses only credentials that it is given"},
 	} {
 		if got := NotApplicable(&Cell{World: &World{Server: 18}, Client: test.client}); got != test.want {
 			t.Errorf("%+v: %q, want %q", test.client, got, test.want)
