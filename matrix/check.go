@@ -116,7 +116,7 @@ func (c *claim) add(p *point, notApplicable string) {
 }
 
 // representatives are the scenario's dimensions without the values that make no difference to its survey: of the values of an axis
-// that neither a row nor NotApplicable tells apart, the first stands for all. The survey of all scenarios then visits one cell of 20.
+// that neither a row nor NotApplicable tells apart, the first stands for all. The survey of all scenarios of the repository then visits one cell of 40.
 // What decides who has a ticket makes a difference only if survey.tickets is wanted.
 func (s *Scenario) representatives(tickets bool) []dimension {
 	whole := s.dimensions()

@@ -58,7 +58,7 @@ func axisTable(kind AxisKind) string {
 	return table
 }
 
-// commentsOf are the line comments of the string constants of a type in vocabulary.go, which say what they mean.
+// commentsOf are the line comments of the string constants of a type in vocabulary.go, which describe them.
 func commentsOf(t *testing.T, typeName string) map[string]string {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "vocabulary.go", nil, parser.ParseComments)
@@ -86,7 +86,7 @@ func meanings[T ~string](t *testing.T, what, typeName string, words []T) string 
 	comments := commentsOf(t, typeName)
 	for _, w := range words {
 		if comments[string(w)] == "" {
-			t.Errorf("%s %s has no comment that says what it means", what, w)
+			t.Errorf("%s %s has no comment that describes it", what, w)
 		}
 		table += row("`"+string(w)+"`", comments[string(w)])
 	}

@@ -107,7 +107,7 @@ func (l *loading) rowValues(axis Axis, v *value, had []string) (values []string)
 		named := slices.IndexFunc(values, func(v string) bool { return slices.Contains(members, v) })
 		switch {
 		case word.text == "all" && axis.Values != nil:
-			l.problem(word.position, "all says nothing here", "leave the axis out: the row then claims every value")
+			l.problem(word.position, "all is not needed in a row", "leave the axis out: the row then claims every value")
 		case named >= 0:
 			l.twice(axis, values[named], word, words[named])
 		case len(members) == 0 && !l.bad[axis.Name]:

@@ -21,7 +21,7 @@ import (
 //     the FATAL of uaReject implies the method.
 //   - The authentication requests that the client received: password, md5, gss. The request sasl stands for scram-sha-256 and for md5
 //     (CheckPWChallengeAuth). There is no request for trust, cert, peer and ident, nor for gss inside GSS encryption.
-//   - PerformAuthentication (utils/init/postinit.c), on all versions, before AuthenticationOk is sent: "connection authorized: …
+//   - PerformAuthentication (utils/init/postinit.c), on all versions, once AuthenticationOk is written: "connection authorized: …
 //     GSS (authenticated=yes|no, encrypted=…, principal=…)". pg_stat_ssl.client_dn names the certificate that was presented, which is
 //     the identity only under cert: in 13 nothing tells cert from trust.
 func Unseen(cell *matrix.Cell, predicted matrix.Outcome) []matrix.Field {
