@@ -16,7 +16,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/wire"
 )
 
-// world is what an attempt needs of an Env.
+// world is the part of an Env that an attempt needs.
 type world interface {
 	World() *matrix.World
 	ServerAddr() string
@@ -39,7 +39,7 @@ type (
 	}
 )
 
-// seconds that an attempt may take: the library's own limit, and the agent's, after which it is a fault. A client may wait once for
+// Seconds that an attempt may take: the library's own limit, and the agent's, after which it is a fault. A client may wait once for
 // each method.
 const (
 	connectTimeout = 15
@@ -53,11 +53,11 @@ func connectSeconds(attack matrix.Attack) int {
 	return connectTimeout
 }
 
-// patience is how long the harness waits for the agents' answers to one attempt, should they be stuck themselves.
+// patience is how long the harness waits for the agents' answers to one attempt, in case an agent does not answer.
 const patience = (attemptTimeout + 20) * time.Second
 
-// attempt is made once. Nothing is ever tried again: a second try after the client has spoken could hide a refusal, and
-// before that the harness has a fault that somebody should see.
+// attempt makes the attempt once. Nothing is ever tried again: a second try after the client has spoken could hide a refusal, and
+// before that the harness has a fault that must be seen.
 func attempt(ctx context.Context, env world, client maker, server collector, alone *sync.Mutex, cell *matrix.Cell) matrix.Observation {
 	if why := matrix.NotApplicable(cell); why != "" {
 		return matrix.Observation{Fault: "not to be attempted: " + why}
@@ -96,11 +96,16 @@ func attempt(ctx context.Context, env world, client maker, server collector, alo
 // requestFor turns a cell into what the agent is asked. The secret is the password, "" if none is given.
 func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret string, err error) {
 	c := cell.Client
+	ask := askers[c.Library.Kind()]
+	if ask == nil {
+		return request, "", fmt.Errorf("library %q: no client of that name can be asked", c.Library)
+	}
 	if secret, err = env.Password(c.User, c.Password); err != nil {
 		return request, "", err
 	}
 	request = agent.Attempt{
 		Token: cell.ID, Client: string(c.Library.Kind()), Env: env.ClientEnv(), Query: sessionQuery(cell.World.Server), Timeout: attemptTimeout,
+		Tamper: tamper(&c),
 	}
 	if c.Ticket != "none" && c.Ticket != "" {
 		principal := c.Principal
@@ -117,10 +122,6 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret str
 		cert, key := env.CertFiles("good", c.CertUser())
 		request.Home = map[string]string{".postgresql/postgresql.crt": cert, ".postgresql/postgresql.key": key}
 	}
-	if c.Library != matrix.Raw {
-		request.Tamper = tamper(&c)
-	}
-	var host []agent.Option
 	switch c.Transport {
 	case "tcp":
 		request.Server = env.ServerAddr()
@@ -129,26 +130,14 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret str
 		if names == "" {
 			return request, "", fmt.Errorf("hosts %q: want one, dead-first or twice", c.Hosts)
 		}
-		host = []agent.Option{{Name: "host", Value: names}}
+		request.Options = []agent.Option{{Name: "host", Value: names}}
 	case "unix":
 		_, port, _ := strings.Cut(env.ServerAddr(), ":")
-		host = []agent.Option{{Name: "host", Value: env.SocketDir()}, {Name: "port", Value: port}}
+		request.Options = []agent.Option{{Name: "host", Value: env.SocketDir()}, {Name: "port", Value: port}}
 	default:
 		return request, "", fmt.Errorf("transport %q: want tcp or unix", c.Transport)
 	}
-	request.Options = host
-	switch c.Library.Kind() {
-	case matrix.KindLibpq, matrix.KindPsql:
-		request.Options = append(request.Options, libpqOptions(env, cell, secret)...)
-	case matrix.KindPGX:
-		request.Options = append(request.Options, pgxOptions(env, cell, secret)...)
-	case matrix.KindPQ:
-		request.Options = append(request.Options, pqOptions(env, cell, secret)...)
-	case matrix.KindRaw:
-		request.Options, request.Raw = append(request.Options, rawOptions(cell)...), rawSequence(cell)
-	default:
-		return request, "", fmt.Errorf("library %q: want libpq, psql, pgx, pq or raw", c.Library)
-	}
+	ask(&request, env, cell, secret)
 	return request, secret, nil
 }
 
@@ -168,7 +157,7 @@ func fileOption(options []agent.Option, name, value, word string) []agent.Option
 	return append(options, agent.Option{Name: name, Value: value, File: word != "missing" && word != "system"})
 }
 
-// sessionQuery asks the server, over the session under test, what it makes of it: one row.
+// sessionQuery asks the server, over the session under test, for its view of that session: one row.
 func sessionQuery(server int) string {
 	systemUser := ""
 	if server >= 16 {
@@ -179,7 +168,7 @@ func sessionQuery(server int) string {
 		` FROM (SELECT pg_backend_pid() AS pid) AS me LEFT JOIN pg_stat_ssl AS s USING (pid) LEFT JOIN pg_stat_gssapi AS g USING (pid)`
 }
 
-// witness makes the attempt and collects what everybody saw of it.
+// witness makes the attempt and collects what every witness saw of it.
 func witness(ctx context.Context, client maker, server collector, cell *matrix.Cell, request agent.Attempt) (matrix.Evidence, error) {
 	var e matrix.Evidence
 	unix := request.Server == ""
@@ -303,27 +292,5 @@ func readSession(row map[string]string) (*matrix.Session, error) {
 
 // redact takes a password out of the evidence, where the agent's redaction should have left none.
 func redact(e *matrix.Evidence, secret string) (leaked bool) {
-	if secret == "" {
-		return false
-	}
-	clean := func(s *string) {
-		if strings.Contains(*s, secret) {
-			*s, leaked = strings.ReplaceAll(*s, secret, "********"), true
-		}
-	}
-	clean(&e.Client.Conninfo)
-	clean(&e.Client.Message)
-	clean(&e.Client.Crash)
-	clean(&e.KRB5Trace)
-	for i := range e.Connections {
-		for _, events := range [][]matrix.WireEvent{e.Connections[i].Wire, e.Connections[i].Upstream} {
-			for j := range events {
-				clean(&events[j].Detail)
-			}
-		}
-		for j := range e.Connections[i].Log {
-			clean(&e.Connections[i].Log[j].Text)
-		}
-	}
-	return leaked
+	return secret != "" && agent.Redact(e, strings.NewReplacer(secret, "********"))
 }
