@@ -79,7 +79,7 @@ func (p *page) flow(label string, phrases []phrase) {
 	p.line("  " + p.text(bold, pad(label, labelWidth)) + line)
 }
 
-// glyphs stand for statuses, in the order of the legend.
+// glyphs are the signs of statuses, in the order of the legend.
 var glyphs = []struct {
 	status verdict.Status
 	glyph  string
