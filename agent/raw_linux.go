@@ -46,7 +46,7 @@ func rawAttempt(ctx context.Context, p *prepared) (*AttemptResult, error) {
 	result := &AttemptResult{Connects: 1, Message: played.Error, Raw: &played}
 	for _, e := range played.Record.Events {
 		if e.Kind == wire.AuthRequest {
-			result.AuthRequests = append(result.AuthRequests, e.Detail)
+			result.AuthRequests = append(result.AuthRequests, e.Auth)
 		}
 	}
 	return result, nil

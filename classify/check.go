@@ -93,13 +93,8 @@ func (c *classifier) checkNames(n connection) error {
 	if f := n.fatal; f != nil && strings.Contains(f.text, `user "`) && !strings.Contains(f.text, `user "`+user+`"`) {
 		return fmt.Errorf("witnesses contradict: the cell asks for user %q, the server says FATAL:  %s", user, f.text)
 	}
-	if n.startup == "" {
-		return nil
-	}
-	for name, value := range map[string]string{"user": user, "database": database, "application_name": ApplicationName(c.cell)} {
-		if !strings.Contains(" "+n.startup+" ", " "+name+"="+quoteWire(value)+" ") {
-			return fmt.Errorf("witnesses contradict: the startup packet on the wire says %s, and %s of the cell is %q", n.startup, name, value)
-		}
+	if p := n.startup; p != nil && (p.User != user || p.Database != database || p.Application != ApplicationName(c.cell)) {
+		return fmt.Errorf("witnesses contradict: the startup packet on the wire is of user %q for database %q, application %q; the cell asks for %q and %q", p.User, p.Database, p.Application, user, database)
 	}
 	return nil
 }
@@ -158,21 +153,21 @@ func checkAuthentication(n connection) error {
 	}
 	switch {
 	case n.fatal == nil && len(n.far.errors) > 0:
-		return fmt.Errorf("witnesses contradict: the wire shows the error %q, the server logged none", n.far.errors[0])
+		return fmt.Errorf("witnesses contradict: the wire shows the error %q, the server logged none", n.far.errors[0].String())
 	case n.fatal != nil && len(n.far.errors) == 0 && !n.far.clientLeft:
 		return fmt.Errorf("witnesses contradict: the server logged FATAL:  %s, the wire shows no error", n.fatal.text)
-	case n.fatal != nil && len(n.far.errors) > 0 && !strings.HasPrefix(n.far.errors[0], n.fatal.state+" "+n.fatal.text):
-		return fmt.Errorf("witnesses contradict: the server logged FATAL:  %s, the wire shows the error %q", n.fatal.text, n.far.errors[0])
+	case n.fatal != nil && len(n.far.errors) > 0 && !n.fatal.isSaid(n.far.errors[0]):
+		return fmt.Errorf("witnesses contradict: the server logged FATAL:  %s, the wire shows the error %q", n.fatal.text, n.far.errors[0].String())
 	}
 	return nil
 }
 
 // checkUnheard is for a connection of whose startup packet the server's log says nothing.
 func checkUnheard(n connection) error {
-	if n.far.answered || len(n.far.errors) > 0 && n.far.startup != "" {
+	if n.far.answered || len(n.far.errors) > 0 && n.far.startup != nil {
 		return fmt.Errorf("witnesses contradict: the wire shows the server's answer to a startup packet, and the server's log does not (%v)", n.far.errors)
 	}
-	if n.far.startup != "" && n.badPacket == "" && len(n.far.requests) == 0 {
+	if n.far.startup != nil && n.badPacket == "" && len(n.far.requests) == 0 {
 		return fmt.Errorf("witnesses contradict: the wire shows a startup packet, and the server neither asked for anything nor logged a reason not to")
 	}
 	return nil
@@ -198,6 +193,11 @@ func checkChannel(n connection) error {
 		}
 	}
 	return nil
+}
+
+// isSaid says whether an error on the wire is this one.
+func (f *fatal) isSaid(e *matrix.WireError) bool {
+	return e.State == f.state && strings.HasPrefix(e.Text, f.text)
 }
 
 func channelOf(tls, gss bool) matrix.Channel {

@@ -119,11 +119,11 @@ func (c *classifier) unix() bool { return c.cell.Client.Transport == "unix" }
 func (c *classifier) readConnection(e matrix.ConnectionEvidence) (connection, error) {
 	n, attack := connection{evidence: e}, relayAttacks[c.cell.Client.Attack]
 	var err error
-	if n.conversation, err = readWire(e.Wire, c.cell.Client.Attack, attack.stuffsNear, false, false); err != nil {
+	if n.conversation, err = readWire(e.Wire, wireReader{attacked: c.cell.Client.Attack, stuffer: attack.stuffsNear}); err != nil {
 		return n, err
 	}
 	if n.far = n.conversation; len(e.Upstream) > 0 {
-		if n.far, err = readWire(e.Upstream, c.cell.Client.Attack, attack.stuffsFar, n.impersonated, n.withheld != "" && !n.held); err != nil {
+		if n.far, err = readWire(e.Upstream, wireReader{attacked: c.cell.Client.Attack, stuffer: attack.stuffsFar, readable: n.impersonated, closed: n.withheld != "" && !n.held}); err != nil {
 			return n, fmt.Errorf("between relay and server: %w", err)
 		}
 	}

@@ -129,7 +129,7 @@ func TestClassifyRefused(t *testing.T) {
 			"refused at options, bad-options", nil},
 		// stage dial
 		{"nothing listens", lib17, evidenceOf(saidNo(failedAt+"server closed the connection unexpectedly\n\tThis probably means the server terminated abnormally\n\tbefore or while processing the request.\n"),
-			matrix.ConnectionEvidence{Wire: []matrix.WireEvent{{From: "relay", Kind: "dial-failed", Detail: "dial tcp 10.9.0.2:5432: connect: connection refused"}}}),
+			matrix.ConnectionEvidence{Wire: []matrix.WireEvent{{From: "relay", Kind: "dial-failed", Text: "dial tcp 10.9.0.2:5432: connect: connection refused"}}}),
 			"refused at dial, dial-refused", nil},
 		{"no socket", testCell(17, "libpq17", overUnix), evidenceOf(saidNo("connection to server on socket \"/run/pg/.s.PGSQL.5432\" failed: No such file or directory\n\tIs the server running locally and accepting connections on that socket?\n")),
 			"refused at dial, dial-refused", nil},

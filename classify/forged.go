@@ -33,10 +33,10 @@ func (c *classifier) checkForged(n connection) error {
 	switch heard := n.reachedStartup() || len(n.negotiated) > 0 || n.badPacket != "" || n.tlsFailed != "" || n.gssFailed != "" || n.early; {
 	case heard:
 		return fmt.Errorf("witnesses contradict: the attacker plays the server, and the server's log shows that it was spoken to")
-	case len(n.far.steps) > 0 || n.far.startup != "" || n.far.channel != "": // where nothing is said of that side, what the client said stands for it
-		return fmt.Errorf("witnesses contradict: the attacker plays the server, and the wire does not show that the server was spared (%v %q)", n.far.steps, n.far.startup)
-	case (n.startup != "") != (len(n.forged) > 0):
-		return fmt.Errorf("witnesses contradict: the startup packet on the wire is %q, the attacker says that it answered one: %v", n.startup, n.forged)
+	case len(n.far.steps) > 0 || n.far.startup != nil || n.far.channel != "": // where nothing is said of that side, what the client said stands for it
+		return fmt.Errorf("witnesses contradict: the attacker plays the server, and the wire does not show that the server was spared (%v, startup packet: %t)", n.far.steps, n.far.startup != nil)
+	case (n.startup != nil) != (len(n.forged) > 0):
+		return fmt.Errorf("witnesses contradict: a startup packet on the wire: %t, the attacker says that it answered one: %v", n.startup != nil, n.forged)
 	case !slices.Equal(n.forged, n.conversation.requests) || len(n.conversation.errors) > 0:
 		return fmt.Errorf("witnesses contradict: the wire shows the authentication requests %v and the errors %q, the attacker says that it sent %v", n.conversation.requests, n.conversation.errors, n.forged)
 	}

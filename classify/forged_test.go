@@ -49,7 +49,7 @@ var saidLies = []lie{
 	{"the startup packet is that of another attempt", func(e *matrix.Evidence) {
 		for i := range last(e).Wire {
 			if w := &last(e).Wire[i]; w.Kind == "startup" {
-				w.Detail = strings.Replace(w.Detail, "application_name=pgauthmatrix-", "application_name=other-", 1)
+				w.Startup.Application = strings.Replace(w.Startup.Application, "pgauthmatrix-", "other-", 1)
 			}
 		}
 	}},

@@ -29,7 +29,14 @@ func spoiledLies(c captured, good matrix.Outcome) []lie {
 			return slices.ContainsFunc(n.Wire, func(w matrix.WireEvent) bool { return w.From == "attacker" && slices.Contains(kinds, w.Kind) })
 		})
 	}
-	idle := func(w *matrix.WireEvent) { w.Kind, w.Detail = "idle", "nothing to do" }
+	at := func(event string) func(*matrix.WireEvent) {
+		return func(w *matrix.WireEvent) {
+			if w.Deed != nil {
+				w.Deed.At = event
+			}
+		}
+	}
+	idle := func(w *matrix.WireEvent) { *w = wireEvent("attacker idle nothing to do") }
 	each := func(change func(*matrix.ConnectionEvidence)) func(*matrix.Evidence) {
 		return func(e *matrix.Evidence) {
 			for i := range e.Connections {
@@ -62,8 +69,8 @@ func spoiledLies(c captured, good matrix.Outcome) []lie {
 					n.Wire, n.Upstream = slices.Concat(own, n.Upstream), nil
 				}
 			})},
-			{"at another event", deed(func(w *matrix.WireEvent) { w.Detail = "close at startup" })},
-			{"at no event", deed(func(w *matrix.WireEvent) { w.Detail = "" })},
+			{"at another event", deed(at("startup"))},
+			{"at no event", deed(at(""))},
 			{"the other way", deed(func(w *matrix.WireEvent) { w.Kind = map[string]string{"cut": "held", "held": "cut"}[w.Kind] })},
 		}...)
 	}

@@ -218,14 +218,6 @@ type ConnectionEvidence struct {
 	Exit       string      `json:"exit,omitempty"`     // how the postmaster logged the backend's end: "exit code 0", "terminated by signal 11: …"
 }
 
-// WireEvent is one thing the relay saw, as package wire records it.
-type WireEvent struct {
-	Micros int64  `json:"us"`   // since the attempt began
-	From   string `json:"from"` // client | server
-	Kind   string `json:"kind"` // see wire.Kinds
-	Detail string `json:"detail,omitempty"`
-}
-
 // LogLine is one message of the server's log.
 type LogLine struct {
 	Severity string `json:"sev"` // LOG, FATAL, ERROR, DETAIL, HINT, …

@@ -230,7 +230,8 @@ func witness(ctx context.Context, client maker, server collector, cell *matrix.C
 
 func wireEvents(events []wire.Event) (seen []matrix.WireEvent) {
 	for _, e := range events {
-		seen = append(seen, matrix.WireEvent{Micros: e.Micros, From: e.From, Kind: string(e.Kind), Detail: e.Detail})
+		seen = append(seen, matrix.WireEvent{Micros: e.Micros, From: e.From, Kind: string(e.Kind), Text: e.Text, Answer: e.Answer, Bytes: e.Bytes, Token: e.Token, Auth: e.Auth,
+			TLS: (*matrix.WireTLS)(e.TLS), Alert: (*matrix.WireAlert)(e.Alert), Startup: (*matrix.WireStartup)(e.Startup), Error: (*matrix.WireError)(e.Error), Deed: (*matrix.WireDeed)(e.Deed)})
 	}
 	return seen
 }

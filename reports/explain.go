@@ -208,7 +208,7 @@ func (p *page) connection(n int, c matrix.ConnectionEvidence) {
 
 // event draws one arrow: the words stand on it, from the left for the client and to the right for the server.
 func (p *page) event(e matrix.WireEvent, lane int) {
-	text := printable(strings.ReplaceAll(strings.TrimSpace(e.Kind+" "+e.Detail), "\n", " "))
+	text := printable(strings.ReplaceAll(e.String(), "\n", " "))
 	at := p.text(dim, fmt.Sprintf("%13s ", millis(e.Micros)))
 	if room := lane - 8; width(text) > room {
 		text = string([]rune(text)[:room-1]) + "…"

@@ -366,7 +366,7 @@ func wireText(events []matrix.WireEvent) string {
 		if e.From == "server" {
 			arrow = " ‹\u00a0"
 		}
-		b.WriteString(arrow + strings.ReplaceAll(strings.TrimSpace(e.Kind+" "+e.Detail), "\n", " "))
+		b.WriteString(arrow + strings.ReplaceAll(e.String(), "\n", " "))
 	}
 	return strings.TrimSpace(b.String())
 }

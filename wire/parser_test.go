@@ -256,7 +256,7 @@ var parserCases = []struct {
 		"client startup user=a 3.0", "server auth-request ok"}},
 	{"client does not wait for the answer", []said{c(sslRequest, str("abc"))}, true, []string{"client sslrequest", "client stuffed 3"}},
 	{"client floods behind a request", []said{c(sslRequest, make([]byte, maxHeld)), s(str("S"), str("x"))}, true, []string{
-		"client sslrequest", "client malformed more than 16384 bytes behind a request before its answer", "server answer S", "server malformed ends in the middle"}},
+		"client sslrequest", "client malformed more than 16384 bytes after a request before its answer", "server answer S", "server malformed ends in the middle"}},
 
 	{"HTTP", []said{c(str("GET / HTTP/1.1\r\n\r\n"))}, true, []string{"client malformed 47455420"}},
 	{"length too short", []said{c(unhex("00000007 00030000"))}, true, []string{"client malformed 00000007"}},
@@ -297,7 +297,7 @@ func follow(t testing.TB, talk []said, ended bool, cut func(talk, left int) int)
 	}
 	var lines []string
 	for _, e := range p.events {
-		lines = append(lines, strings.TrimSpace(e.From+" "+string(e.Kind)+" "+e.Detail))
+		lines = append(lines, e.From+" "+e.String())
 	}
 	return p, lines
 }
@@ -409,8 +409,8 @@ func FuzzParser(f *testing.F) {
 			t.Errorf("%d events", len(p.events))
 		}
 		for _, e := range p.events {
-			if len(e.Detail) > 8*keptText {
-				t.Errorf("%s: a detail of %d bytes", e.Kind, len(e.Detail))
+			if len(e.String()) > 8*keptText {
+				t.Errorf("%s: a detail of %d bytes", e.Kind, len(e.String()))
 			}
 		}
 		p = new(parser)

@@ -251,7 +251,7 @@ func TestRawTLSInGSS(t *testing.T) {
 	})
 	r := Raw{Address: addr, Seal: func(conn net.Conn) (net.Conn, error) { return &masked{conn, key}, nil }}
 	got, err := r.Play(t.Context(), TLSInGSS)
-	if err != nil || got.End != EndOpen || got.Answers != 1 || got.Record.Events[len(got.Record.Events)-1].Detail != "N" {
+	if err != nil || got.End != EndOpen || got.Answers != 1 || got.Record.Events[len(got.Record.Events)-1].Answer != "N" {
 		t.Errorf("%+v, %v", got, err)
 	}
 	r.Address = serve(t, func(conn *net.TCPConn) { _, _ = io.Copy(io.Discard, conn) })

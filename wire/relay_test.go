@@ -99,9 +99,9 @@ func seen(rec Record) []string {
 	var lines []string
 	for _, e := range rec.Events {
 		if e.Kind == Open {
-			e.Detail = ""
+			e.Text = ""
 		}
-		lines = append(lines, strings.TrimSpace(e.From+" "+string(e.Kind)+" "+e.Detail))
+		lines = append(lines, e.From+" "+e.String())
 	}
 	return lines
 }
@@ -180,7 +180,7 @@ func TestDialFails(t *testing.T) {
 		t.Error(err)
 	}
 	rec := closed(t, r)[0]
-	if rec.ServerPort != 0 || len(rec.Events) != 1 || rec.Events[0].Kind != DialFailed || !strings.Contains(rec.Events[0].Detail, "refused") {
+	if rec.ServerPort != 0 || len(rec.Events) != 1 || rec.Events[0].Kind != DialFailed || !strings.Contains(rec.Events[0].Text, "refused") {
 		t.Errorf("record %+v", rec)
 	}
 }

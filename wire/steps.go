@@ -53,9 +53,9 @@ func appendSteps(steps []string, events []Event) []string {
 			asked = "direct"
 		case Answer:
 			switch {
-			case asked == "gss" && e.Detail == "G", asked == "ssl" && e.Detail == "S":
+			case asked == "gss" && e.Answer == "G", asked == "ssl" && e.Answer == "S":
 				answer("accept")
-			case e.Detail == "N":
+			case e.Answer == "N":
 				answer("reject")
 			default:
 				answer("error")
@@ -68,7 +68,7 @@ func appendSteps(steps []string, events []Event) []string {
 			unanswered()
 			started = true
 		case AuthRequest:
-			if started && e.Detail == "ok" && !authenticated {
+			if started && e.Auth == "ok" && !authenticated {
 				authenticated = true
 				steps = append(steps, "authok")
 			}

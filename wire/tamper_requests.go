@@ -12,7 +12,7 @@ import (
 
 // requests plays the attacks on what comes before the conversation: the client's requests for encryption and their
 // answers. It returns when the rest is to be passed on as it comes, or when stop has been called. An error is not
-// looked at: who passes on the rest meets it again.
+// looked at: passing on the rest meets it again.
 func (t *tampering) requests() {
 	c, s := &t.legs[client], &t.legs[server]
 	for {
@@ -53,7 +53,7 @@ func (t *tampering) requests() {
 			return
 		case t.Attack == Error:
 			_, _ = c.in.Discard(len(asked))
-			t.note(Answered, fmt.Sprintf("an ErrorResponse to %s", kind))
+			t.note(Event{Kind: Answered, Deed: &Deed{Said: SaidError, To: string(kind)}})
 			_, _ = c.tap.Write(errorMessage(t.Text))
 			t.stop()
 			return
@@ -68,7 +68,7 @@ func (t *tampering) requests() {
 			if t.User != "" {
 				stuffing = append(startupPacket("user", t.User), stuffing...)
 			}
-			t.note(Inserted, fmt.Sprintf("%d bytes to the server", len(stuffing)))
+			t.note(Event{Kind: Inserted, Deed: &Deed{Bytes: len(stuffing), To: server.String()}})
 			asked = append(asked, stuffing...)
 		}
 		if _, err := s.tap.Write(asked); err != nil {
@@ -86,7 +86,7 @@ func (t *tampering) requests() {
 			if len(stuffing) == 0 {
 				stuffing = errorMessage(t.Text)
 			}
-			t.note(Inserted, fmt.Sprintf("%d bytes to the client", len(stuffing)))
+			t.note(Event{Kind: Inserted, Deed: &Deed{Bytes: len(stuffing), To: client.String()}})
 			said = append(said, stuffing...)
 		}
 		if _, err := c.tap.Write(said); err != nil {
@@ -117,7 +117,7 @@ func request(b []byte) (kind Kind, accept byte) {
 
 // answer answers in the server's place.
 func (t *tampering) answer(kind Kind, word string) {
-	t.note(Answered, fmt.Sprintf("%s to %s", word, kind))
+	t.note(Event{Kind: Answered, Deed: &Deed{Said: word, To: string(kind)}})
 	_, _ = t.legs[client].tap.Write([]byte(word))
 }
 
@@ -125,7 +125,7 @@ func (t *tampering) answer(kind Kind, word string) {
 func (t *tampering) direct() {
 	switch {
 	case t.Attack == Strip:
-		t.note(Cut, "close at "+string(DirectTLS))
+		t.note(Event{Kind: Cut, Deed: &Deed{How: "close", At: string(DirectTLS)}})
 		t.stop()
 	case t.endsTLS():
 		t.impersonate()
@@ -142,7 +142,7 @@ func (t *tampering) unterminated(kind Kind) {
 			return
 		}
 	}
-	t.note(Answered, fmt.Sprintf("an unterminated error to %s", kind))
+	t.note(Event{Kind: Answered, Deed: &Deed{Said: SaidUnterminated, To: string(kind)}})
 	_, _ = t.legs[client].tap.Write([]byte("E" + t.Text))
 	t.stop()
 }
@@ -187,7 +187,7 @@ func (t *tampering) replay(on channel) {
 		if on == plaintext && len(unit) >= 8 && binary.BigEndian.Uint32(unit[4:]) == cancelRequestCode {
 			kind = CancelRequest
 		}
-		t.note(Replayed, fmt.Sprintf("%d bytes: %s", len(unit), kind))
+		t.note(Event{Kind: Replayed, Deed: &Deed{Bytes: len(unit), To: string(kind)}})
 		unit = append(unit, unit...)
 	}
 	_, _ = t.legs[server].tap.Write(unit) // what came of it
@@ -196,8 +196,8 @@ func (t *tampering) replay(on channel) {
 // endsTLS says whether the attacker takes the client's TLS in the server's name.
 func (t *tampering) endsTLS() bool { return t.Attack == Impersonate || t.forges() }
 
-// impersonate takes the client's TLS and waits until the client speaks through it. Only then it begins TLS with the
-// server, if the server is to have a part in it: who is refused leaves no trace there.
+// impersonate takes the client's TLS and waits until the client sends something through it. Only then it begins TLS with the
+// server, if the server is to have a part in it: an attacker whom the client refused leaves no trace there.
 func (t *tampering) impersonate() {
 	c, s := &t.legs[client], &t.legs[server]
 	protocols := []string{"postgresql"}
@@ -207,11 +207,11 @@ func (t *tampering) impersonate() {
 		return
 	}
 	state := secure.ConnectionState()
-	detail := tlsVersion(state.Version)
+	agreed := &TLS{Version: tlsVersion(state.Version)}
 	if state.NegotiatedProtocol != "" {
-		detail += " alpn=" + state.NegotiatedProtocol
+		agreed.ALPN = []string{state.NegotiatedProtocol}
 	}
-	t.note(Impersonated, detail)
+	t.note(Event{Kind: Impersonated, TLS: agreed})
 	c.secure, c.tap = secure, c.tap.inner(secure)
 	c.in = bufio.NewReaderSize(c.tap, tapBuffer)
 	if _, err := c.in.Peek(1); err != nil {
@@ -243,22 +243,22 @@ func (t *tampering) impersonate() {
 	s.in = bufio.NewReaderSize(s.tap, tapBuffer)
 }
 
-// refused notes that an end would not have TLS with the attacker, and ends it.
+// refused notes that an end did not accept TLS with the attacker, and ends it.
 func (t *tampering) refused(by side, err error) {
 	if errors.Is(err, net.ErrClosed) {
-		return // the link was cut: nobody's word
+		return // the link was cut: neither end said so
 	}
 	word := text([]byte(err.Error()))
 	// OpenSSL sends its alert in the clear where crypto/tls awaits a sealed record: then the record has it, err has not.
 	if by == client {
 		t.link.mu.Lock()
 		for _, e := range t.link.parser.events {
-			if e.From == client.String() && e.Kind == TLSAlert && e.Detail != "encrypted" {
-				word = "alert " + e.Detail
+			if e.From == client.String() && e.Alert != nil {
+				word = "alert " + e.detail()
 			}
 		}
 		t.link.mu.Unlock()
 	}
-	t.note(Refused, by.String()+": "+word)
+	t.note(Event{Kind: Refused, Text: word, Deed: &Deed{Of: by.String()}})
 	t.stop()
 }
