@@ -278,11 +278,15 @@ func (c *classifier) checkRawAnswers(n connection, r *matrix.RawEvidence) error 
 	if n.early && !stuffs {
 		return fmt.Errorf("witnesses contradict: nothing was sent before its time, and the server found bytes that came before the handshake")
 	}
-	ended := n.fatal != nil || n.badPacket != "" || n.oversize || n.unwrapFailed != "" || n.gssFailed != "" || n.tlsFailed != "" && !rawLeft.MatchString(n.tlsFailed)
-	if gone := r.End == string(wire.EndClosed) || r.End == string(wire.EndReset); ended && !gone {
+	if gone := r.End == string(wire.EndClosed) || r.End == string(wire.EndReset); n.ended() && !gone {
 		return fmt.Errorf("witnesses contradict: the server ended the connection, and the raw client left it %s", r.End)
 	}
 	return nil
+}
+
+// ended says whether the server's log has a reason why the server ended the connection.
+func (b *backend) ended() bool {
+	return b.fatal != nil || b.badPacket != "" || b.oversize || b.unwrapFailed != "" || b.gssFailed != "" || b.tlsFailed != "" && !rawLeft.MatchString(b.tlsFailed)
 }
 
 // checkRawError compares the error that the raw client was told with its record and with the server's log.

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
@@ -14,9 +15,9 @@ import (
 // answers. It returns when the rest is to be passed on as it comes, or when stop has been called. An error is not
 // looked at: passing on the rest meets it again.
 func (t *tampering) requests() {
-	c, s := &t.legs[client], &t.legs[server]
-	for {
-		first, err := c.in.Peek(1)
+	in := t.legs[client].in
+	for again := true; again; {
+		first, err := in.Peek(1)
 		if err != nil {
 			return
 		}
@@ -24,7 +25,7 @@ func (t *tampering) requests() {
 			t.direct()
 			return
 		}
-		head, err := c.in.Peek(8)
+		head, err := in.Peek(8)
 		if err != nil {
 			return
 		}
@@ -36,71 +37,82 @@ func (t *tampering) requests() {
 			t.replay(plaintext)
 			return
 		}
-		asked := append([]byte(nil), head...)
+		asked := bytes.Clone(head)
+		_, _ = in.Discard(len(asked))
 		switch {
-		case t.Attack == ForgeAPRep && kind == GSSENCRequest:
-			_, _ = c.in.Discard(len(asked))
-			t.forgeToken()
-			return
-		case t.Attack == Strip, t.Attack == StripGSS && kind == GSSENCRequest, t.endsTLS() && kind == GSSENCRequest:
-			_, _ = c.in.Discard(len(asked))
+		case t.strips(kind):
 			t.answer(kind, "N")
-			continue
-		case t.endsTLS():
-			_, _ = c.in.Discard(len(asked))
-			t.answer(kind, "S")
-			t.impersonate()
+		case t.endsTLS(), t.Attack == Error, t.Attack == ErrorUnterminated:
+			t.takes(kind)
 			return
-		case t.Attack == Error:
-			_, _ = c.in.Discard(len(asked))
-			t.note(Event{Kind: Answered, Deed: &Deed{Said: SaidError, To: string(kind)}})
-			_, _ = c.tap.Write(errorMessage(t.Text))
-			t.stop()
-			return
-		case t.Attack == ErrorUnterminated:
-			_, _ = c.in.Discard(len(asked))
-			t.unterminated(kind)
-			return
-		}
-		_, _ = c.in.Discard(len(asked))
-		if t.Attack == StuffClient && !t.did {
-			stuffing := queryMessage(t.SQL)
-			if t.User != "" {
-				stuffing = append(startupPacket("user", t.User), stuffing...)
-			}
-			t.note(Event{Kind: Inserted, Deed: &Deed{Bytes: len(stuffing), To: server.String()}})
-			asked = append(asked, stuffing...)
-		}
-		if _, err := s.tap.Write(asked); err != nil {
-			return
-		}
-		answer, err := s.in.Peek(1)
-		if err != nil || answer[0] != 'N' && answer[0] != accept {
-			return
-		}
-		said := []byte{answer[0]}
-		_, _ = s.in.Discard(1)
-		accepted := said[0] == accept
-		if t.Attack == StuffServer && accepted {
-			stuffing := t.Bytes
-			if len(stuffing) == 0 {
-				stuffing = errorMessage(t.Text)
-			}
-			t.note(Event{Kind: Inserted, Deed: &Deed{Bytes: len(stuffing), To: client.String()}})
-			said = append(said, stuffing...)
-		}
-		if _, err := c.tap.Write(said); err != nil {
-			return
-		}
-		if accepted {
-			if kind == GSSENCRequest {
-				t.replay(gssPackets)
-			} else {
-				t.replay(tlsRecords)
-			}
-			return
+		default:
+			again = t.passes(kind, accept, asked)
 		}
 	}
+}
+
+// strips says whether the attacker answers N to a request.
+func (t *tampering) strips(kind Kind) bool {
+	switch t.Attack {
+	case Strip:
+		return true
+	case StripGSS, Impersonate, ForgeOK, ForgeGSSOK:
+		return kind == GSSENCRequest
+	}
+	return false
+}
+
+// takes answers a request in the server's place, and goes on from there.
+func (t *tampering) takes(kind Kind) {
+	switch {
+	case t.Attack == ForgeAPRep && kind == GSSENCRequest:
+		t.forgeToken()
+	case t.endsTLS():
+		t.answer(kind, "S")
+		t.impersonate()
+	case t.Attack == Error:
+		t.note(Event{Kind: Answered, Deed: &Deed{Said: SaidError, To: string(kind)}})
+		_, _ = t.legs[client].tap.Write(errorMessage(t.Text))
+		t.stop()
+	default:
+		t.unterminated(kind)
+	}
+}
+
+// passes passes a request on, and its answer back, with what the attack adds to either. It says whether the client may send another request.
+func (t *tampering) passes(kind Kind, accept byte, asked []byte) (again bool) {
+	c, s := &t.legs[client], &t.legs[server]
+	if t.Attack == StuffClient && !t.did {
+		stuffing := queryMessage(t.SQL)
+		if t.User != "" {
+			stuffing = append(startupPacket("user", t.User), stuffing...)
+		}
+		t.note(Event{Kind: Inserted, Deed: &Deed{Bytes: len(stuffing), To: server.String()}})
+		asked = append(asked, stuffing...)
+	}
+	if _, err := s.tap.Write(asked); err != nil {
+		return false
+	}
+	answer, err := s.in.Peek(1)
+	if err != nil || answer[0] != 'N' && answer[0] != accept {
+		return false
+	}
+	said := bytes.Clone(answer)
+	_, _ = s.in.Discard(1)
+	accepted := said[0] == accept
+	if t.Attack == StuffServer && accepted {
+		stuffing := t.Bytes
+		if len(stuffing) == 0 {
+			stuffing = errorMessage(t.Text)
+		}
+		t.note(Event{Kind: Inserted, Deed: &Deed{Bytes: len(stuffing), To: client.String()}})
+		said = append(said, stuffing...)
+	}
+	if _, err := c.tap.Write(said); err != nil || !accepted {
+		return err == nil
+	}
+	t.replay(map[Kind]channel{GSSENCRequest: gssPackets, SSLRequest: tlsRecords}[kind])
+	return false
 }
 
 // request reads an SSLRequest or GSSENCRequest and says which byte accepts it.
