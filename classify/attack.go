@@ -32,7 +32,7 @@ const (
 	atAuth      = string(wire.AuthRequest)
 )
 
-// forging is what an attacker may do who plays the server.
+// forging is what an attacker that plays the server may do.
 var forging = []wire.Kind{wire.Answered, wire.Impersonated, wire.Refused, wire.Forged}
 
 // relayAttacks has every attack of matrix.AttacksOf(matrix.Relay).
@@ -74,7 +74,7 @@ func Tampering(attack matrix.Attack) *wire.Tamper {
 
 // attack is what the relay says that the attacker did on one connection.
 type attack struct {
-	acted        bool // anything but finding no occasion, or being late
+	acted        bool // the attacker did anything but find no occasion, or delay a message
 	idle         bool
 	delayed      bool
 	impersonated bool      // the client's TLS ends at the attacker, who can read it
@@ -148,7 +148,7 @@ func (c *classifier) checkAttack(n connection) error {
 	return c.checkSpoiled(n)
 }
 
-// withhold reads at what event the client was cut off or left waiting: it must be one of those asked for.
+// withhold reads the event at which the client was cut off or left waiting: it must be one of those asked for.
 func (a *attack) withhold(e matrix.WireEvent, asked string) error {
 	if e.Deed.At == "" || !slices.Contains(strings.Split(asked, "|"), e.Deed.At) {
 		return fmt.Errorf("the attacker was to act at %s: %s", asked, e)

@@ -8,7 +8,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// checkConnection holds the wire's word against the log's for one connection.
+// checkConnection compares what the wire and the server's log say of one connection.
 func (c *classifier) checkConnection(n connection) error {
 	if err := c.checkReached(n); err != nil || n.dialFailed != "" {
 		return err
@@ -31,7 +31,7 @@ func (c *classifier) checkConnection(n connection) error {
 	return checkAuthentication(n)
 }
 
-// checkReached wants the connection to be of the cell's transport, and the log to be its.
+// checkReached wants the connection to be of the cell's transport, and the log to be that of the connection.
 func (c *classifier) checkReached(n connection) error {
 	if c.unix() {
 		if len(n.evidence.Wire) > 0 {
@@ -79,7 +79,7 @@ func checkExit(n connection) error {
 	return nil
 }
 
-// checkNames wants every name that the server or the wire mentions to be this cell's: a mixed-up record names another.
+// checkNames wants every name that the server or the wire mentions to be this cell's: the record of another attempt names another.
 func (c *classifier) checkNames(n connection) error {
 	user, database := c.cell.Client.User, c.cell.Client.Database
 	if a := n.authorized; a != nil {
@@ -106,7 +106,7 @@ func (c *classifier) checkNegotiation(n connection) error {
 			return fmt.Errorf("witnesses contradict: a server of version %d does not log %v", c.server, n.negotiated)
 		}
 	} else {
-		// A request that was not answered is logged where the server made up its mind before the connection broke.
+		// A request that was not answered is logged where the server decided before the connection broke.
 		seen := slices.DeleteFunc(slices.Clone(n.far.steps), func(s matrix.Step) bool {
 			return s == matrix.StepGSSError || s == matrix.StepSSLError
 		})

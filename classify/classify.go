@@ -30,7 +30,7 @@ func Classify(cell *matrix.Cell, e matrix.Evidence) matrix.Observation {
 	return observation
 }
 
-// Again classifies a saved observation again. A fault of the harness stays: the evidence is then incomplete, or the Env was not to be trusted.
+// Again classifies a saved observation again. A fault of the harness stays: the evidence is then incomplete, or the Env could not be trusted.
 func Again(cell *matrix.Cell, saved matrix.Observation) matrix.Observation {
 	if saved.Fault != "" && saved.Fault != saved.Unclassified {
 		return saved
@@ -131,7 +131,7 @@ func (c *classifier) readConnection(e matrix.ConnectionEvidence) (connection, er
 	return n, err
 }
 
-// trace puts the connections' steps in a row.
+// trace is the steps of all connections, in order.
 func (c *classifier) trace() []matrix.Step {
 	var steps []matrix.Step
 	for _, n := range c.connections {
@@ -162,7 +162,7 @@ func (c *classifier) trace() []matrix.Step {
 	return steps
 }
 
-// last is the connection that had the last word, or nil.
+// last is the last connection, or nil.
 func (c *classifier) last() *connection {
 	if len(c.connections) == 0 {
 		return nil

@@ -76,10 +76,10 @@ var anyLies = []lie{
 		rewrite(port, port+"1")(e)
 	}},
 	{"malformed bytes on the wire", addWire("client malformed 00ff")},
-	{"bytes stuffed behind an answer", func(e *matrix.Evidence) {
+	{"bytes stuffed after an answer", func(e *matrix.Evidence) {
 		last(e).Wire = slices.Insert(last(e).Wire, 1, wireEvent("server stuffed 12"))
 	}},
-	{"bytes stuffed behind a request", addWire("client stuffed 12")},
+	{"bytes stuffed after a request", addWire("client stuffed 12")},
 	{"an unknown line in the log", func(e *matrix.Evidence) {
 		last(e).Log = append(last(e).Log, matrix.LogLine{Severity: "LOG", SQLState: "00000", Text: "something nobody has seen before"})
 	}},

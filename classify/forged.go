@@ -8,7 +8,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/wire"
 )
 
-// ForgedRow is how an attacker who plays the server answers the session query. No server writes such a row: it has no process 0,
+// ForgedRow is the row with which an attacker that plays the server answers the session query. No server writes such a row: it has no process 0,
 // and names no user by these words.
 func ForgedRow(user string) [][2]string {
 	return [][2]string{{"pid", "0"}, {"session_user", user}, {"ssl", "false"}, {"gss_authenticated", "false"}, {"gss_encrypted", "false"}, {"system_user", AttackersWords}}
@@ -43,7 +43,7 @@ func (c *classifier) checkForged(n connection) error {
 	return nil
 }
 
-// checkRefusal wants the client's reason to fit how far the attacker says that it led the client.
+// checkRefusal wants the client's reason to fit what the attacker says that it sent.
 func checkRefusal(n *connection, found cause, text string) error {
 	if n == nil || len(n.forged) == 0 {
 		return nil

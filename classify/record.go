@@ -226,7 +226,7 @@ func methodsThatAsk(requests []string, complete bool) []matrix.Method {
 	return nil
 }
 
-// identity is whom the server authenticated, and whether anybody could tell.
+// identity is whom the server authenticated, and whether a witness told.
 func (c *classifier) identity(n *connection) (identity string, seen bool) {
 	if n.authenticated != nil {
 		if n.authenticated.identity != "" {

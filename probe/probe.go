@@ -60,7 +60,7 @@ const patience = (attemptTimeout + 20) * time.Second
 // before that the harness has a fault that must be seen.
 func attempt(ctx context.Context, env world, client maker, server collector, alone *sync.Mutex, cell *matrix.Cell) matrix.Observation {
 	if why := matrix.NotApplicable(cell); why != "" {
-		return matrix.Observation{Fault: "not to be attempted: " + why}
+		return matrix.Observation{Fault: "cannot be attempted: " + why}
 	}
 	if w := env.World(); w == nil {
 		return matrix.Observation{Fault: "the server runs under no proven world"}

@@ -231,7 +231,7 @@ func (l *link) cut(cause string) {
 	}
 }
 
-// result is what the link amounted to.
+// result is the record of the link.
 func (l *link) result() Record {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -234,7 +234,7 @@ func (p *parser) await(asked byte) {
 	})
 }
 
-// heldBytes records what the client sent behind a request and returns it.
+// heldBytes records what the client sent after a request and returns it.
 func (p *parser) heldBytes() []byte {
 	held := bytes.Clone(p.streams[client].buf)
 	if len(held) > 0 {
@@ -243,7 +243,7 @@ func (p *parser) heldBytes() []byte {
 	return held
 }
 
-// stuffing counts what the server sent behind an S or G before the client spoke. It is not part of what the channel
+// stuffing counts what the server sent after an S or G before the client spoke. It is not part of what the channel
 // carries: there the client speaks first.
 func (p *parser) stuffing(n int) {
 	if p.stuffed == 0 {

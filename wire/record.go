@@ -10,7 +10,7 @@ type Record struct {
 	ServerPort int     `json:"port"`               // local port of the relay's connection to the server; 0 if it could not be opened
 	Events     []Event `json:"events"`             // between client and relay, in the order they were seen
 	Upstream   []Event `json:"upstream,omitempty"` // between relay and server, where a relay that tampers made that another conversation; there "client" is the relay
-	Error      string  `json:"error,omitempty"`    // the relay's own failure: the record is then not to be trusted
+	Error      string  `json:"error,omitempty"`    // the relay's own failure: the record must then not be trusted
 }
 
 // Kind is a closed list; see the constants.

@@ -85,7 +85,7 @@ func closed(t testing.TB, r *Relay) []Record {
 	records := r.Close(ctx)
 	for _, rec := range records {
 		if rec.Error != "" {
-			t.Errorf("record is not to be trusted: %s", rec.Error)
+			t.Errorf("record must not be trusted: %s", rec.Error)
 		}
 		if !slices.IsSortedFunc(rec.Events, func(a, b Event) int { return int(a.Micros - b.Micros) }) {
 			t.Errorf("events are not in order: %v", rec.Events)
