@@ -218,14 +218,6 @@ type ConnectionEvidence struct {
 	Exit       string      `json:"exit,omitempty"`     // its end, as the postmaster logged it: "exit code 0", "terminated by signal 11: …"
 }
 
-// WireEvent is one event that the relay recorded (package wire).
-type WireEvent struct {
-	Micros int64  `json:"us"`   // since the attempt began
-	From   string `json:"from"` // client | server | attacker
-	Kind   string `json:"kind"` // see wire.Kinds
-	Detail string `json:"detail,omitempty"`
-}
-
 // LogLine is one message of the server's log.
 type LogLine struct {
 	Severity string `json:"sev"` // LOG, FATAL, ERROR, DETAIL, HINT, …

@@ -60,7 +60,7 @@ const patience = (attemptTimeout + 20) * time.Second
 // before that the harness has a fault that must be seen.
 func attempt(ctx context.Context, env world, client maker, server collector, alone *sync.Mutex, cell *matrix.Cell) matrix.Observation {
 	if why := matrix.NotApplicable(cell); why != "" {
-		return matrix.Observation{Fault: "not to be attempted: " + why}
+		return matrix.Observation{Fault: "cannot be attempted: " + why}
 	}
 	if w := env.World(); w == nil {
 		return matrix.Observation{Fault: "the server runs under no proven world"}
@@ -219,7 +219,8 @@ func witness(ctx context.Context, client maker, server collector, cell *matrix.C
 
 func wireEvents(events []wire.Event) (seen []matrix.WireEvent) {
 	for _, e := range events {
-		seen = append(seen, matrix.WireEvent{Micros: e.Micros, From: e.From, Kind: string(e.Kind), Detail: e.Detail})
+		seen = append(seen, matrix.WireEvent{Micros: e.Micros, From: e.From, Kind: string(e.Kind), Text: e.Text, Answer: e.Answer, Bytes: e.Bytes, Token: e.Token, Auth: e.Auth,
+			TLS: (*matrix.WireTLS)(e.TLS), Alert: (*matrix.WireAlert)(e.Alert), Startup: (*matrix.WireStartup)(e.Startup), Error: (*matrix.WireError)(e.Error), Deed: (*matrix.WireDeed)(e.Deed)})
 	}
 	return seen
 }

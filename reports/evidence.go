@@ -119,10 +119,8 @@ func wireText(events []matrix.WireEvent) string {
 	return strings.TrimSpace(b.String())
 }
 
-// eventText is the kind of an event and its detail, on one line.
-func eventText(e matrix.WireEvent) string {
-	return strings.ReplaceAll(strings.TrimSpace(e.Kind+" "+e.Detail), "\n", " ")
-}
+// eventText is an event on one line.
+func eventText(e matrix.WireEvent) string { return strings.ReplaceAll(e.String(), "\n", " ") }
 
 // rawText says how a sequence of the raw client ended.
 func rawText(r *matrix.RawEvidence) string {
