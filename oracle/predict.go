@@ -2,7 +2,7 @@
 // and the client as the cell describes them, and models what the client library of that version and the PostgreSQL
 // server of that version do. Sources: the PostgreSQL manual and, by stage, fe-connect.c, fe-secure-openssl.c,
 // fe-secure-gssapi.c and fe-auth.c on the client's side; postmaster.c (backend_startup.c since 17),
-// be-secure-gssapi.c, hba.c, auth.c and postinit.c on the server's; pgconn/config.go and pgconn.go of pgx 5.12; connector.go, conn.go and
+// be-secure-gssapi.c, hba.c, auth.c and postinit.c on the server's; pgconn/config.go and pgconn.go of pgx 5.13; connector.go, conn.go and
 // ssl.go of lib/pq 1.12.
 package oracle
 
