@@ -56,7 +56,7 @@ var Axes = []Axis{
 		set: func(w *World, _ *Client, v string) { w.IdentName = v }},
 	{Name: "library", Kind: ClientAxis, Values: clientNames(false), More: clientNames(true), Default: "libpq18",
 		Doc: "client library: libpq of a major version, the psql program of a major version, pgx, lib/pq, or the raw client, which speaks the protocol itself",
-		get: func(_ *World, c *Client) string { return string(c.Library) },
+		get: func(_ *World, c *Client) string { return c.Name() },
 		set: func(_ *World, c *Client, v string) { c.Library = Library(v) }},
 	{Name: "transport", Kind: ClientAxis, Values: []string{"tcp", "unix"}, Default: "tcp",
 		Doc: "TCP to the server's host name, or its unix-domain socket",
@@ -172,6 +172,11 @@ func (c *Cell) Value(axis string) string {
 // NotApplicable says why a client or server version cannot express the cell, or "" if it can. It is decided from the
 // cell alone, before any probe.
 func NotApplicable(c *Cell) string {
+	if d := c.Client.Driver; d != nil {
+		if lacks := d.lacks(c); lacks != "" {
+			return lacks
+		}
+	}
 	switch lacks := c.Client.Library.lacks(c); {
 	case lacks != "":
 		return lacks

@@ -107,9 +107,10 @@ func (w *World) Key() string {
 // Client is the attempt's own side. An empty option is not given to the library at all, so that its default rules.
 type Client struct {
 	Library        Library
-	Transport      string // tcp | unix
-	Hosts          string // one | dead-first | twice
-	User           string // database role asked for
+	Driver         *Driver // whose cell this is in the place of Library's; nil: Library's own
+	Transport      string  // tcp | unix
+	Hosts          string  // one | dead-first | twice
+	User           string  // database role asked for
 	Database       string
 	Principal      string // Kerberos principal of the ticket, without the realm; default: User
 	Ticket         string // none | valid | expired | ambient
