@@ -11,7 +11,7 @@ FULL ?=
 SHARD ?=
 FUZZTIME ?= 10m
 
-.PHONY: help build test-matrix test fuzz images prove bench lint fmt clean
+.PHONY: help build driver-pgx511 test-matrix test fuzz images prove bench lint fmt clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t16
@@ -20,6 +20,10 @@ build: ## the program and its agent, into bin/
 	@mkdir -p bin
 	@$(STATIC) -o bin/pgauthmatrix ./cmd/pgauthmatrix
 	@GOOS=linux $(STATIC) -o bin/pgauthmatrix-agent ./agent/pgauthmatrix-agent
+
+driver-pgx511: ## the driver program of pgx 5.11.0, into bin/; then: bin/pgauthmatrix run --client agent/drivers/pgx511/pgx511.yaml
+	@mkdir -p bin
+	@cd agent/drivers/pgx511 && GOOS=linux $(STATIC) -o ../../../bin/driver-pgx511 .
 
 test-matrix: build ## the main job: build images, provision, attempt, judge (every combination of four axes; FULL=1: every cell; RUN: every cell of RUN='negotiation/**', SHARD=i/n)
 	@go test -c -o bin/matrix.test ./suites

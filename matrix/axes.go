@@ -56,7 +56,7 @@ var Axes = []Axis{
 		set: func(w *World, _ *Client, v string) { w.IdentName = v }},
 	{Name: "library", Kind: ClientAxis, Values: clientNames(false), More: clientNames(true), Default: "libpq18",
 		Doc: "the client: libpq or the program psql of a major version, pgx, lib/pq (pq), or the raw client, which sends byte sequences; or a group of clients",
-		get: func(_ *World, c *Client) string { return string(c.Library) },
+		get: func(_ *World, c *Client) string { return c.Name() },
 		set: func(_ *World, c *Client, v string) { c.Library = Library(v) }},
 	{Name: "transport", Kind: ClientAxis, Values: []string{"tcp", "unix"}, Default: "tcp",
 		Doc: "TCP to the server's host name, or the server's unix-domain socket",
@@ -190,6 +190,11 @@ func (c *Cell) Value(axis string) string {
 // NotApplicable says why the client or the server version cannot express the cell; "" if it can. It is decided from the cell
 // alone, before any attempt.
 func NotApplicable(c *Cell) string {
+	if d := c.Client.Driver; d != nil {
+		if lacks := d.lacks(c); lacks != "" {
+			return lacks
+		}
+	}
 	switch lacks := c.Client.Library.lacks(c); {
 	case lacks != "":
 		return lacks

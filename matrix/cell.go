@@ -107,9 +107,10 @@ func (w *World) Key() string {
 // Client is the client's side of a cell. An empty option is not passed to the library, so that the library's default applies.
 type Client struct {
 	Library        Library
-	Transport      string // tcp | unix
-	Hosts          string // one | dead-first | twice
-	User           string // the database role that it requests
+	Driver         *Driver // whose cell this is in the place of Library's; nil: Library's own
+	Transport      string  // tcp | unix
+	Hosts          string  // one | dead-first | twice
+	User           string  // the database role that it requests
 	Database       string
 	Principal      string // Kerberos principal of the ticket, without the realm; default: User
 	Ticket         string // none | valid | expired | ambient

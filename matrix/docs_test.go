@@ -53,7 +53,7 @@ func axisTable(kind AxisKind) string {
 		case a.Name == "principal":
 			byDefault = "the user"
 		}
-		table += row("`"+a.Name+"`", values, byDefault, a.Doc)
+		table += row("`"+string(a.Name)+"`", values, byDefault, a.Doc)
 	}
 	return table
 }
@@ -104,7 +104,7 @@ func groupTable() string {
 func attackTable(attacks []AttackInfo) string {
 	table := row("attack", "what happens") + row("---", "---")
 	for _, a := range attacks {
-		table += row("`"+a.Name+"`", a.Meaning)
+		table += row("`"+string(a.Name)+"`", a.Meaning)
 	}
 	return table
 }

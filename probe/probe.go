@@ -96,7 +96,7 @@ func attempt(ctx context.Context, env world, client maker, server collector, alo
 // requestFor turns a cell into what the agent is asked. The secret is the password, "" if none is given.
 func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret string, err error) {
 	c := cell.Client
-	ask := askers[c.Library.Kind()]
+	ask := askers[c.Kind()]
 	if ask == nil {
 		return request, "", fmt.Errorf("library %q: no client of that name can be asked", c.Library)
 	}
@@ -104,7 +104,7 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret str
 		return request, "", err
 	}
 	request = agent.Attempt{
-		Token: cell.ID, Client: string(c.Library.Kind()), Env: env.ClientEnv(), Query: sessionQuery(cell.World.Server), Timeout: attemptTimeout,
+		Token: cell.ID, Client: string(c.Kind()), Env: env.ClientEnv(), Query: sessionQuery(cell.World.Server), Timeout: attemptTimeout,
 		Tamper: tamper(&c),
 	}
 	if c.Ticket != "none" && c.Ticket != "" {

@@ -518,7 +518,7 @@ func TestEvidenceOfAnAttack(t *testing.T) {
 	r := &Record{Observation: &matrix.Observation{Evidence: matrix.Evidence{
 		Client: matrix.ClientEvidence{Raw: &matrix.RawEvidence{Sequence: matrix.GSSENCInTLS, End: "open"}},
 		Connections: []matrix.ConnectionEvidence{{Wire: []matrix.WireEvent{{From: "relay", Kind: "open"}, {From: "client", Kind: "sslrequest"},
-			{From: "attacker", Kind: "answered", Detail: "N to sslrequest"}, {From: "server", Kind: "answer", Detail: "N"}}}},
+			{From: "attacker", Kind: "answered", Deed: &matrix.WireDeed{Said: "N", To: "sslrequest"}}, {From: "server", Kind: "answer", Answer: "N"}}}},
 	}}}
 	want := []evidence{{"raw", "gssenc-in-tls, at its end: open"}, {"wire", "›\u00a0sslrequest [attacker: answered N to sslrequest] ‹\u00a0answer N"}}
 	if got := evidenceLines(r); !slices.Equal(got, want) {

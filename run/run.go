@@ -33,9 +33,10 @@ type Config struct {
 	Golden      matrix.Golden
 	Divergences []matrix.Divergence
 	Selection   matrix.Selection
-	Described   string    // the selection, for people
-	Dir         string    // folder below which the run makes its own; default "runs"
-	Sabotage    *Sabotage // planted faults; nil in every run but the proof that they are caught
+	Described   string         // the selection, for people
+	Dir         string         // folder below which the run makes its own; default "runs"
+	Driver      *matrix.Driver // see Input
+	Sabotage    *Sabotage      // planted faults; nil in every run but the proof that they are caught
 }
 
 // Display is told how a run goes; reports.Progress is one.
@@ -110,6 +111,9 @@ func Prepare(ctx context.Context, out io.Writer, config Config) (*Run, error) {
 	named.Strength, named.Shard = 0, matrix.Shard{}
 	if cells, _, err = matrix.Select(cells, named); err != nil {
 		return nil, err
+	}
+	if config.Driver != nil {
+		cells = config.Driver.Cells(cells)
 	}
 	if cells, err = r.images(ctx, out, cells); err != nil {
 		return nil, err
