@@ -115,9 +115,9 @@ func (c *claim) add(p *point, notApplicable string) {
 	}
 }
 
-// representatives are the scenario's dimensions without the values that make no difference to its survey: of the values of an axis
-// that neither a row nor NotApplicable tells apart, the first stands for all. The survey of all scenarios of the repository then visits one cell of 40.
-// What decides who has a ticket makes a difference only if survey.tickets is wanted.
+// representatives are the scenario's dimensions without the values that make no difference to its survey. Of the values of an axis
+// that neither a row nor NotApplicable tells apart, the first stands for all, so that the first cell of a row is still the same. The survey
+// of all scenarios of the repository then visits one cell of 40. Users, principals and tickets are kept only if survey.tickets is wanted.
 func (s *Scenario) representatives(tickets bool) []dimension {
 	whole := s.dimensions()
 	exclude, expect := s.masks(whole)
@@ -181,7 +181,7 @@ func limitsAmong(dimensions []dimension) limits {
 	return l
 }
 
-// tellApart gives equal bytes for two values of an axis if NotApplicable is empty for the same cells with either.
+// tellApart gives equal bytes for two values of an axis if cells that differ only in them are applicable alike.
 func (l limits) tellApart(axis, value string) (difference []byte) {
 	switch axis {
 	case "library":
