@@ -53,7 +53,7 @@ func axisTable(kind AxisKind) string {
 		case a.Name == "principal":
 			byDefault = "the user"
 		}
-		table += row("`"+string(a.Name)+"`", values, byDefault, a.Doc)
+		table += row("`"+a.Name+"`", values, byDefault, a.Doc)
 	}
 	return table
 }
