@@ -553,8 +553,8 @@ func TestExplain(t *testing.T) {
 	attacked.Observation = &matrix.Observation{Outcome: attacked.Predicted, Evidence: matrix.Evidence{
 		Client: matrix.ClientEvidence{Raw: &matrix.RawEvidence{Sequence: matrix.GSSENCInTLS, End: "closed", Error: "08P01 invalid length of startup packet", TLS: "the server answered N", Executed: []string{"SELECT 1"}}},
 		Connections: []matrix.ConnectionEvidence{{ServerPort: 41020,
-			Wire:     []matrix.WireEvent{{Micros: 10, From: "relay", Kind: "open"}, {Micros: 100, From: "client", Kind: "sslrequest"}, {Micros: 200, From: "attacker", Kind: "answered", Detail: "N to sslrequest"}, {Micros: 220, From: "server", Kind: "answer", Detail: "N"}},
-			Upstream: []matrix.WireEvent{{Micros: 300, From: "client", Kind: "startup", Detail: "user=alice"}, {Micros: 400, From: "server", Kind: "auth-request", Detail: "ok"}}}}}}
+			Wire:     []matrix.WireEvent{{Micros: 10, From: "relay", Kind: "open"}, {Micros: 100, From: "client", Kind: "sslrequest"}, {Micros: 200, From: "attacker", Kind: "answered", Deed: &matrix.WireDeed{Said: "N", To: "sslrequest"}}, {Micros: 220, From: "server", Kind: "answer", Answer: "N"}},
+			Upstream: []matrix.WireEvent{{Micros: 300, From: "client", Kind: "startup", Startup: &matrix.WireStartup{User: "alice"}}, {Micros: 400, From: "server", Kind: "auth-request", Auth: "ok"}}}}}}
 	about := *localRecord
 	about.About = &Scenario{Name: "negotiation/local", Question: "May a client that has no ticket come in over the local socket?", Claims: []string{"S2"}}
 	crashed := NewRecord(local, refusal, &matrix.Observation{Fault: "the client crashed: signal 11"}, verdict.Verdict{Status: verdict.Broken, Severity: verdict.IsBroken, Cause: "the client crashed: signal 11"}, sampleStart, time.Millisecond)
