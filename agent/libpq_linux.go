@@ -164,7 +164,7 @@ func (s *libpqServer) attempt(ctx context.Context, a *prepared) (*AttemptResult,
 		return nil, err
 	}
 	// The attempt's process is killed by its own alarm; that it is not reported would be the server's failure.
-	overdue := time.NewTimer(a.timeout + 5*time.Second)
+	overdue := time.NewTimer(a.timeout + 20*time.Second)
 	defer overdue.Stop()
 	select {
 	case how := <-ended:

@@ -157,7 +157,8 @@ const LogLinePrefix = "%n|%p|%r|%e|"
 // Local asks for the connections over the unix socket that began at Since or later and have not been taken yet: it waits
 // for Count of them to be complete and, with PID, for that backend's. Local alone clears what there is.
 //
-// Postmaster asks for the lines of the postmaster and of the processes that serve no client, since the last time.
+// Postmaster asks for the lines of the postmaster since the last time, and for those that no process of the server has signed. Where the
+// line with which the postmaster starts was not read, they are the lines of every process that serves no client.
 //
 // What has not come after Timeout is a fault that says what there is instead.
 type Collect struct {
@@ -167,7 +168,7 @@ type Collect struct {
 	Count      int    `json:"count,omitempty"` // of Local
 	PID        int    `json:"pid,omitempty"`   // of Local
 	Postmaster bool   `json:"postmaster,omitempty"`
-	Timeout    int    `json:"timeout,omitempty"` // milliseconds, default 5000
+	Timeout    int    `json:"timeout,omitempty"` // milliseconds, default 30000
 }
 
 // Peer is the client's end of a connection to the server. A port can be used again: what an earlier connection from it

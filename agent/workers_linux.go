@@ -187,7 +187,7 @@ func (w *workers) attempt(ctx context.Context, a *prepared, conninfo string) (*A
 		}
 		answered <- response
 	}()
-	overdue := time.NewTimer(a.timeout + 3*time.Second)
+	overdue := time.NewTimer(a.timeout + 20*time.Second)
 	defer overdue.Stop()
 	select {
 	case response := <-answered:

@@ -376,7 +376,7 @@ func (r *Realm) Password(realm, principal string) (string, error) {
 func (r *Realm) Healthy(ctx context.Context) error {
 	var script strings.Builder
 	for _, realm := range r.realms {
-		fmt.Fprintf(&script, "timeout 10 kinit -k -t /pgam/%s/ready.keytab -c MEMORY: %s@%s || exit 1\n", realm, readyPrincipal, realm)
+		fmt.Fprintf(&script, "timeout 60 kinit -k -t /pgam/%s/ready.keytab -c MEMORY: %s@%s || exit 1\n", realm, readyPrincipal, realm)
 	}
 	if out, err := r.run(ctx, "sh", "-c", script.String()); err != nil {
 		return fmt.Errorf("kdc: no ticket is issued: %w: %s", err, strings.TrimSpace(out))
