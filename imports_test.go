@@ -36,7 +36,7 @@ var rooms = map[string]struct {
 	"kdc":                      {[]string{"pgimages", "matrix"}, "a realm knows no scenario"},
 	"fixtures":                 {[]string{"matrix", "kdc", "pgimages", "agent"}, "a running world has no opinion about outcomes"},
 	"probe":                    {[]string{"matrix", "fixtures", "agent", "classify", "wire"}, "makes attempts and collects what was seen of them"},
-	"run":                      {[]string{"matrix", "oracle", "verdict", "reports", "fixtures", "kdc", "pgimages", "probe", "agent", "scenarios"}, "the path that data takes"},
+	"run":                      {[]string{"matrix", "oracle", "verdict", "reports", "fixtures", "kdc", "pgimages", "classify", "probe", "agent", "scenarios"}, "the path that data takes"},
 	"prove":                    {[]string{"matrix", "wire", "oracle", "verdict", "reports", "fixtures", "kdc", "pgimages", "classify", "probe", "agent", "run", "scenarios"}, "plants faults in a real run"},
 	"bench":                    {[]string{"matrix", "oracle", "fixtures", "probe", "agent", "run", "reports", "verdict"}, "measures a real run"},
 	"suites":                   {[]string{"matrix", "reports", "run", "scenarios", "verdict", "prove"}, "thin: ginkgo over run"},

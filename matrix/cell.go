@@ -156,6 +156,8 @@ type Observation struct {
 	Unseen   []Field  `json:"unseen,omitempty"` // fields of Outcome that no witness of this attempt could tell: empty there, and "not known" rather than "none" (e.g. the rule of a reject record, which no server version logs)
 	Fault    string   `json:"fault,omitempty"`  // what went wrong; Outcome is then meaningless
 	Evidence Evidence `json:"evidence"`
+	// Outcome, or Fault, is what the classifier made of the whole Evidence. Otherwise Fault is what the harness could not do.
+	Classified bool `json:"classified,omitempty"`
 }
 
 // Evidence is what the witnesses of one attempt said. Secrets are redacted before they get here.

@@ -88,7 +88,9 @@ func attempt(ctx context.Context, env world, client maker, server collector, alo
 	case leaked:
 		fault = "a password was in the evidence; it was removed"
 	default:
-		return classify.Classify(cell, evidence)
+		o := classify.Classify(cell, evidence)
+		o.Classified = true
+		return o
 	}
 	return matrix.Observation{Fault: fault, Evidence: evidence}
 }

@@ -4,6 +4,7 @@ package prove
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -29,7 +30,7 @@ type fault struct {
 	not   []string // every cell of these patterns, tried in the same run, must still agree
 	as    verdict.Status
 	why   string // regular expression: a cause if Broken, a difference (FIELD WANTED, observed OBSERVED) if Differ
-	plant *run.Sabotage
+	plant plant
 }
 
 // atATime is how many runs go on at once, each with a fault of its own; they mostly wait.
@@ -51,7 +52,7 @@ func Prove(ctx context.Context, out io.Writer) (bool, error) {
 	for _, f := range faults {
 		everything = append(append(everything, f.shows...), f.not...)
 	}
-	healthy, err := try(ctx, input, dir, everything, nil)
+	healthy, err := try(ctx, input, dir, everything, plant{})
 	if err != nil {
 		return false, err
 	}
@@ -156,9 +157,10 @@ func matches(patterns []string, id string) bool {
 
 // try runs cells with a fault planted and returns their verdicts. A cell that has none after a whole run is an error
 // of the run itself.
-func try(ctx context.Context, input *run.Input, dir string, patterns []string, plant *run.Sabotage) (map[string]verdict.Verdict, error) {
-	summary, folder, err := run.Planted(ctx, input, patterns, dir, plant)
-	if err != nil {
+func try(ctx context.Context, input *run.Input, dir string, patterns []string, plant plant) (map[string]verdict.Verdict, error) {
+	s := &saboteur{plant: plant}
+	summary, folder, err := run.Planted(ctx, input, patterns, dir, s.provision)
+	if err = errors.Join(err, s.failure()); err != nil {
 		return nil, err
 	}
 	if summary.Incomplete != "" {
@@ -179,17 +181,4 @@ func try(ctx context.Context, input *run.Input, dir string, patterns []string, p
 		verdicts[record.ID] = record.Verdict
 	}
 	return verdicts, nil
-}
-
-// swap plants a change of the world's text or settings that neither the cells nor the oracle know of.
-func swap(change func(*matrix.World)) *run.Sabotage {
-	return &run.Sabotage{World: func(w matrix.World) matrix.World {
-		change(&w)
-		return w
-	}}
-}
-
-// hba changes one token of the rules, where they have it.
-func hba(old, new string) *run.Sabotage {
-	return swap(func(w *matrix.World) { w.HBA = strings.Replace(w.HBA, old, new, 1) })
 }

@@ -75,10 +75,11 @@ func TestFaultsNameCells(t *testing.T) {
 				continue
 			}
 			c := named[0]
-			if f.plant.World == nil || !matches(f.shows, c.ID) {
+			if f.plant.world == nil || !matches(f.shows, c.ID) {
 				continue
 			}
-			if w := f.plant.World(*c.World); w.Key() == c.World.Key() {
+			w := *c.World
+			if f.plant.world(&w); w.Key() == c.World.Key() {
 				t.Errorf("%s changes nothing in the world of %s", f.name, c.ID)
 			}
 		}

@@ -30,11 +30,7 @@ within an element, ** for any number of elements, and naming the first elements 
 			if err != nil {
 				return err
 			}
-			cells, err := run.Predictable(input.Scenarios) // a run would say so, too
-			if err != nil {
-				return err
-			}
-			cells, coverage, err := matrix.Select(cells, sel)
+			cells, coverage, err := input.PredictedCells(sel)
 			if err != nil {
 				return err
 			}
