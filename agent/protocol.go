@@ -19,6 +19,7 @@ type Request struct {
 	SQL     *SQL     `json:"sql,omitempty"`     // server container
 	Follow  *Follow  `json:"follow,omitempty"`  // server container
 	Collect *Collect `json:"collect,omitempty"` // server container
+	Health  *Health  `json:"health,omitempty"`  // client container
 }
 
 // Response answers one Request. Fault says that the harness failed to do what was asked (never that a server refused).
@@ -30,6 +31,7 @@ type Response struct {
 	Run     *RunResult     `json:"run,omitempty"`
 	SQL     *SQLResult     `json:"sql,omitempty"`
 	Collect *CollectResult `json:"collect,omitempty"`
+	Health  *HealthResult  `json:"health,omitempty"`
 }
 
 // Attempt makes one connection attempt in a process of its own.
@@ -207,4 +209,30 @@ type LogLine struct {
 	Severity string `json:"sev"`
 	SQLState string `json:"state,omitempty"`
 	Text     string `json:"text"`
+}
+
+// Health asks whether credential caches hold what they must, and whether KDCs issue tickets. It starts no process.
+type Health struct {
+	Config string       `json:"config"` // path of krb5.conf
+	Caches []CacheState `json:"caches,omitempty"`
+	Logins []Login      `json:"logins,omitempty"`
+}
+
+// CacheState is a FILE credential cache as it must be: its ticket-granting ticket is valid, or has expired.
+type CacheState struct {
+	Path    string `json:"path"`
+	Expired bool   `json:"expired,omitempty"`
+}
+
+// Login is a principal that must get a ticket-granting ticket by its keytab, and then a ticket for a service.
+type Login struct {
+	Keytab    string `json:"keytab"`
+	Principal string `json:"principal"`     // NAME@REALM
+	SPN       string `json:"spn,omitempty"` // SERVICE/HOST@REALM; empty: no service ticket
+}
+
+// HealthResult says what is not as it must be, a text for each cache and each login; both are empty if all is well.
+type HealthResult struct {
+	Caches []string `json:"caches,omitempty"`
+	Logins []string `json:"logins,omitempty"`
 }
