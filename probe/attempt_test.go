@@ -381,11 +381,11 @@ func TestSessionQueryByVersion(t *testing.T) {
 
 func TestPsqlOverUnixWaitsForItsConnection(t *testing.T) {
 	for message, want := range map[string]int{
-		"psql: error: connection to server on socket \"/s/.s.PGSQL.5432\" failed: FATAL:  role \"alice\" does not exist":                                1,
-		"psql: error: connection to server on socket \"/s/.s.PGSQL.5432\" failed: " + "GSSAPI encryption required but was impossible (possibly no credential cache, no server support, or using a local socket)":                                                     1,
-		"psql: error: GSSAPI encryption required but it is not supported over a local socket":                                                           0,
-		"psql: error: weak sslmode \"prefer\" may not be used with sslnegotiation=direct (use \"require\", \"verify-ca\", or \"verify-full\")":          0,
-		"psql: error: connection to server on socket \"/s/.s.PGSQL.5432\" failed: No such file or directory\n\tIs the server running locally and so on": 0,
+		"psql: error: connection to server on socket \"/s/.s.PGSQL.5432\" failed: FATAL:  role \"alice\" does not exist":                                                                                         1,
+		"psql: error: connection to server on socket \"/s/.s.PGSQL.5432\" failed: " + "GSSAPI encryption required but was impossible (possibly no credential cache, no server support, or using a local socket)": 1,
+		"psql: error: GSSAPI encryption required but it is not supported over a local socket":                                                                                                                    0,
+		"psql: error: weak sslmode \"prefer\" may not be used with sslnegotiation=direct (use \"require\", \"verify-ca\", or \"verify-full\")":                                                                   0,
+		"psql: error: connection to server on socket \"/s/.s.PGSQL.5432\" failed: No such file or directory\n\tIs the server running locally and so on":                                                          0,
 	} {
 		if got := classify.OpensSocket("psql", message); got != (want == 1) {
 			t.Errorf("%q: %t", message, got)

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgauthmatrix/pgauthmatrix/livetest"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/run"
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
@@ -88,6 +89,7 @@ func TestFaultsNameCells(t *testing.T) {
 
 // TestProve is make prove.
 func TestProve(t *testing.T) {
+	livetest.NeedsContainers(t)
 	var out strings.Builder
 	ok, err := Prove(t.Context(), &out)
 	if err != nil || !ok {

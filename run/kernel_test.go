@@ -218,7 +218,7 @@ func TestKernel(t *testing.T) {
 	gone := errors.New("it is gone")
 	for _, tt := range []struct {
 		name          string
-		env           fakeEnv
+		env           *fakeEnv // nil: one that does nothing wrong
 		worlds, cells int
 		cancelAfter   time.Duration
 		agree, broken int
@@ -227,67 +227,70 @@ func TestKernel(t *testing.T) {
 		prints        string   // part of a line above the display
 	}{
 		{name: "all is well", worlds: 2, cells: 7, agree: 14, passes: 2},
-		{name: "cannot be provisioned", env: fakeEnv{provision: gone}, worlds: 2, cells: 3, broken: 6, causes: []string{"env pg17: it is gone"}},
-		{name: "a control cell fails before", env: fakeEnv{controlFails: 1}, worlds: 2, cells: 3, broken: 6, causes: []string{"env pg17: control cell controls/any"}, passes: 1},
-		{name: "a control cell fails after", env: fakeEnv{controlFails: 2}, worlds: 2, cells: 3, broken: 6, causes: []string{"env pg17 after these cells: control cell controls/any"}, passes: 2},
-		{name: "a control cell fails between", env: fakeEnv{controlFails: 3, takes: time.Second}, worlds: 1, cells: 200, agree: 60, broken: 140,
+		{name: "cannot be provisioned", env: &fakeEnv{provision: gone}, worlds: 2, cells: 3, broken: 6, causes: []string{"env pg17: it is gone"}},
+		{name: "a control cell fails before", env: &fakeEnv{controlFails: 1}, worlds: 2, cells: 3, broken: 6, causes: []string{"env pg17: control cell controls/any"}, passes: 1},
+		{name: "a control cell fails after", env: &fakeEnv{controlFails: 2}, worlds: 2, cells: 3, broken: 6, causes: []string{"env pg17 after these cells: control cell controls/any"}, passes: 2},
+		{name: "a control cell fails between", env: &fakeEnv{controlFails: 3, takes: time.Second}, worlds: 1, cells: 200, agree: 60, broken: 140,
 			causes: []string{"env pg17 after these cells: control cell", "env pg17 before these cells: control cell"}, passes: 3},
-		{name: "the control world cannot be installed", env: fakeEnv{install: func(*matrix.World) error { return gone }}, worlds: 2, cells: 3, broken: 6,
+		{name: "the control world cannot be installed", env: &fakeEnv{install: func(*matrix.World) error { return gone }}, worlds: 2, cells: 3, broken: 6,
 			causes: []string{"env pg17: the control world could not be installed: it is gone"}},
-		{name: "a world cannot be installed", env: fakeEnv{install: func(w *matrix.World) error {
+		{name: "a world cannot be installed", env: &fakeEnv{install: func(w *matrix.World) error {
 			if strings.Contains(w.HBA, "world 1") {
 				return gone
 			}
 			return nil
 		}}, worlds: 3, cells: 4, agree: 8, broken: 4, causes: []string{"env pg17 could not be brought to this world: it is gone"}, passes: 2},
-		{name: "is found broken after the second world", env: fakeEnv{healthy: func(n int) error {
+		{name: "is found broken after the second world", env: &fakeEnv{healthy: func(n int) error {
 			if n == 8 {
 				return gone
 			}
 			return nil
 		}}, worlds: 3, cells: 4, agree: 8, broken: 4, causes: []string{"env pg17 was found broken after these cells: it is gone"}, passes: 2},
-		{name: "a panic in an attempt", env: fakeEnv{cell: func(n int) matrix.Observation {
+		{name: "a panic in an attempt", env: &fakeEnv{cell: func(n int) matrix.Observation {
 			if n == 3 {
 				panic("what is this")
 			}
 			return matrix.Observation{}
 		}}, worlds: 1, cells: 5, agree: 4, broken: 1, causes: []string{"panic: what is this"}, passes: 2},
-		{name: "a fault is kept when the control cells fail too", env: fakeEnv{controlFails: 2, cell: func(n int) matrix.Observation {
+		{name: "a fault is kept when the control cells fail too", env: &fakeEnv{controlFails: 2, cell: func(n int) matrix.Observation {
 			if n == 1 {
 				return matrix.Observation{Fault: "its own"}
 			}
 			return matrix.Observation{}
 		}}, worlds: 1, cells: 2, broken: 2, causes: []string{"its own", "env pg17 after these cells"}, passes: 2},
-		{name: "a bracket ends after ten seconds", env: fakeEnv{takes: time.Second}, worlds: 1, cells: 130, agree: 130, passes: 1 + 3},
-		{name: "a bracket spans worlds", env: fakeEnv{takes: time.Second}, worlds: 4, cells: 12, agree: 48, passes: 1 + 1},
+		{name: "a bracket ends after ten seconds", env: &fakeEnv{takes: time.Second}, worlds: 1, cells: 130, agree: 130, passes: 1 + 3},
+		{name: "a bracket spans worlds", env: &fakeEnv{takes: time.Second}, worlds: 4, cells: 12, agree: 48, passes: 1 + 1},
 		{name: "a bracket ends after a thousand cells", worlds: 1, cells: 2100, agree: 2100, passes: 1 + 3},
-		{name: "slow control cells make longer brackets", env: fakeEnv{takes: time.Second, controlTakes: 2 * time.Second}, worlds: 1, cells: 130, agree: 130, passes: 1 + 2},
-		{name: "but not beyond the longest", env: fakeEnv{takes: time.Second, controlTakes: time.Minute}, worlds: 1, cells: 181, agree: 181, passes: 1 + 2},
-		{name: "an attempt longer than a bracket", env: fakeEnv{takes: 40 * time.Second}, worlds: 1, cells: 8, agree: 8, passes: 1 + 2},
-		{name: "interrupted during attempts", env: fakeEnv{takes: time.Second}, worlds: 1, cells: 100, cancelAfter: 4500 * time.Millisecond, agree: 30, passes: 2},
-		{name: "interrupted during attempts that do not end", env: fakeEnv{takes: time.Hour}, worlds: 1, cells: 10, cancelAfter: time.Second, passes: 1},
-		{name: "interrupted, and some attempts do not end", env: fakeEnv{cell: func(n int) matrix.Observation {
+		{name: "slow control cells make longer brackets", env: &fakeEnv{takes: time.Second, controlTakes: 2 * time.Second}, worlds: 1, cells: 130, agree: 130, passes: 1 + 2},
+		{name: "but not beyond the longest", env: &fakeEnv{takes: time.Second, controlTakes: time.Minute}, worlds: 1, cells: 181, agree: 181, passes: 1 + 2},
+		{name: "an attempt longer than a bracket", env: &fakeEnv{takes: 40 * time.Second}, worlds: 1, cells: 8, agree: 8, passes: 1 + 2},
+		{name: "interrupted during attempts", env: &fakeEnv{takes: time.Second}, worlds: 1, cells: 100, cancelAfter: 4500 * time.Millisecond, agree: 30, passes: 2},
+		{name: "interrupted during attempts that do not end", env: &fakeEnv{takes: time.Hour}, worlds: 1, cells: 10, cancelAfter: time.Second, passes: 1},
+		{name: "interrupted, and some attempts do not end", env: &fakeEnv{cell: func(n int) matrix.Observation {
 			if n == 4 {
 				time.Sleep(time.Hour)
 			}
 			return matrix.Observation{}
 		}, takes: time.Second}, worlds: 1, cells: 9, cancelAfter: time.Second + time.Millisecond, agree: 8, passes: 2},
-		{name: "interrupted, and a control cell fails", env: fakeEnv{takes: time.Second, controlFails: 2}, worlds: 1, cells: 100, cancelAfter: 2500 * time.Millisecond, passes: 2,
+		{name: "interrupted, and a control cell fails", env: &fakeEnv{takes: time.Second, controlFails: 2}, worlds: 1, cells: 100, cancelAfter: 2500 * time.Millisecond, passes: 2,
 			prints: "18 cells were attempted and are not recorded"},
-		{name: "interrupted, and the Env is not healthy", env: fakeEnv{takes: time.Second, healthy: func(int) error { return gone }}, worlds: 1, cells: 100,
+		{name: "interrupted, and the Env is not healthy", env: &fakeEnv{takes: time.Second, healthy: func(int) error { return gone }}, worlds: 1, cells: 100,
 			cancelAfter: 2500 * time.Millisecond, passes: 1, prints: "it is gone"},
-		{name: "interrupted, and the last control cells do not end", env: fakeEnv{takes: time.Second, controlTakes: 21 * time.Second}, worlds: 1, cells: 100,
+		{name: "interrupted, and the last control cells do not end", env: &fakeEnv{takes: time.Second, controlTakes: 21 * time.Second}, worlds: 1, cells: 100,
 			cancelAfter: 23500 * time.Millisecond, passes: 2, prints: "not done within 20s"},
-		{name: "interrupted during the first control cells", env: fakeEnv{controlTakes: 10 * time.Second}, worlds: 1, cells: 4, cancelAfter: time.Second, passes: 1},
-		{name: "interrupted during control cells that end in time", env: fakeEnv{takes: time.Second, controlTakes: 3 * time.Second}, worlds: 1, cells: 6,
+		{name: "interrupted during the first control cells", env: &fakeEnv{controlTakes: 10 * time.Second}, worlds: 1, cells: 4, cancelAfter: time.Second, passes: 1},
+		{name: "interrupted during control cells that end in time", env: &fakeEnv{takes: time.Second, controlTakes: 3 * time.Second}, worlds: 1, cells: 6,
 			cancelAfter: 5 * time.Second, agree: 6, passes: 2},
-		{name: "interrupted during control cells that do not end in time", env: fakeEnv{takes: time.Second, controlTakes: 8 * time.Second}, worlds: 1, cells: 6,
+		{name: "interrupted during control cells that do not end in time", env: &fakeEnv{takes: time.Second, controlTakes: 8 * time.Second}, worlds: 1, cells: 6,
 			cancelAfter: 10 * time.Second, agree: 6, passes: 3},
-		{name: "interrupted during control cells that fail", env: fakeEnv{takes: time.Second, controlTakes: 3 * time.Second, controlFails: 2}, worlds: 1, cells: 6,
+		{name: "interrupted during control cells that fail", env: &fakeEnv{takes: time.Second, controlTakes: 3 * time.Second, controlFails: 2}, worlds: 1, cells: 6,
 			cancelAfter: 5 * time.Second, broken: 6, causes: []string{"env pg17 after these cells: control cell"}, passes: 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := try(t, &tt.env, tt.worlds, tt.cells, tt.cancelAfter, io.Discard)
+			if tt.env == nil {
+				tt.env = &fakeEnv{}
+			}
+			got := try(t, tt.env, tt.worlds, tt.cells, tt.cancelAfter, io.Discard)
 			if got.err != nil {
 				t.Errorf("the run failed: %v", got.err)
 			}
