@@ -63,7 +63,7 @@ func (s *server) attempt(ctx context.Context, a *Attempt) (*AttemptResult, error
 		given = a.Options // the relay comes in by name look-up
 	}
 	result.Conninfo = conninfo(given, true)
-	redactResult(result, p.redact)
+	Redact(result, p.redact)
 	return result, nil
 }
 

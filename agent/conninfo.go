@@ -2,8 +2,6 @@ package agent
 
 import (
 	"strings"
-
-	"github.com/pgauthmatrix/pgauthmatrix/wire"
 )
 
 const redacted = "***"
@@ -43,22 +41,4 @@ func redactor(options []Option) *strings.Replacer {
 		}
 	}
 	return strings.NewReplacer(pairs...)
-}
-
-// redactResult applies a redactor to every text of a result; Conninfo is written without secrets.
-func redactResult(r *AttemptResult, secrets *strings.Replacer) {
-	r.Message = secrets.Replace(r.Message)
-	r.Crash = secrets.Replace(r.Crash)
-	r.KRB5Trace = secrets.Replace(r.KRB5Trace)
-	for name, value := range r.Row {
-		r.Row[name] = secrets.Replace(value)
-	}
-	for i := range r.Records {
-		r.Records[i].Error = secrets.Replace(r.Records[i].Error)
-		for _, events := range [][]wire.Event{r.Records[i].Events, r.Records[i].Upstream} {
-			for j := range events {
-				events[j].Detail = secrets.Replace(events[j].Detail)
-			}
-		}
-	}
 }

@@ -32,7 +32,7 @@ func TestSecretsDoNotLeave(t *testing.T) {
 	whole := "said " + first + " and " + conninfo(options, false) + " and " + second
 	r := &AttemptResult{Message: whole, Crash: whole, KRB5Trace: whole, Row: map[string]string{"a": whole},
 		Records: []wire.Record{{Error: whole, Events: []wire.Event{{Detail: whole}}, Upstream: []wire.Event{{Detail: whole}}}}}
-	redactResult(r, redactor(options))
+	Redact(r, redactor(options))
 	for _, text := range []string{r.Message, r.Crash, r.KRB5Trace, r.Row["a"], r.Records[0].Error, r.Records[0].Events[0].Detail, r.Records[0].Upstream[0].Detail} {
 		if strings.Contains(text, "secret") || strings.Contains(text, second) || strings.Contains(text, `it\'s`) {
 			t.Errorf("a secret is left in %q", text)

@@ -10,81 +10,83 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/wire"
 )
 
-// AttackersWords are what an attacker says: in an error message to the client, and by his statement in the server's log,
-// which thereby is a witness that it was executed.
+// AttackersWords are what the attacker says: in an error message to the client, and by its statement in the server's log,
+// which thereby is a witness that the statement was executed.
 const (
 	AttackersWords = "pgauthmatrix: the attacker was here"
 	AttackersSQL   = "DO $$BEGIN RAISE LOG '" + AttackersWords + "'; END$$"
 )
 
-// receivedEarly begins the FATAL of a server that finds bytes in its buffer that came before the handshake.
-const receivedEarly = "received unencrypted data after "
-
-// noTLSRecord ends the message of a client in Go that reads the attacker's bytes as TLS.
-const noTLSRecord = "tls: first record does not look like a TLS handshake"
-
-// Tampering is what the relay is to do besides recording, in a cell with this attack; nil: nothing. Who only listens asks for nothing: the
-// relay records anyway.
-func Tampering(attack matrix.Attack) *wire.Tamper {
-	switch attack {
-	case "", matrix.NoAttack, "listen":
-		return nil
-	}
-	if timed, ok := timedAttacks[attack]; ok {
-		return &timed
-	}
-	return &wire.Tamper{Attack: wire.Attack(attack), SQL: AttackersSQL, Text: AttackersWords}
+// relayAttack is one attack that the relay carries out: what the relay is asked, and what it may then say that it did.
+type relayAttack struct {
+	tamper wire.Tamper // no Attack: nothing is asked, the relay records anyway
+	deeds  []wire.Kind // what the attacker may do, besides finding no occasion
+	// The side whose bytes the attack adds to, as it is seen at the client's side of the relay and at the server's; "": neither.
+	stuffsNear, stuffsFar string
 }
 
-// handshakes are the server's first words in a TLS or GSS handshake.
-const handshakes = string(wire.ServerHello) + "|" + string(wire.GSSToken)
-
-// timedAttacks are those that the relay knows by what it does, and at what event.
-var timedAttacks = map[matrix.Attack]wire.Tamper{
-	"cut-answer":    {Attack: wire.CutClose, At: string(wire.Answer)},
-	"cut-handshake": {Attack: wire.CutClose, At: handshakes, From: "server"},
-	"cut-auth":      {Attack: wire.CutClose, At: string(wire.AuthRequest)},
-	"hold-answer":   {Attack: wire.Hold, At: string(wire.Answer)},
-	"hold-gss":      {Attack: wire.Hold, At: string(wire.Answer) + " G"},
-	"hold-auth":     {Attack: wire.Hold, At: string(wire.AuthRequest)},
-	"delay":         {Attack: wire.Delay, At: string(wire.Answer) + "|" + handshakes + "|" + string(wire.AuthRequest), From: "server", Delay: time.Second},
-	"replay":        {Attack: wire.Replay, At: string(wire.ClientHello) + "|" + string(wire.GSSToken)},
-	"flip-client":   {Attack: wire.Flip, From: "client"},
-	"flip-server":   {Attack: wire.Flip, From: "server"},
-}
-
-// attack is what the relay says that it did on one connection.
-type attack struct {
-	acted        bool // anything but finding no occasion, or being late
-	idle         bool
-	delayed      bool
-	impersonated bool      // the client's TLS ends at the attacker: what is in it is readable
-	injected     bool      // the server answered his statement
-	withheld     wire.Kind // the event that the client was not let see, nor anything after it
-	held         bool      // he left it waiting; otherwise he cut it off
-	flipped      bool      // he changed a sealed record
-	replayed     bool      // he sent the server the client's handshake twice
-	token        bool      // he gave the client a token in the server's place
-	forged       []string  // authentication requests that he sent in the server's place
-}
+// Events at which the attacker acts.
+const (
+	atAnswer    = string(wire.Answer)
+	atHandshake = string(wire.ServerHello) + "|" + string(wire.GSSToken) // the server's first message in a TLS or GSS handshake
+	atAuth      = string(wire.AuthRequest)
+)
 
 // forging is what an attacker may do who plays the server.
 var forging = []wire.Kind{wire.Answered, wire.Impersonated, wire.Refused, wire.Forged}
 
-// deeds are what each attack may do.
-var deeds = map[matrix.Attack][]wire.Kind{
-	"strip": {wire.Answered, wire.Cut}, "strip-gss": {wire.Answered}, "impersonate": {wire.Answered, wire.Impersonated, wire.Refused}, "inject": {wire.Injected},
-	"forge-ok": forging, "forge-gss-ok": forging, "forge-ap-rep": forging,
-	"stuff-client": {wire.Inserted}, "stuff-server": {wire.Inserted}, "error": {wire.Answered}, "error-unterminated": {wire.Answered},
-	"cut-answer": {wire.Cut}, "cut-handshake": {wire.Cut}, "cut-auth": {wire.Cut}, "hold-answer": {wire.Held}, "hold-gss": {wire.Held}, "hold-auth": {wire.Held},
-	"delay": {wire.Delayed}, "replay": {wire.Replayed}, "flip-client": {wire.Flipped}, "flip-server": {wire.Flipped},
+// relayAttacks has every attack of matrix.AttacksOf(matrix.Relay).
+var relayAttacks = map[matrix.Attack]relayAttack{
+	matrix.Listen:            {},
+	matrix.Strip:             {tamper: wire.Tamper{Attack: wire.Strip}, deeds: []wire.Kind{wire.Answered, wire.Cut}},
+	matrix.StripGSS:          {tamper: wire.Tamper{Attack: wire.StripGSS}, deeds: []wire.Kind{wire.Answered}},
+	matrix.Impersonate:       {tamper: wire.Tamper{Attack: wire.Impersonate, SQL: AttackersSQL}, deeds: []wire.Kind{wire.Answered, wire.Impersonated, wire.Refused}},
+	matrix.Inject:            {tamper: wire.Tamper{Attack: wire.Inject, SQL: AttackersSQL}, deeds: []wire.Kind{wire.Injected}},
+	matrix.StuffClient:       {tamper: wire.Tamper{Attack: wire.StuffClient, SQL: AttackersSQL}, deeds: []wire.Kind{wire.Inserted}, stuffsFar: "client"},
+	matrix.StuffServer:       {tamper: wire.Tamper{Attack: wire.StuffServer, Text: AttackersWords}, deeds: []wire.Kind{wire.Inserted}, stuffsNear: "server"},
+	matrix.SendError:         {tamper: wire.Tamper{Attack: wire.Error, Text: AttackersWords}, deeds: []wire.Kind{wire.Answered}},
+	matrix.ErrorUnterminated: {tamper: wire.Tamper{Attack: wire.ErrorUnterminated, Text: AttackersWords}, deeds: []wire.Kind{wire.Answered}},
+	matrix.ForgeOK:           {tamper: wire.Tamper{Attack: wire.ForgeOK}, deeds: forging},
+	matrix.ForgeGSSOK:        {tamper: wire.Tamper{Attack: wire.ForgeGSSOK}, deeds: forging},
+	matrix.ForgeAPRep:        {tamper: wire.Tamper{Attack: wire.ForgeAPRep}, deeds: forging},
+	matrix.CutAnswer:         {tamper: wire.Tamper{Attack: wire.CutClose, At: atAnswer}, deeds: []wire.Kind{wire.Cut}},
+	matrix.CutHandshake:      {tamper: wire.Tamper{Attack: wire.CutClose, At: atHandshake, From: "server"}, deeds: []wire.Kind{wire.Cut}},
+	matrix.CutAuth:           {tamper: wire.Tamper{Attack: wire.CutClose, At: atAuth}, deeds: []wire.Kind{wire.Cut}},
+	matrix.HoldAnswer:        {tamper: wire.Tamper{Attack: wire.Hold, At: atAnswer}, deeds: []wire.Kind{wire.Held}},
+	matrix.HoldGSS:           {tamper: wire.Tamper{Attack: wire.Hold, At: atAnswer + " G"}, deeds: []wire.Kind{wire.Held}},
+	matrix.HoldAuth:          {tamper: wire.Tamper{Attack: wire.Hold, At: atAuth}, deeds: []wire.Kind{wire.Held}},
+	matrix.Delay: {tamper: wire.Tamper{Attack: wire.Delay, At: atAnswer + "|" + atHandshake + "|" + atAuth, From: "server", Delay: time.Second},
+		deeds: []wire.Kind{wire.Delayed}},
+	matrix.Replay:     {tamper: wire.Tamper{Attack: wire.Replay, At: string(wire.ClientHello) + "|" + string(wire.GSSToken)}, deeds: []wire.Kind{wire.Replayed}},
+	matrix.FlipClient: {tamper: wire.Tamper{Attack: wire.Flip, From: "client"}, deeds: []wire.Kind{wire.Flipped}},
+	matrix.FlipServer: {tamper: wire.Tamper{Attack: wire.Flip, From: "server"}, deeds: []wire.Kind{wire.Flipped}},
 }
 
-// The sides whose bytes an attack adds to: one is seen at the client's side of the relay, the other at the server's.
-var (
-	stuffedNear = map[matrix.Attack]string{"stuff-server": "server"}
-	stuffedFar  = map[matrix.Attack]string{"stuff-client": "client"}
-)
+// Tampering is what the relay is to do besides recording, in a cell with this attack; nil: nothing. An attacker who only listens asks for
+// nothing: the relay records anyway.
+func Tampering(attack matrix.Attack) *wire.Tamper {
+	asked := relayAttacks[attack].tamper
+	if asked.Attack == "" {
+		return nil
+	}
+	return &asked
+}
+
+// attack is what the relay says that the attacker did on one connection.
+type attack struct {
+	acted        bool // anything but finding no occasion, or being late
+	idle         bool
+	delayed      bool
+	impersonated bool      // the client's TLS ends at the attacker, who can read it
+	injected     bool      // the server answered the attacker's statement
+	withheld     wire.Kind // the event that the attacker kept from the client, with all that came after it
+	held         bool      // the attacker left the client waiting; otherwise it cut the connection
+	flipped      bool      // the attacker changed a sealed record
+	replayed     bool      // the attacker sent the server the client's handshake twice
+	token        bool      // the attacker gave the client a token in the server's place
+	forged       []string  // authentication requests that the attacker sent in the server's place
+	deed         string    // the last deed, for people
+}
 
 func (a *attack) read(e matrix.WireEvent, attacked matrix.Attack) error {
 	kind := wire.Kind(e.Kind)
@@ -92,16 +94,19 @@ func (a *attack) read(e matrix.WireEvent, attacked matrix.Attack) error {
 	case kind == wire.Idle:
 		a.idle = true
 		return nil
-	case !slices.Contains(deeds[attacked], kind):
-		return fmt.Errorf("the attacker did what he was not asked for: %s %s", e.Kind, e.Detail)
+	case !slices.Contains(relayAttacks[attacked].deeds, kind):
+		return fmt.Errorf("the attacker did what it was not asked for: %s %s", e.Kind, e.Detail)
 	case a.withheld != "" || a.delayed || a.flipped || a.replayed:
 		return fmt.Errorf("the attacker did something more on one connection: %s %s", e.Kind, e.Detail)
+	}
+	a.deed = strings.TrimSpace(e.Kind + " " + e.Detail)
+	switch {
 	case kind == wire.Delayed:
 		a.delayed = true
 		return nil
-	case kind == wire.Held, kind == wire.Cut && attacked != "strip":
+	case kind == wire.Held, kind == wire.Cut && attacked != matrix.Strip:
 		a.held = kind == wire.Held
-		return a.withhold(e, timedAttacks[attacked].At)
+		return a.withhold(e, relayAttacks[attacked].tamper.At)
 	case kind == wire.Flipped:
 		a.flipped = true
 	case kind == wire.Replayed:
@@ -121,7 +126,7 @@ func (a *attack) read(e matrix.WireEvent, attacked matrix.Attack) error {
 }
 
 // checkAttack wants every connection to say what was done to it, or that there was no occasion, if and only if the cell
-// has an attack; and the server's log to bear out what it says of the server.
+// has an attack; and the server's log to bear out what the relay says of the server.
 func (c *classifier) checkAttack(n connection) error {
 	asked := Tampering(c.cell.Client.Attack) != nil
 	said := n.acted || n.idle || n.delayed
@@ -154,7 +159,7 @@ func (a *attack) withhold(e matrix.WireEvent, asked string) error {
 	return nil
 }
 
-// obtained is what the attacker has of the attempt, the worst of it.
+// obtained is the worst thing that the attacker got.
 func (c *classifier) obtained() matrix.Obtained {
 	if !c.cell.Client.Attacked() {
 		return ""

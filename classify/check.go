@@ -2,7 +2,6 @@ package classify
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -140,37 +139,17 @@ func (c *classifier) checkNegotiation(n connection) error {
 // packet went in the clear the authentication, too.
 func checkAuthentication(n connection) error {
 	if !n.reachedStartup() {
-		if n.far.answered || len(n.far.errors) > 0 && n.far.startup != "" {
-			return fmt.Errorf("witnesses contradict: the wire shows the server's answer to a startup packet, and the server's log does not (%v)", n.far.errors)
-		}
-		if n.far.startup != "" && n.badPacket == "" && len(n.far.requests) == 0 {
-			return fmt.Errorf("witnesses contradict: the wire shows a startup packet, and the server neither asked for anything nor logged a reason not to")
-		}
-		return nil
+		return checkUnheard(n)
 	}
 	if n.gssFailed != "" || n.tlsFailed != "" {
 		return fmt.Errorf("witnesses contradict: the server's log shows a failed handshake and a startup packet after it")
 	}
-	channel := n.far.channel
-	if channel == "" {
-		return fmt.Errorf("witnesses contradict: the server's log shows a startup packet, the wire shows none and no encryption")
+	if err := checkChannel(n); err != nil {
+		return err
 	}
-	if a := n.authorized; a != nil {
-		if logged := channelOf(a.tls, a.gssEncrypted); logged != channel && !(logged == matrix.TLSAndGSS && channel != matrix.Plain) {
-			return fmt.Errorf("witnesses contradict: the wire shows a %s channel, the server logged %s", channel, logged)
-		}
-		if a.tls && n.far.tlsVersion != "" && a.tlsVersion != n.far.tlsVersion {
-			return fmt.Errorf("witnesses contradict: the wire shows %s, the server logged %s", n.far.tlsVersion, a.tlsVersion)
-		}
-	}
-	if f := n.fatal; f != nil {
-		if logged := f.encryption(); logged != "" && logged != channel {
-			return fmt.Errorf("witnesses contradict: the wire shows a %s channel, the server says FATAL:  %s", channel, f.text)
-		}
-	}
-	if channel != matrix.Plain && !n.impersonated {
+	if n.far.channel != matrix.Plain && !n.impersonated {
 		if n.far.answered || len(n.far.errors) > 0 || n.far.query {
-			return fmt.Errorf("witnesses contradict: a %s channel, and cleartext on the wire", channel)
+			return fmt.Errorf("witnesses contradict: a %s channel, and cleartext on the wire", n.far.channel)
 		}
 		return nil
 	}
@@ -188,6 +167,39 @@ func checkAuthentication(n connection) error {
 	return nil
 }
 
+// checkUnheard is for a connection of whose startup packet the server's log says nothing.
+func checkUnheard(n connection) error {
+	if n.far.answered || len(n.far.errors) > 0 && n.far.startup != "" {
+		return fmt.Errorf("witnesses contradict: the wire shows the server's answer to a startup packet, and the server's log does not (%v)", n.far.errors)
+	}
+	if n.far.startup != "" && n.badPacket == "" && len(n.far.requests) == 0 {
+		return fmt.Errorf("witnesses contradict: the wire shows a startup packet, and the server neither asked for anything nor logged a reason not to")
+	}
+	return nil
+}
+
+// checkChannel compares the channel on the wire with what the server logged of it.
+func checkChannel(n connection) error {
+	channel := n.far.channel
+	if channel == "" {
+		return fmt.Errorf("witnesses contradict: the server's log shows a startup packet, the wire shows none and no encryption")
+	}
+	if a := n.authorized; a != nil {
+		if logged := channelOf(a.tls, a.gssEncrypted); logged != channel && !(logged == matrix.TLSAndGSS && channel != matrix.Plain) {
+			return fmt.Errorf("witnesses contradict: the wire shows a %s channel, the server logged %s", channel, logged)
+		}
+		if a.tls && n.far.tlsVersion != "" && a.tlsVersion != n.far.tlsVersion {
+			return fmt.Errorf("witnesses contradict: the wire shows %s, the server logged %s", n.far.tlsVersion, a.tlsVersion)
+		}
+	}
+	if f := n.fatal; f != nil {
+		if logged := f.encryption(); logged != "" && logged != channel {
+			return fmt.Errorf("witnesses contradict: the wire shows a %s channel, the server says FATAL:  %s", channel, f.text)
+		}
+	}
+	return nil
+}
+
 func channelOf(tls, gss bool) matrix.Channel {
 	switch {
 	case tls && gss:
@@ -200,9 +212,9 @@ func channelOf(tls, gss bool) matrix.Channel {
 	return matrix.Plain
 }
 
-// checkRequests compares the authentication requests that the client received with the server's log. psql does not tell.
+// checkRequests compares the authentication requests that the client received with the server's log. Not every client tells.
 func (c *classifier) checkRequests() error {
-	if c.kind == matrix.KindPsql {
+	if !c.client.tells {
 		return nil
 	}
 	received := count(c.evidence.Client.AuthRequests, "ok")
@@ -241,10 +253,9 @@ func (c *classifier) checkSystemUser(s matrix.Session) error {
 	return nil
 }
 
-// checkEarlier wants no session but the last. Only pgx goes on after one that it does not want itself (require_auth,
-// channel_binding).
+// checkEarlier wants no session but the last, unless the client goes on after one that it does not want itself.
 func (c *classifier) checkEarlier() error {
-	if c.kind == matrix.KindPGX {
+	if c.client.goesOn {
 		return nil
 	}
 	for i := range len(c.connections) - 1 {
@@ -257,9 +268,4 @@ func (c *classifier) checkEarlier() error {
 		}
 	}
 	return nil
-}
-
-func isAddress(text string) bool {
-	_, err := netip.ParseAddr(text)
-	return err == nil
 }

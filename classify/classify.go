@@ -1,5 +1,5 @@
-// Package classify says what an attempt amounted to, from what its witnesses said. It is pure, and knows nothing of what was
-// predicted.
+// Package classify says how an attempt ended, from what its witnesses said. It is pure, and knows nothing of what was predicted. A kind of
+// client has a file client_KIND.go; the texts of servers are in server.go and serverlog.go.
 package classify
 
 import (
@@ -10,24 +10,32 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// Classify says what an attempt amounted to, from what its witnesses said: the client, the session from inside, the
+// Classify says how an attempt ended, from what its witnesses said: the client, the session from inside, the
 // relay and the server's log. It knows nothing of what was predicted. Witnesses that contradict each other, and texts
 // that it does not know, make a fault, never a refusal. The fields of the outcome that nobody could see are named in
-// Unseen. Of the world it uses the server's version (which decides what the server logs), and the text of pg_hba.conf
-// only to tell that a method is used by one record or by none.
+// Unseen; Because says which text of which witness told the others. Of the world it uses the server's version (which decides what the
+// server logs), and the text of pg_hba.conf only to tell that a method is used by one record or by none.
 func Classify(cell *matrix.Cell, e matrix.Evidence) matrix.Observation {
 	observation := matrix.Observation{Evidence: e}
-	c := classifier{cell: cell, evidence: e, kind: cell.Client.Library.Kind(), server: cell.World.Server}
+	c := classifier{cell: cell, evidence: e, client: clients[cell.Client.Library.Kind()], server: cell.World.Server}
 	err := c.classify()
 	if err == nil {
 		err = c.outcome.Validate()
 	}
 	if err != nil {
-		observation.Fault = err.Error()
+		observation.Fault, observation.Unclassified = err.Error(), err.Error()
 		return observation
 	}
-	observation.Outcome, observation.Unseen = c.outcome, c.unseen
+	observation.Outcome, observation.Unseen, observation.Because = c.outcome, c.unseen, c.because()
 	return observation
+}
+
+// Again classifies a saved observation again. A fault of the harness stays: the evidence is then incomplete, or the Env was not to be trusted.
+func Again(cell *matrix.Cell, saved matrix.Observation) matrix.Observation {
+	if saved.Fault != "" && saved.Fault != saved.Unclassified {
+		return saved
+	}
+	return Classify(cell, saved.Evidence)
 }
 
 // ApplicationName marks a cell's sessions in the server's log, so that another attempt's log is not taken for its own.
@@ -40,18 +48,19 @@ func ApplicationName(cell *matrix.Cell) string {
 type connection struct {
 	evidence     matrix.ConnectionEvidence
 	conversation              // at the client's side
-	far          conversation // at the server's side: the same where nobody stands between
+	far          conversation // at the server's side: the same where there is no attacker
 	backend
 }
 
 type classifier struct {
 	cell        *matrix.Cell
 	evidence    matrix.Evidence
-	kind        matrix.ClientKind
+	client      *client
 	server      int
 	connections []connection
 	outcome     matrix.Outcome
 	unseen      []matrix.Field
+	readings    []reading
 }
 
 func (c *classifier) classify() error {
@@ -59,9 +68,15 @@ func (c *classifier) classify() error {
 	if client.Crash != "" {
 		return fmt.Errorf("the client crashed: %s", client.Crash)
 	}
-	if c.cell.Client.Library == matrix.Raw {
-		return c.raw()
+	if c.client == nil {
+		return fmt.Errorf("no client %q is known", c.cell.Client.Library)
 	}
+	return c.client.settle(c)
+}
+
+// library settles an attempt of a client library.
+func (c *classifier) library() error {
+	client := c.evidence.Client
 	if client.Raw != nil {
 		return fmt.Errorf("a library made the attempt, and the raw client speaks of it")
 	}
@@ -102,13 +117,13 @@ func (c *classifier) classify() error {
 func (c *classifier) unix() bool { return c.cell.Client.Transport == "unix" }
 
 func (c *classifier) readConnection(e matrix.ConnectionEvidence) (connection, error) {
-	n := connection{evidence: e}
+	n, attack := connection{evidence: e}, relayAttacks[c.cell.Client.Attack]
 	var err error
-	if n.conversation, err = readWire(e.Wire, c.cell.Client.Attack, stuffedNear[c.cell.Client.Attack], false, false); err != nil {
+	if n.conversation, err = readWire(e.Wire, c.cell.Client.Attack, attack.stuffsNear, false, false); err != nil {
 		return n, err
 	}
 	if n.far = n.conversation; len(e.Upstream) > 0 {
-		if n.far, err = readWire(e.Upstream, c.cell.Client.Attack, stuffedFar[c.cell.Client.Attack], n.impersonated, n.withheld != "" && !n.held); err != nil {
+		if n.far, err = readWire(e.Upstream, c.cell.Client.Attack, attack.stuffsFar, n.impersonated, n.withheld != "" && !n.held); err != nil {
 			return n, fmt.Errorf("between relay and server: %w", err)
 		}
 	}
@@ -128,7 +143,7 @@ func (c *classifier) trace() []matrix.Step {
 		} else {
 			steps = append(steps, matrix.StepReconnect)
 		}
-		if c.unix() && c.kind != matrix.KindRaw {
+		if c.unix() && c.evidence.Client.Raw == nil { // nobody recorded the conversation
 			steps = append(steps, n.negotiated...)
 		} else {
 			steps = append(steps, n.steps...)
@@ -162,7 +177,7 @@ func (c *classifier) connected(s matrix.Session) error {
 	if n == nil {
 		return fmt.Errorf("witnesses contradict: the client says connected, and neither relay nor server saw a connection")
 	}
-	if client.Message != "" && c.kind != matrix.KindPsql {
+	if client.Message != "" && c.client.tells {
 		return fmt.Errorf("witnesses contradict: the client says connected, and %q", client.Message)
 	}
 	if len(n.forged) > 0 {
@@ -177,40 +192,54 @@ func (c *classifier) connected(s matrix.Session) error {
 	if err := c.checkEarlier(); err != nil {
 		return err
 	}
-	if s.PID != n.evidence.PID {
-		return fmt.Errorf("witnesses contradict: the session is that of process %d, the server's log that of process %d", s.PID, n.evidence.PID)
+	if err := checkSession(n, s); err != nil {
+		return err
 	}
-	if s.SessionUser != n.authorized.user {
-		return fmt.Errorf("witnesses contradict: session_user is %q, the server authorized %q", s.SessionUser, n.authorized.user)
+	if err := c.sessionChannel(n, s); err != nil {
+		return err
 	}
-	channel := channelOf(s.SSL, s.GSSEncrypted)
-	if logged := channelOf(n.authorized.tls, n.authorized.gssEncrypted); logged != channel {
-		return fmt.Errorf("witnesses contradict: pg_stat_ssl and pg_stat_gssapi say %s, the server's log says %s", channel, logged)
-	}
-	if !c.unix() && c.channelOf(n) != n.far.channel {
-		channel = c.channelOf(n) // an attacker's channel towards the server is his own affair
-	}
-	if c.kind != matrix.KindPsql {
-		if told := channelOf(client.SSLInUse, client.GSSInUse); told != channel {
-			return fmt.Errorf("witnesses contradict: the client says that its channel is %s, the session says %s", told, channel)
-		}
-	}
-	if s.SSL && s.SSLVersion != n.authorized.tlsVersion {
-		return fmt.Errorf("witnesses contradict: pg_stat_ssl says %s, the server's log says %s", s.SSLVersion, n.authorized.tlsVersion)
-	}
-	if s.GSSAuthenticated != n.authorized.gssAuthenticated {
-		return fmt.Errorf("witnesses contradict: pg_stat_gssapi says authenticated=%t, the server's log %t", s.GSSAuthenticated, n.authorized.gssAuthenticated)
-	}
-	if s.Principal != n.authorized.principal {
-		return fmt.Errorf("witnesses contradict: pg_stat_gssapi says principal %q, the server's log %q", s.Principal, n.authorized.principal)
-	}
-	if !c.unix() && channel == matrix.Plain && !n.query {
-		return fmt.Errorf("witnesses contradict: the session is in the clear, and no query crossed the wire")
-	}
-	c.outcome.End, c.outcome.Stage = matrix.Connected, matrix.StageSession
-	c.outcome.Channel, c.outcome.Role = channel, s.SessionUser
+	c.outcome.End, c.outcome.Stage, c.outcome.Role = matrix.Connected, matrix.StageSession, s.SessionUser
+	c.note(bySession, "session_user="+s.SessionUser, string(matrix.Connected), "role "+s.SessionUser)
 	if err := c.decidedBy(n); err != nil {
 		return err
 	}
 	return c.checkSystemUser(s)
+}
+
+// checkSession holds the session's view of itself against the server's log.
+func checkSession(n *connection, s matrix.Session) error {
+	switch a := n.authorized; {
+	case s.PID != n.evidence.PID:
+		return fmt.Errorf("witnesses contradict: the session is that of process %d, the server's log that of process %d", s.PID, n.evidence.PID)
+	case s.SessionUser != a.user:
+		return fmt.Errorf("witnesses contradict: session_user is %q, the server authorized %q", s.SessionUser, a.user)
+	case channelOf(s.SSL, s.GSSEncrypted) != channelOf(a.tls, a.gssEncrypted):
+		return fmt.Errorf("witnesses contradict: pg_stat_ssl and pg_stat_gssapi say %s, the server's log says %s", channelOf(s.SSL, s.GSSEncrypted), channelOf(a.tls, a.gssEncrypted))
+	case s.SSL && s.SSLVersion != a.tlsVersion:
+		return fmt.Errorf("witnesses contradict: pg_stat_ssl says %s, the server's log says %s", s.SSLVersion, a.tlsVersion)
+	case s.GSSAuthenticated != a.gssAuthenticated:
+		return fmt.Errorf("witnesses contradict: pg_stat_gssapi says authenticated=%t, the server's log %t", s.GSSAuthenticated, a.gssAuthenticated)
+	case s.Principal != a.principal:
+		return fmt.Errorf("witnesses contradict: pg_stat_gssapi says principal %q, the server's log %q", s.Principal, a.principal)
+	}
+	return nil
+}
+
+// sessionChannel settles the channel of a session: as the session sees it, unless the attacker has another channel towards the server.
+func (c *classifier) sessionChannel(n *connection, s matrix.Session) error {
+	channel := channelOf(s.SSL, s.GSSEncrypted)
+	if !c.unix() && c.channelOf(n) != n.far.channel {
+		channel = c.channelOf(n)
+		c.setChannel(n)
+	} else {
+		c.outcome.Channel = channel
+		c.note(bySession, sessionChannel(&s), "channel "+string(channel))
+	}
+	if told := channelOf(c.evidence.Client.SSLInUse, c.evidence.Client.GSSInUse); c.client.tells && told != channel {
+		return fmt.Errorf("witnesses contradict: the client says that its channel is %s, the session says %s", told, channel)
+	}
+	if !c.unix() && channel == matrix.Plain && !n.query {
+		return fmt.Errorf("witnesses contradict: the session is in the clear, and no query crossed the wire")
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package classify
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
@@ -393,6 +394,39 @@ func TestClassifyRefused(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) { check(t, tt.cell, tt.e, tt.want, tt.unseen...) })
+	}
+}
+
+// TestAgain: what was saved is classified as before, and a fault of the harness stays.
+func TestAgain(t *testing.T) {
+	cell := testCell(17, "libpq17")
+	good := named(evidenceOf(saidNo("GSSAPI encryption required but no credential cache\n")), cell)
+	bad := named(evidenceOf(saidNo("the moon is full\n")), cell)
+	saved := func(e matrix.Evidence, change func(*matrix.Observation)) matrix.Observation {
+		data, err := json.Marshal(Classify(cell, e))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var o matrix.Observation
+		if err := json.Unmarshal(data, &o); err != nil {
+			t.Fatal(err)
+		}
+		change(&o)
+		return o
+	}
+	for name, tt := range map[string]struct {
+		saved matrix.Observation
+		fault string
+	}{
+		"an outcome": {saved(good, func(*matrix.Observation) {}), ""},
+		"a fault that is none for a newer classifier": {saved(bad, func(o *matrix.Observation) { o.Evidence = good }), ""},
+		"a fault that still is one":                   {saved(bad, func(*matrix.Observation) {}), "unrecognised message of the client: \"the moon is full\""},
+		"a fault of the harness":                      {saved(good, func(o *matrix.Observation) { o.Fault = "the Env is not to be trusted" }), "the Env is not to be trusted"},
+		"a fault of the harness on top":               {saved(bad, func(o *matrix.Observation) { o.Fault = "the Env is not to be trusted"; o.Evidence = good }), "the Env is not to be trusted"},
+	} {
+		if got := Again(cell, tt.saved); got.Fault != tt.fault || got.Fault == "" && got.Outcome.String() != "refused at credentials, no-ticket" {
+			t.Errorf("%s: %s, fault %q, want %q", name, got.Outcome, got.Fault, tt.fault)
+		}
 	}
 }
 

@@ -32,11 +32,11 @@ type conversation struct {
 	clientLeft bool // the client closed or reset before the server sent its ErrorResponse, if it sent one
 }
 
-// readWire follows the negotiation (PostgreSQL manual, "Message Flow", SSL and GSSAPI session encryption). Bytes that
-// are no protocol, bytes behind an answer that nobody was asked to put there, and cleartext after an accepted encryption,
-// unless an attacker ends it, are errors.
+// readWire follows the negotiation (PostgreSQL manual, "Message Flow", SSL and GSSAPI session encryption). Errors are: bytes that
+// are no protocol, bytes after an answer that nobody was asked to put there, and cleartext after an accepted encryption,
+// unless the attacker ends that encryption.
 //
-// stuffer is the side whose bytes the attacker adds to, or ""; closed: he has ended the conversation himself.
+// stuffer is the side whose bytes the attacker adds to, or ""; closed: the attacker has ended the conversation.
 func readWire(events []matrix.WireEvent, attacked matrix.Attack, stuffer string, readable, closed bool) (conversation, error) {
 	var c conversation
 	pending := wire.Kind("")
@@ -142,6 +142,9 @@ func readWire(events []matrix.WireEvent, attacked matrix.Attack, stuffer string,
 	}
 	return c, nil
 }
+
+// unused is true of a connection on which nothing was asked for, nor a startup packet sent.
+func (c *conversation) unused() bool { return len(c.steps) == 0 && c.startup == "" }
 
 func (c *conversation) did(steps ...matrix.Step) bool {
 	return slices.ContainsFunc(c.steps, func(s matrix.Step) bool { return slices.Contains(steps, s) })

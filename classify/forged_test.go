@@ -78,7 +78,7 @@ func TestCapturedForged(t *testing.T) {
 	replay(t, "forged", 25, 3000, func(c captured, good matrix.Outcome) []lie {
 		for _, other := range slices.Concat([]matrix.AttackInfo{{Name: matrix.NoAttack}}, matrix.AttacksOf(matrix.Relay)) {
 			cell := *c.Cell
-			if cell.Client.Attack = other.Name; slices.Equal(deeds[other.Name], forging) {
+			if cell.Client.Attack = other.Name; slices.Equal(relayAttacks[other.Name].deeds, forging) {
 				continue
 			}
 			if got := Classify(&cell, c.Evidence); got.Fault == "" && got.Outcome.End == matrix.Connected {

@@ -19,17 +19,3 @@ func HostNames(cell *matrix.Cell) string {
 	}
 	return ""
 }
-
-// OpensSocket is false of a message with which a client refuses before it opens a socket, or that says that there was
-// none to open.
-func OpensSocket(kind matrix.ClientKind, message string) bool {
-	said := sayings(kind, message)
-	if len(said) == 0 || said[len(said)-1].fatal {
-		return true
-	}
-	text := said[len(said)-1].text
-	if found, ok := lookUp(localCauses, text); ok && found.stage == matrix.StageOptions {
-		return false
-	}
-	return !dialFailed.MatchString(text)
-}

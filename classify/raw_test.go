@@ -72,7 +72,7 @@ func rawLies(e matrix.Evidence) []lie {
 	}
 	for i, event := range e.Client.Raw.Events {
 		kind := event.Kind
-		essential := slices.ContainsFunc(sent[e.Client.Raw.Sequence], func(k wire.Kind) bool { return string(k) == kind })
+		essential := slices.ContainsFunc(sequences[e.Client.Raw.Sequence].sends, func(k wire.Kind) bool { return string(k) == kind })
 		if !essential && kind != "error-response" && kind != "auth-request" && (kind != "answer" || event.Detail == "E") {
 			continue
 		}

@@ -10,26 +10,24 @@ import (
 )
 
 // decidedBy fills in Method, Identity and Rule: the record of pg_hba.conf that decided on the last connection, and whom
-// it made of the client. What nobody says goes to unseen.
+// it made of the client. What nobody says goes to Unseen.
 //
-// Who says it: "connection authenticated" (14+; of trust 17+), the DETAIL of a failed authentication (every version),
+// Who says it: "connection authenticated" (since 14; of trust since 17), the DETAIL of a failed authentication (every version),
 // the FATAL of a reject record (without the line), the authentication requests that the client received, pg_stat_gssapi.
 func (c *classifier) decidedBy(n *connection) error {
 	o := &c.outcome
-	if len(n.forged) > 0 || o.Reason == matrix.NoHBAEntry || o.Reason == matrix.ProtocolViolation || o.Reason == matrix.ServerStarting || n.fatal != nil && n.fatal.text == "sorry, too many clients already" {
+	if len(n.forged) > 0 || o.Reason == matrix.NoHBAEntry || o.Reason == matrix.ProtocolViolation || o.Reason == matrix.ServerStarting || n.fatal != nil && n.fatal.text == tooManyClients {
 		return nil // no record decided
 	}
-	method, candidates, err := c.method(n)
+	candidates, err := c.method(n)
 	if err != nil {
 		return err
 	}
-	o.Method = method
-	if method == "" {
+	if len(candidates) > 1 {
 		c.unseen = append(c.unseen, matrix.FieldMethod)
 	}
 	identity, seen := c.identity(n)
-	o.Identity = identity
-	if !seen {
+	if o.Identity = identity; !seen {
 		c.unseen = append(c.unseen, matrix.FieldIdentity)
 	}
 	switch {
@@ -37,64 +35,36 @@ func (c *classifier) decidedBy(n *connection) error {
 		return fmt.Errorf("witnesses contradict: the server authenticated by %s and then matched %s", n.authenticated.rule, n.matched.rule)
 	case n.authenticated != nil:
 		o.Rule = n.authenticated.rule
+		c.note(byLog, n.authenticated.text, "rule "+o.Rule)
 	case n.matched != nil:
 		o.Rule = n.matched.rule
+		c.note(byLog, n.matched.text, "rule "+o.Rule)
 	default:
-		o.Rule = onlyRecord(c.cell.World.HBA, candidates)
-		if o.Rule == "" {
+		if o.Rule = onlyRecord(c.records(), candidates); o.Rule == "" {
 			c.unseen = append(c.unseen, matrix.FieldRule)
+		} else {
+			c.note(byRules, "the only record with the method "+methodNames(candidates), "rule "+o.Rule)
 		}
 	}
 	return nil
 }
 
-// method is the authentication method of the record that decided; "" if several are possible, which candidates then names.
-func (c *classifier) method(n *connection) (method matrix.Method, candidates []matrix.Method, err error) {
-	requests, complete := c.requests(n)
-	possible := possibleMethods(requests, complete)
-	switch {
-	case c.outcome.Reason == matrix.HBAReject:
-		possible = []matrix.Method{matrix.MethodReject}
-	case c.outcome.Reason == matrix.CertMissing:
-		possible = matrix.Methods // any method may have clientcert
-	case c.outcome.Reason == matrix.NoPassword && !complete:
-		possible = []matrix.Method{matrix.MethodScram, matrix.MethodMD5, matrix.MethodPassword}
-	case n.authenticated != nil:
-		if complete && !slices.Contains(possible, n.authenticated.method) && !c.gssWithoutRequest(n, n.authenticated.method) {
-			return "", nil, fmt.Errorf("witnesses contradict: the server authenticated by %s, the client received the requests %v", n.authenticated.method, requests)
-		}
-		possible = []matrix.Method{n.authenticated.method}
-	case n.authorized != nil && c.server >= 14:
-		// Since 14 every method but trust logs whom it authenticated; since 17 trust does, too.
-		if c.server >= 17 {
-			return "", nil, fmt.Errorf("the server's log is incomplete: authorized without authenticated")
-		}
-		if complete && !slices.Contains(possible, matrix.MethodTrust) {
-			return "", nil, fmt.Errorf("witnesses contradict: the server authenticated nobody, the client received the requests %v", requests)
-		}
-		possible = []matrix.Method{matrix.MethodTrust}
-	case n.authorized != nil && n.authorized.gssAuthenticated:
-		possible = []matrix.Method{matrix.MethodGSS}
-	case n.fatal != nil && n.authorized == nil:
-		for _, failure := range methodFailures {
-			if strings.HasPrefix(n.fatal.text, failure.prefix) {
-				possible = failure.methods
-			}
-		}
-		if n.fatal.text == "empty password returned by client" {
-			possible = []matrix.Method{matrix.MethodScram, matrix.MethodMD5, matrix.MethodPassword}
-		}
-		if n.matched != nil {
-			if named := recordMethod(n.matched.record); slices.Contains(possible, named) {
-				possible = []matrix.Method{named}
-			}
-		}
+// passwordMethods ask for a password.
+var passwordMethods = []matrix.Method{matrix.MethodScram, matrix.MethodMD5, matrix.MethodPassword}
+
+// method fills in Method: the authentication method of the record that decided. Where several are possible it stays empty, and candidates names
+// them.
+func (c *classifier) method(n *connection) (candidates []matrix.Method, err error) {
+	possible, witness, text, err := c.possibleMethods(n)
+	if err != nil {
+		return nil, err
 	}
+	told := len(possible) == 1
 	if n.authenticated == nil {
 		// What the file does not hold cannot have decided, and some methods are of one kind of connection only.
+		channel, records := c.channelOf(n), c.records()
 		possible = slices.DeleteFunc(slices.Clone(possible), func(m matrix.Method) bool {
-			channel := c.channelOf(n)
-			return !usesMethod(c.cell.World.HBA, m) ||
+			return !usesMethod(records, m) ||
 				m == matrix.MethodPeer && !c.unix() ||
 				m == matrix.MethodCert && channel != matrix.TLS ||
 				m == matrix.MethodGSS && c.unix()
@@ -102,12 +72,94 @@ func (c *classifier) method(n *connection) (method matrix.Method, candidates []m
 	}
 	switch len(possible) {
 	case 0:
-		return "", nil, fmt.Errorf("witnesses contradict: no record of pg_hba.conf has a method that fits what the server did (requests %v)", requests)
+		requests, _ := c.requests(n)
+		return nil, fmt.Errorf("witnesses contradict: no record of pg_hba.conf has a method that fits what the server did (requests %v)", requests)
 	case 1:
-		return possible[0], possible, nil
+		c.outcome.Method = possible[0]
+		if !told {
+			witness, text = byRules, "no record has another method that fits ("+text+")"
+		}
+		c.note(witness, text, "method "+string(possible[0]))
 	}
-	return "", possible, nil
+	return possible, nil
 }
+
+// possibleMethods are the methods that fit what the server did, with the text that told so.
+func (c *classifier) possibleMethods(n *connection) (possible []matrix.Method, witness, text string, err error) {
+	requests, complete := c.requests(n)
+	switch {
+	case c.outcome.Reason == matrix.HBAReject:
+		return []matrix.Method{matrix.MethodReject}, byLog, "FATAL:  " + n.fatal.text, nil
+	case c.outcome.Reason == matrix.CertMissing: // any method may have clientcert
+		return matrix.Methods, byLog, "FATAL:  " + n.fatal.text, nil
+	case c.outcome.Reason == matrix.NoPassword && !complete:
+		return passwordMethods, byClient, "no password", nil
+	case n.authenticated != nil:
+		if complete && !slices.Contains(methodsThatAsk(requests, complete), n.authenticated.method) && !c.gssWithoutRequest(n, n.authenticated.method) {
+			return nil, "", "", fmt.Errorf("witnesses contradict: the server authenticated by %s, the client received the requests %v", n.authenticated.method, requests)
+		}
+		return []matrix.Method{n.authenticated.method}, byLog, n.authenticated.text, nil
+	case n.authorized != nil && c.server >= 14:
+		// Since 14 every method but trust logs whom it authenticated; since 17 trust does, too.
+		if c.server >= 17 {
+			return nil, "", "", fmt.Errorf("the server's log is incomplete: authorized without authenticated")
+		}
+		if complete && !slices.Contains(methodsThatAsk(requests, complete), matrix.MethodTrust) {
+			return nil, "", "", fmt.Errorf("witnesses contradict: the server authenticated nobody, the client received the requests %v", requests)
+		}
+		return []matrix.Method{matrix.MethodTrust}, byLog, "authorized and not authenticated", nil
+	case n.authorized != nil && n.authorized.gssAuthenticated:
+		return []matrix.Method{matrix.MethodGSS}, byLog, principalText(n), nil
+	}
+	possible, witness, text = methodsThatAsk(requests, complete), c.requestsBy(n), requestsText(requests)
+	if n.fatal == nil || n.authorized != nil {
+		return possible, witness, text, nil
+	}
+	for _, failure := range methodFailures {
+		if strings.HasPrefix(n.fatal.text, failure.prefix) {
+			possible, witness, text = failure.methods, byLog, "FATAL:  "+n.fatal.text
+		}
+	}
+	if n.fatal.text == emptyPassword {
+		possible, witness, text = passwordMethods, byLog, "FATAL:  "+n.fatal.text
+	}
+	if n.matched != nil {
+		if named := recordMethod(n.matched.record); slices.Contains(possible, named) {
+			possible, witness, text = []matrix.Method{named}, byLog, n.matched.text
+		}
+	}
+	return possible, witness, text, nil
+}
+
+func principalText(n *connection) string {
+	return "GSS (authenticated=yes, principal=" + n.authorized.principal + ")"
+}
+
+// requestsBy is who tells what the client was asked: see requests.
+func (c *classifier) requestsBy(n *connection) string {
+	if !c.unix() && c.channelOf(n) == matrix.Plain {
+		return byWire
+	}
+	return byClient
+}
+
+func requestsText(requests []string) string {
+	if len(requests) == 0 {
+		return "no authentication request"
+	}
+	return "authentication requests " + strings.Join(requests, " ")
+}
+
+func methodNames(methods []matrix.Method) string {
+	names := make([]string, len(methods))
+	for i, m := range methods {
+		names[i] = string(m)
+	}
+	return strings.Join(names, " or ")
+}
+
+// records are those of the cell's pg_hba.conf.
+func (c *classifier) records() []hbaRecord { return hbaRecords(c.cell.World.HBA, c.server) }
 
 // gssWithoutRequest is true of gss inside GSS encryption: the context is there already, the client is not asked again.
 func (c *classifier) gssWithoutRequest(n *connection, method matrix.Method) bool {
@@ -120,7 +172,7 @@ func (c *classifier) requests(n *connection) (requests []string, complete bool) 
 	if !c.unix() && c.channelOf(n) == matrix.Plain {
 		return withoutOK(n.far.requests), true
 	}
-	if c.kind == matrix.KindPsql {
+	if !c.client.tells {
 		return nil, false
 	}
 	requests = c.evidence.Client.AuthRequests
@@ -154,8 +206,8 @@ func withoutOK(requests []string) []string {
 	return slices.DeleteFunc(slices.Clone(requests), func(r string) bool { return r == "ok" })
 }
 
-// possibleMethods are those that begin with the first of these requests (auth.c: sendAuthRequest).
-func possibleMethods(requests []string, complete bool) []matrix.Method {
+// methodsThatAsk are the methods that begin with the first of these requests (auth.c: sendAuthRequest).
+func methodsThatAsk(requests []string, complete bool) []matrix.Method {
 	if !complete {
 		return matrix.Methods
 	}
@@ -178,91 +230,49 @@ func possibleMethods(requests []string, complete bool) []matrix.Method {
 // identity is whom the server authenticated, and whether anybody could tell.
 func (c *classifier) identity(n *connection) (identity string, seen bool) {
 	if n.authenticated != nil {
+		if n.authenticated.identity != "" {
+			c.note(byLog, n.authenticated.text, "identity "+n.authenticated.identity)
+		}
 		return n.authenticated.identity, true
 	}
-	if c.outcome.Stage == matrix.StageHBA || c.outcome.Stage == matrix.StageAuth && c.outcome.Reason != matrix.RealmMismatch && n.authorized == nil && c.server >= 14 {
+	if c.outcome.Stage == matrix.StageHBA || c.server >= 14 && c.failedAuth(n) {
 		return "", true // nobody was
 	}
 	if c.server >= 14 {
 		return "", c.outcome.Method == matrix.MethodTrust
 	}
-	// 13 does not log identities. What it says elsewhere:
+	identity, text, seen := c.identityOn13(n)
+	if identity != "" && seen {
+		c.note(byLog, text, "identity "+identity)
+	}
+	return identity, seen
+}
+
+// failedAuth is true where the exchange of the method failed. The realm is compared after it.
+func (c *classifier) failedAuth(n *connection) bool {
+	return c.outcome.Stage == matrix.StageAuth && c.outcome.Reason != matrix.RealmMismatch && n.authorized == nil
+}
+
+// identityOn13 is for servers up to 13, which do not log identities: what they say elsewhere, and the text that does.
+func (c *classifier) identityOn13(n *connection) (identity, text string, seen bool) {
+	method := c.outcome.Method
+	if a := n.authorized; a != nil && a.gssAuthenticated {
+		return a.principal, principalText(n), a.principal != ""
+	}
 	switch {
-	case n.authorized != nil && n.authorized.gssAuthenticated:
-		return n.authorized.principal, n.authorized.principal != ""
-	case c.outcome.Method == matrix.MethodTrust:
-		return "", true
-	case n.authorized != nil && slices.Contains([]matrix.Method{matrix.MethodScram, matrix.MethodMD5, matrix.MethodPassword}, c.outcome.Method):
-		return n.authorized.user, true
-	case c.outcome.Stage == matrix.StageIdent && c.outcome.Method == matrix.MethodGSS && strings.Contains(n.noMap, "@"):
-		return n.noMap, true // the principal; without a realm it may have been cut off (include_realm=0)
-	case c.outcome.Stage == matrix.StageIdent && (c.outcome.Method == matrix.MethodPeer || c.outcome.Method == matrix.MethodIdent):
-		return n.noMap, true
-	case c.outcome.Stage == matrix.StageAuth && n.authorized == nil && c.outcome.Reason != matrix.RealmMismatch && c.outcome.Reason != matrix.CertNameMismatch:
-		return "", true
-	}
-	return "", false
-}
-
-// recordMethod is the method that a record of pg_hba.conf names, or "" where that cannot be told without the whole
-// grammar (quotes, includes).
-func recordMethod(record string) matrix.Method {
-	record, _, _ = strings.Cut(record, "#")
-	words := strings.Fields(record)
-	at := 4
-	switch {
-	case strings.ContainsAny(record, "\"\\@") || len(words) < 4:
-		return ""
-	case words[0] == "local":
-		at = 3
-	case len(words) > 5 && !strings.Contains(words[3], "/") && isAddress(words[4]):
-		at = 5
-	}
-	if at >= len(words) || strings.Contains(record, ", ") || strings.Contains(record, " ,") || !slices.Contains(matrix.Methods, matrix.Method(words[at])) {
-		return ""
-	}
-	return matrix.Method(words[at])
-}
-
-// records are the lines of a pg_hba.conf text that hold a record, with their numbers from 1.
-func records(hba string) (lines []string, numbers []int) {
-	for i, line := range strings.Split(hba, "\n") {
-		text, _, _ := strings.Cut(line, "#")
-		if strings.TrimSpace(text) != "" {
-			lines = append(lines, line)
-			numbers = append(numbers, i+1)
+	case method == matrix.MethodTrust:
+		return "", "", true
+	case n.authorized != nil && slices.Contains(passwordMethods, method):
+		return n.authorized.user, "authorized: user=" + n.authorized.user, true
+	case c.outcome.Stage == matrix.StageIdent && n.noMap != nil:
+		// Of gss it is the principal; without a realm that may have been cut off (include_realm=0).
+		if method == matrix.MethodGSS && strings.Contains(n.noMap.identity, "@") || method == matrix.MethodPeer || method == matrix.MethodIdent {
+			return n.noMap.identity, n.noMap.text, true
 		}
+	case c.failedAuth(n) && c.outcome.Reason != matrix.CertNameMismatch:
+		return "", "", true
 	}
-	return lines, numbers
-}
-
-// usesMethod is false only if it is certain that no record of the text has the method.
-func usesMethod(hba string, method matrix.Method) bool {
-	lines, _ := records(hba)
-	return slices.ContainsFunc(lines, func(line string) bool {
-		m := recordMethod(line)
-		return m == "" || m == method
-	})
-}
-
-// onlyRecord is the rule of the one record that has one of these methods, or "" if there are several or if it is not
-// certain: a server that says "the record said reject" has said which, if there is but one.
-func onlyRecord(hba string, methods []matrix.Method) string {
-	rule := ""
-	lines, numbers := records(hba)
-	for i, line := range lines {
-		m := recordMethod(line)
-		switch {
-		case m == "":
-			return ""
-		case !slices.Contains(methods, m):
-		case rule != "":
-			return ""
-		default:
-			rule = matrix.HBAFile + ":" + strconv.Itoa(numbers[i])
-		}
-	}
-	return rule
+	return "", "", false
 }
 
 // quoteWire writes a value as the relay writes it into the detail of a startup packet.

@@ -11,7 +11,7 @@ import (
 // refused settles an attempt of which the client says that it has no session.
 func (c *classifier) refused() error {
 	c.outcome.End = matrix.Refused
-	said := sayings(c.kind, c.evidence.Client.Message)
+	said := c.client.sayings(c.evidence.Client.Message)
 	var last saying
 	if len(said) > 0 {
 		last = said[len(said)-1]
@@ -35,7 +35,7 @@ func (c *classifier) refused() error {
 	case n.spoiled():
 		return c.spoiledRefusal(n, last)
 	case n.authorized != nil && !last.fatal:
-		return c.clientRefused(n, last) // AuthenticationOk and an error behind it arrive together, and the client stops at the first
+		return c.clientRefused(n, last) // AuthenticationOk and an error after it arrive together, and the client stops at the first
 	case n.fatal != nil:
 		return c.serverRefused(n, last)
 	default:
@@ -67,14 +67,15 @@ func (c *classifier) checkNamed() error {
 // checkHosts wants a client that got through to the server to have been refused by the host that refuses TCP connections
 // before, if and only if the cell names one.
 func (c *classifier) checkHosts(said []saying) error {
+	refused := func(s saying) bool { return !s.fatal && matches(c.client.refusedTCP, s.text) }
 	dead := c.cell.Client.Hosts == matrix.DeadFirst
-	told := slices.ContainsFunc(said[:max(len(said)-1, 0)], func(s saying) bool { return !s.fatal && refusedTCP.MatchString(s.text) })
-	lib := c.cell.Client.Library
+	told := slices.ContainsFunc(said[:max(len(said)-1, 0)], refused)
+	lost := c.client.hostsLost != nil && c.client.hostsLost(c.cell.Client.Library)
 	switch {
 	case len(c.connections) == 0, dead == told:
 		return nil
-	case dead && lib.UsesLibpq() && lib.Libpq() < 14 && len(said) > 0 && !said[0].fatal && !refusedTCP.MatchString(said[0].text):
-		return nil // printfPQExpBuffer put libpq's own words in the place of those before them; the server's are appended
+	case dead && lost && len(said) > 0 && !said[0].fatal && !refused(said[0]):
+		return nil
 	case dead:
 		return fmt.Errorf("witnesses contradict: the first host refuses TCP connections, the client says only %q", c.evidence.Client.Message)
 	}
@@ -84,9 +85,8 @@ func (c *classifier) checkHosts(said []saying) error {
 // serverRefused settles an attempt whose last connection the server ended with a FATAL.
 func (c *classifier) serverRefused(n *connection, last saying) error {
 	f := n.fatal
-	c.outcome.Channel = c.channelOf(n)
 	if found, ok := lookUp(fatalCauses, f.state+" "+f.text); ok {
-		if found.stage == matrix.StageStartup && (n.authorized == nil) != (found.reason == matrix.ServerStarting || f.text == "sorry, too many clients already") {
+		if found.stage == matrix.StageStartup && (n.authorized == nil) != (found.reason == matrix.ServerStarting || f.text == tooManyClients) {
 			return fmt.Errorf("witnesses contradict: authorized in the server's log: %t, and FATAL:  %s", n.authorized != nil, f.text)
 		}
 		if found.stage != matrix.StageStartup && n.authorized != nil {
@@ -96,6 +96,8 @@ func (c *classifier) serverRefused(n *connection, last saying) error {
 			return fmt.Errorf("witnesses contradict: the server says FATAL:  %s, the client %q", f.text, last.text)
 		}
 		c.outcome.Stage, c.outcome.Reason = found.stage, found.reason
+		c.noteRefusal(byLog, "FATAL:  "+f.text, found)
+		c.setChannel(n)
 		return c.decidedBy(n)
 	}
 	if n.authorized != nil {
@@ -103,9 +105,13 @@ func (c *classifier) serverRefused(n *connection, last saying) error {
 	}
 	for _, failure := range methodFailures {
 		if f.state == failure.state && strings.HasPrefix(f.text, failure.prefix) {
-			if err := c.methodFailed(n, failure.methods[0], last); err != nil {
+			found, err := c.methodFailed(n, failure.methods[0], last)
+			if err != nil {
 				return err
 			}
+			c.outcome.Stage, c.outcome.Reason = found.stage, found.reason
+			c.noteRefusal(byLog, "FATAL:  "+f.text, found)
+			c.setChannel(n)
 			return c.decidedBy(n)
 		}
 	}
@@ -113,53 +119,58 @@ func (c *classifier) serverRefused(n *connection, last saying) error {
 }
 
 // methodFailed says why a method's exchange failed. The FATAL itself does not: what was logged before it does.
-func (c *classifier) methodFailed(n *connection, method matrix.Method, last saying) error {
-	settle := func(stage matrix.Stage, reason matrix.Reason) {
-		c.outcome.Stage, c.outcome.Reason = stage, reason
-	}
+func (c *classifier) methodFailed(n *connection, method matrix.Method, last saying) (cause, error) {
 	// The server logs this FATAL of a client that hung up in the middle of a GSS exchange, too (pg_GSS_recvauth).
 	clientLeft := method == matrix.MethodGSS && !last.fatal
 	if !last.fatal && !clientLeft {
-		return fmt.Errorf("witnesses contradict: the server says FATAL:  %s, the client %q", n.fatal.text, last.text)
+		return cause{}, fmt.Errorf("witnesses contradict: the server says FATAL:  %s, the client %q", n.fatal.text, last.text)
 	}
 	switch {
 	case n.contextErr != "":
 		// A client that is sent the reason as a token says so in its own words; without one it is told the FATAL.
-		if clientLeft && !gssContinue.MatchString(last.text) && !pgxGSS.MatchString(last.text) {
-			return fmt.Errorf("witnesses contradict: the server did not accept a GSS security context, the client says %q", last.text)
+		if clientLeft && !matches(c.client.gssAuth, last.text) {
+			return cause{}, fmt.Errorf("witnesses contradict: the server did not accept a GSS security context, the client says %q", last.text)
 		}
 		found, ok := lookUp(contextCauses, n.contextErr)
 		if !ok {
-			return fmt.Errorf("unrecognised reason why the server did not accept a GSS security context: %s", n.contextErr)
+			return cause{}, fmt.Errorf("unrecognised reason why the server did not accept a GSS security context: %s", n.contextErr)
 		}
-		settle(matrix.StageAuth, found.reason)
+		c.noteReason(byLog, n.contextErr, found.reason)
+		return cause{matrix.StageAuth, found.reason}, nil
 	case clientLeft:
-		if n.authenticated != nil || n.noMap != "" {
-			return fmt.Errorf("witnesses contradict: the server authenticated the client, which says %q", last.text)
-		}
-		found, err := c.localCause(last.text, n)
-		if err != nil {
-			return err
-		}
-		if found.stage != matrix.StageAuth {
-			return fmt.Errorf("witnesses contradict: the server says FATAL:  %s, the client %q", n.fatal.text, last.text)
-		}
-		settle(found.stage, found.reason)
-	case n.certMismatch:
-		settle(matrix.StageAuth, matrix.CertNameMismatch)
-	case n.noMap != "":
-		settle(matrix.StageIdent, matrix.MapNoMatch)
+		return c.leftExchange(n, last)
+	case n.certMismatch != "":
+		c.noteReason(byLog, n.certMismatch, matrix.CertNameMismatch)
+		return cause{matrix.StageAuth, matrix.CertNameMismatch}, nil
+	case n.noMap != nil:
+		c.noteReason(byLog, n.noMap.text, matrix.MapNoMatch)
+		return cause{matrix.StageIdent, matrix.MapNoMatch}, nil
 	case n.peerFailed != "":
-		settle(matrix.StageAuth, matrix.PeerMismatch)
+		c.noteReason(byLog, n.peerFailed, matrix.PeerMismatch)
+		return cause{matrix.StageAuth, matrix.PeerMismatch}, nil
 	case n.fatal.state == "28P01":
-		settle(matrix.StageAuth, matrix.Password)
+		return cause{matrix.StageAuth, matrix.Password}, nil
 	case method == matrix.MethodGSS && (n.authenticated != nil || c.server < 14):
 		// Only DEBUG2 says "GSSAPI realm (…) and configured realm (…) don't match": it is what is left.
-		settle(matrix.StageAuth, matrix.RealmMismatch)
-	default:
-		return fmt.Errorf("the server's log does not say why: FATAL:  %s (%s)", n.fatal.text, n.fatal.detail)
+		return cause{matrix.StageAuth, matrix.RealmMismatch}, nil
 	}
-	return nil
+	return cause{}, fmt.Errorf("the server's log does not say why: FATAL:  %s (%s)", n.fatal.text, n.fatal.detail)
+}
+
+// leftExchange says why a client hung up in the middle of a GSS exchange.
+func (c *classifier) leftExchange(n *connection, last saying) (cause, error) {
+	if n.authenticated != nil || n.noMap != nil {
+		return cause{}, fmt.Errorf("witnesses contradict: the server authenticated the client, which says %q", last.text)
+	}
+	found, err := c.localCause(last.text, n)
+	if err != nil {
+		return cause{}, err
+	}
+	if found.stage != matrix.StageAuth {
+		return cause{}, fmt.Errorf("witnesses contradict: the server says FATAL:  %s, the client %q", n.fatal.text, last.text)
+	}
+	c.noteRefusal(byClient, last.text, found)
+	return found, nil
 }
 
 // clientRefused settles an attempt that the server let in and the client did not want.
@@ -171,7 +182,9 @@ func (c *classifier) clientRefused(n *connection, last saying) error {
 	if found.reason != matrix.MethodRejected && found.reason != matrix.ChannelBinding {
 		return fmt.Errorf("witnesses contradict: the server authorized the connection, the client says %q", last.text)
 	}
-	c.outcome.Stage, c.outcome.Reason, c.outcome.Channel = found.stage, found.reason, c.channelOf(n)
+	c.outcome.Stage, c.outcome.Reason = found.stage, found.reason
+	c.noteRefusal(byClient, last.text, found)
+	c.setChannel(n)
 	return c.decidedBy(n)
 }
 
@@ -182,31 +195,21 @@ func (c *classifier) local(text string, n *connection) error {
 	if err != nil {
 		return err
 	}
-	if n == nil && found.stage != matrix.StageOptions && found.stage != matrix.StageCredentials && found.stage != matrix.StageDial {
-		return fmt.Errorf("witnesses contradict: the client says %q, and neither relay nor server saw a connection", text)
-	}
-	if n != nil && found.stage == matrix.StageDial {
-		return fmt.Errorf("witnesses contradict: the client says %q, and the server saw a connection", text)
-	}
-	if n != nil {
-		switch channel := c.channelOf(n); {
-		case (found.stage == matrix.StageOptions || found.stage == matrix.StageCredentials) && (n.startup != "" || len(n.steps) > 0),
-			found.stage == matrix.StageGSSEnc && channel != "",
-			found.stage == matrix.StageTLS && channel != "" && channel != matrix.TLS && !c.unix(): // lib/pq can ask for TLS even there
-			return fmt.Errorf("witnesses contradict: the client says %q, the wire shows %v and a %q channel", text, c.outcome.Trace, channel)
-		}
+	if err := c.checkReach(found, text, n); err != nil {
+		return err
 	}
 	c.outcome.Stage, c.outcome.Reason = found.stage, found.reason
+	c.noteRefusal(byClient, text, found)
 	if found.stage != matrix.StageAuth {
 		return nil
 	}
 	if err := checkRefusal(n, found, text); err != nil {
 		return err
 	}
-	if c.kind != matrix.KindPsql && len(c.evidence.Client.AuthRequests) == 0 {
+	if c.client.tells && len(c.evidence.Client.AuthRequests) == 0 {
 		return fmt.Errorf("witnesses contradict: the client says %q, and received no authentication request", text)
 	}
-	if c.outcome.Channel = c.channelOf(n); c.outcome.Channel == "" {
+	if c.setChannel(n); c.outcome.Channel == "" {
 		return fmt.Errorf("witnesses contradict: the client says %q, and no startup packet was sent", text)
 	}
 	if !c.unix() && c.outcome.Channel == matrix.Plain && len(n.conversation.requests) == 0 {
@@ -215,136 +218,132 @@ func (c *classifier) local(text string, n *connection) error {
 	return c.decidedBy(n)
 }
 
+// checkReach wants a client that ended the attempt by itself to have come as far as its reason says, and no farther.
+func (c *classifier) checkReach(found cause, text string, n *connection) error {
+	early := found.stage == matrix.StageOptions || found.stage == matrix.StageCredentials
+	if n == nil {
+		if !early && found.stage != matrix.StageDial {
+			return fmt.Errorf("witnesses contradict: the client says %q, and neither relay nor server saw a connection", text)
+		}
+		return nil
+	}
+	if found.stage == matrix.StageDial {
+		return fmt.Errorf("witnesses contradict: the client says %q, and the server saw a connection", text)
+	}
+	switch channel := c.channelOf(n); {
+	case early && !n.unused(),
+		found.stage == matrix.StageGSSEnc && channel != "",
+		found.stage == matrix.StageTLS && channel != "" && channel != matrix.TLS && !c.unix(): // lib/pq can ask for TLS even there
+		return fmt.Errorf("witnesses contradict: the client says %q, the wire shows %v and a %q channel", text, c.outcome.Trace, channel)
+	}
+	return nil
+}
+
 // localCause says what a client's own message means, with the help of the other witnesses of its last connection n.
 func (c *classifier) localCause(text string, n *connection) (cause, error) {
-	unknown := fmt.Errorf("unrecognised message of the client: %q", text)
-	contextCause := func(stage matrix.Stage, minor string) (cause, error) {
-		if n != nil && n.token {
-			if unproven.MatchString(minor) {
-				return cause{stage, matrix.ServerUnproven}, nil
-			}
-			return cause{}, fmt.Errorf("unrecognised reason why an attacker's token was refused: %q (the client said %q)", minor, text)
-		}
-		// The client's reason and the server's are two: the server's says why it answered as it did.
-		if n != nil && n.gssFailed != "" {
-			minor = n.gssFailed
-		}
-		if gokrb5NoCache.MatchString(minor) && strings.Contains(minor, "/tmp/krb5cc_") != (c.cell.Client.Ticket == matrix.Ambient) {
-			return cause{}, fmt.Errorf("witnesses contradict: with ticket=%s the client says %q", c.cell.Client.Ticket, text)
-		}
-		if found, ok := lookUp(contextCauses, minor); ok {
-			return cause{stage, found.reason}, nil
-		}
-		return cause{}, fmt.Errorf("unrecognised reason why a GSS security context failed: %q (the client said %q)", minor, text)
-	}
-	if found, ok := lookUp(localCauses, text); ok {
+	if found, ok := lookUp(c.client.causes, text); ok {
 		return found, c.checkLocal(found, text, n)
 	}
-	if strings.Contains(text, gssImpossible) { // libpq up to 16 has one message for three reasons
-		switch {
-		case c.unix():
-			return cause{matrix.StageOptions, matrix.GSSOnUnixSocket}, nil
-		case n != nil && n.did(matrix.StepGSSReject):
-			return cause{matrix.StageGSSEnc, matrix.GSSRefused}, nil
-		case n != nil && len(n.steps) == 0 && n.startup == "" && len(c.connections) > 1 && c.connections[len(c.connections)-2].did(matrix.StepGSSError):
-			return cause{matrix.StageGSSEnc, matrix.AnswerError}, nil // it came back without it
-		case n != nil && len(n.steps) == 0 && n.startup == "":
-			return cause{matrix.StageCredentials, matrix.NoTicket}, nil
+	for _, s := range c.client.special {
+		if said := s.text.FindStringSubmatch(text); said != nil {
+			return s.read(c, said, n)
 		}
-		return cause{}, fmt.Errorf("witnesses contradict: the client says %q, the wire shows %v", text, c.outcome.Trace)
 	}
-	if text == AttackersWords && n != nil && n.acted && n.did(matrix.StepGSSAccept) {
-		return cause{matrix.StageGSSEnc, matrix.AnswerError}, nil // libpq shows what comes in the place of a token
-	}
-	if m := gssInitiate.FindStringSubmatch(text); m != nil {
-		if n == nil || !n.did(matrix.StepGSSAccept) {
-			return cause{}, fmt.Errorf("witnesses contradict: the client says %q, and the wire shows no gssaccept", text)
+	if n == nil {
+		if said := submatches(c.client.unreached, text); said != nil {
+			return dialCause(said[1]), nil
 		}
-		return contextCause(matrix.StageGSSEnc, m[1])
+		return cause{}, unknownMessage(text)
 	}
-	if m := gssencTicket.FindStringSubmatch(text); m != nil {
-		if n == nil || !n.did(matrix.StepGSSAccept) || n.gssFailed != "" {
-			return cause{}, fmt.Errorf("witnesses contradict: the client says %q, and there is no gssaccept or the server had its token", text)
+	left := matches(c.client.hungUp, text)
+	if n.gssFailed != "" && (text == "" && c.client.gssSilent || left || matches(c.client.hungUpGSS, text)) {
+		return c.contextCause(matrix.StageGSSEnc, []string{text, ""}, n)
+	}
+	if left {
+		if found, ok, err := c.leftTLS(text, n); ok || err != nil {
+			return found, err
 		}
-		return contextCause(matrix.StageGSSEnc, m[1])
 	}
-	if m := gssContinue.FindStringSubmatch(text); m != nil {
-		return contextCause(matrix.StageAuth, m[1])
-	}
-	if m := pgxGSS.FindStringSubmatch(text); m != nil {
-		return contextCause(matrix.StageAuth, m[1])
-	}
-	if m := pqGSS.FindStringSubmatch(text); m != nil && c.kind == matrix.KindPQ {
-		return contextCause(matrix.StageAuth, m[1])
-	}
-	// lib/pq reads its files between connecting and its first byte.
-	if m := pqNoRoot.FindStringSubmatch(text); m != nil && c.kind == matrix.KindPQ && c.cell.Client.Root == "missing" {
-		if n == nil || len(n.steps) > 0 || n.startup != "" {
-			return cause{}, fmt.Errorf("witnesses contradict: the client says %q, the wire shows %v", text, c.outcome.Trace)
-		}
-		return cause{matrix.StageTLS, matrix.RootMissing}, nil
-	}
-	if n != nil && n.gssFailed != "" && (text == "" || hungUp.MatchString(text) || gssencHungUp.MatchString(text)) {
-		return contextCause(matrix.StageGSSEnc, "")
-	}
-	if n != nil && n.did(matrix.StepDirectReject) && hungUp.MatchString(text) {
-		if n.acted {
-			return cause{matrix.StageTLS, matrix.DirectTLSRefused}, nil // the attacker says that he closed
-		}
-		if c.cell.World.Server < 17 && n.badPacket == "" { // from 17 on the log says that it was rejected, which was compared
-			return cause{}, fmt.Errorf("the client says %q after a direct TLS handshake, and the server logged nothing of it", text)
-		}
-		return cause{matrix.StageTLS, matrix.DirectTLSRefused}, nil
-	}
-	if n != nil && n.did(matrix.StepDirectAccept) && strings.Contains(n.badPacket, " ALPN protocol") && hungUp.MatchString(text) {
-		return cause{matrix.StageTLS, matrix.DirectTLSRefused}, nil
-	}
-	if n != nil && n.did(matrix.StepSSLAccept) && (n.early && hungUp.MatchString(text) || n.acted && strings.HasSuffix(text, noTLSRecord)) {
+	if n.did(matrix.StepSSLAccept) && n.acted && matches(c.client.tls.noTLS, text) {
 		return cause{matrix.StageTLS, matrix.ProtocolViolation}, nil
 	}
-	if n != nil && n.did(matrix.StepSSLAccept, matrix.StepDirectAccept) {
-		if found, ok := handshakeCause(text, n); ok {
+	if n.did(matrix.StepSSLAccept, matrix.StepDirectAccept) {
+		if found, ok := c.handshakeCause(text, n); ok {
 			return found, nil
 		}
 	}
-	if m := dialFailed.FindStringSubmatch(text); m != nil && n == nil {
-		return dialCause(m[1]), nil
+	return cause{}, unknownMessage(text)
+}
+
+// leftTLS says why the other end closed the connection where TLS was to begin; ok is false if nobody says so.
+func (c *classifier) leftTLS(text string, n *connection) (found cause, ok bool, err error) {
+	switch {
+	case n.did(matrix.StepDirectReject) && n.acted: // the attacker says that it closed
+		return cause{matrix.StageTLS, matrix.DirectTLSRefused}, true, nil
+	case n.did(matrix.StepDirectReject):
+		if c.server < 17 && n.badPacket == "" { // since 17 the log says that it was rejected, which was compared
+			return cause{}, false, fmt.Errorf("the client says %q after a direct TLS handshake, and the server logged nothing of it", text)
+		}
+		found = cause{matrix.StageTLS, matrix.DirectTLSRefused}
+	case n.did(matrix.StepDirectAccept) && strings.Contains(n.badPacket, " ALPN protocol"):
+		found = cause{matrix.StageTLS, matrix.DirectTLSRefused}
+	case n.did(matrix.StepSSLAccept) && n.early:
+		c.noteReason(byLog, buffered, matrix.ProtocolViolation)
+		return cause{matrix.StageTLS, matrix.ProtocolViolation}, true, nil
+	default:
+		return cause{}, false, nil
 	}
-	return cause{}, unknown
+	if n.badPacket != "" {
+		c.noteReason(byLog, n.badPacket, found.reason)
+	} else {
+		c.noteReason(byLog, "direct SSL connection rejected", found.reason)
+	}
+	return found, true, nil
+}
+
+// contextCause says why a GSS security context failed. said is the client's message and in it, as group 1, the mechanism's reason.
+func (c *classifier) contextCause(stage matrix.Stage, said []string, n *connection) (cause, error) {
+	text, minor := said[0], said[1]
+	if n != nil && n.token {
+		if unproven.MatchString(minor) {
+			return cause{stage, matrix.ServerUnproven}, nil
+		}
+		return cause{}, fmt.Errorf("unrecognised reason why an attacker's token was refused: %q (the client said %q)", minor, text)
+	}
+	// The client's reason and the server's are two: the server's says why it answered as it did.
+	logged := n != nil && n.gssFailed != ""
+	if logged {
+		minor = n.gssFailed
+	}
+	if gokrb5NoCache.MatchString(minor) && strings.Contains(minor, "/tmp/krb5cc_") != (c.cell.Client.Ticket == matrix.Ambient) {
+		return cause{}, fmt.Errorf("witnesses contradict: with ticket=%s the client says %q", c.cell.Client.Ticket, text)
+	}
+	found, ok := lookUp(contextCauses, minor)
+	if !ok {
+		return cause{}, fmt.Errorf("unrecognised reason why a GSS security context failed: %q (the client said %q)", minor, text)
+	}
+	if logged {
+		c.noteReason(byLog, minor, found.reason)
+	}
+	return cause{stage, found.reason}, nil
 }
 
 // checkLocal wants the wire to bear out what the client says of the server's answers.
 func (c *classifier) checkLocal(found cause, text string, n *connection) error {
-	var need []matrix.Step
 	switch {
 	case (found.stage == matrix.StageOptions || found.stage == matrix.StageCredentials) && len(c.connections) > 0:
 		return fmt.Errorf("witnesses contradict: the client says %q, and opened a connection", text)
 	case found.reason == matrix.ServerUnproven && (n == nil || !n.token):
 		return fmt.Errorf("witnesses contradict: the client says %q, and nobody forged a token", text)
 	case found.reason == matrix.RootMissing && c.cell.Client.SSLNegotiation == "direct": // the files are read before the first byte is sent
-		if n == nil || len(n.steps) > 0 || n.startup != "" {
+		if n == nil || !n.unused() {
 			return fmt.Errorf("witnesses contradict: the client says %q, the wire shows %v", text, c.outcome.Trace)
 		}
 		return nil
-	case found.reason == matrix.GSSRefused:
-		need = []matrix.Step{matrix.StepGSSReject}
-	case found.reason == matrix.TLSRefused && c.cell.Client.Library.UsesLibpq():
-		need = []matrix.Step{matrix.StepSSLReject}
-	case found.reason == matrix.TLSRefused: // to the others everything but S is the same
-		need = []matrix.Step{matrix.StepSSLReject, matrix.StepSSLError}
-	case found.reason == matrix.AnswerError && strings.HasPrefix(text, "dial error: gssenc: token:"): // in the place of a token
-		need = []matrix.Step{matrix.StepGSSAccept}
-	case found.reason == matrix.AnswerError:
-		need = []matrix.Step{matrix.StepGSSError, matrix.StepSSLError}
-	case found.stage == matrix.StageGSSEnc:
-		need = []matrix.Step{matrix.StepGSSAccept}
-	case found.stage == matrix.StageTLS:
-		need = []matrix.Step{matrix.StepSSLAccept, matrix.StepDirectAccept}
-	default:
-		return nil
 	}
+	need := c.neededSteps(found)
 	switch {
-	case n != nil && n.did(need...):
+	case len(need) == 0, n != nil && n.did(need...):
 		return nil
 	case n != nil && c.unix() && slices.ContainsFunc(need, func(s matrix.Step) bool { return slices.Contains(n.negotiated, s) }): // there is no wire
 		return nil
@@ -352,45 +351,67 @@ func (c *classifier) checkLocal(found cause, text string, n *connection) error {
 	return fmt.Errorf("witnesses contradict: the client says %q, the wire shows %v", text, c.outcome.Trace)
 }
 
+// neededSteps are steps of which one must have come before a client can give a reason; nil: none need have.
+func (c *classifier) neededSteps(found cause) []matrix.Step {
+	switch {
+	case found.reason == matrix.GSSRefused:
+		return []matrix.Step{matrix.StepGSSReject}
+	case found.reason == matrix.TLSRefused && c.client.onlyS:
+		return []matrix.Step{matrix.StepSSLReject, matrix.StepSSLError}
+	case found.reason == matrix.TLSRefused:
+		return []matrix.Step{matrix.StepSSLReject}
+	case found.reason == matrix.AnswerError:
+		return []matrix.Step{matrix.StepGSSError, matrix.StepSSLError}
+	case found.stage == matrix.StageGSSEnc:
+		return []matrix.Step{matrix.StepGSSAccept}
+	case found.stage == matrix.StageTLS:
+		return []matrix.Step{matrix.StepSSLAccept, matrix.StepDirectAccept}
+	}
+	return nil
+}
+
 // handshakeCause says why a TLS handshake failed. libpq says only "certificate verify failed" of the server's
 // certificate; what was wrong with it is in the alert that the server logged. The other way round, an alert that the
 // client received is about its own certificate.
-func handshakeCause(text string, n *connection) (cause, bool) {
-	if verifyFailed.MatchString(text) {
-		told := n.tlsFailed
+func (c *classifier) handshakeCause(text string, n *connection) (cause, bool) {
+	if matches(c.client.badCert, text) {
+		witness, told := byLog, n.tlsFailed
 		if n.acted { // the alert went to the attacker, or to a server that no longer listened: "fatal 48 unknown_ca"
-			told = "alert"
+			witness, told = byWire, "alert"
 			if words := strings.Fields(n.alert); len(words) == 3 {
 				told += " " + strings.ReplaceAll(words[2], "_", " ")
 			}
 		}
 		for _, a := range alertCauses {
 			if a.text.MatchString(told) {
+				c.noteReason(witness, told, a.server)
 				return cause{matrix.StageTLS, a.server}, true
 			}
 		}
 		return cause{}, false
 	}
-	if m := alerted.FindStringSubmatch(text); m != nil && n.tlsFailed != "" {
+	if said := submatches(c.client.tls.alerted, text); said != nil && n.tlsFailed != "" {
 		for _, a := range alertCauses {
-			if a.text.MatchString(m[1]) {
+			if a.text.MatchString(said[1]) {
 				return cause{matrix.StageTLS, a.mine}, true
 			}
 		}
-		if strings.Contains(m[1], "protocol version") || strings.Contains(m[1], "handshake failure") {
+		if strings.Contains(said[1], "protocol version") || strings.Contains(said[1], "handshake failure") {
 			return cause{matrix.StageTLS, matrix.TLSHandshake}, true
 		}
 	}
 	return cause{}, false
 }
 
+// dial settles an attempt whose last connection did not reach the server, by the relay's word.
 func (c *classifier) dial(text string) error {
-	m := dialFailed.FindStringSubmatch(text)
-	if m == nil {
+	said := relayUnreached.FindStringSubmatch(text)
+	if said == nil {
 		return fmt.Errorf("unrecognised reason why the relay could not reach the server: %s", text)
 	}
-	found := dialCause(m[1])
+	found := dialCause(said[1])
 	c.outcome.Stage, c.outcome.Reason = found.stage, found.reason
+	c.noteRefusal(byWire, text, found)
 	return nil
 }
 

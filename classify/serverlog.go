@@ -27,11 +27,11 @@ type backend struct {
 
 	authenticated *authenticated
 	matched       *matchedRecord
-	noMap         string // the identity that may not become the role, from check_usermap
-	certMismatch  bool   // clientcert=verify-full and another name in the certificate
-	peerFailed    string // why the operating system's user was not to be had
+	noMap         *noMap
+	certMismatch  string // the line that says so: clientcert=verify-full and another name in the certificate
+	peerFailed    string // why the operating system's user could not be found out
 	authorized    *authorized
-	executed      bool // the attacker's statement was
+	executed      bool // the attacker's statement was executed
 	early         bool // bytes came before the TLS handshake, 17+
 	fatal         *fatal
 }
@@ -39,6 +39,7 @@ type backend struct {
 // authenticated is the line "connection authenticated", logged since 14 for methods that establish an identity and
 // since 17 for trust, too. It precedes the user name map: who is authenticated may still be refused.
 type authenticated struct {
+	text     string // the line
 	identity string // empty for trust
 	method   matrix.Method
 	rule     string // BASENAME:LINE
@@ -46,9 +47,13 @@ type authenticated struct {
 
 // matchedRecord is the DETAIL "Connection matched …" of a failed authentication.
 type matchedRecord struct {
+	text   string // the DETAIL line
 	rule   string // BASENAME:LINE
 	record string // the record's text
 }
+
+// noMap is the line of check_usermap about an identity that may not become the role.
+type noMap struct{ text, identity string }
 
 // authorized is the line "connection authorized", logged by every version between AuthenticationOk and the checks on
 // role and database.
@@ -70,7 +75,7 @@ var (
 	logReceived   = regexp.MustCompile(`^connection received: host=(\S+)(?: port=(\d+))?$`)
 	logIdentity   = regexp.MustCompile(`^connection authenticated: identity="(.*)" method=(\S+) \((.+):(\d+)\)$`)
 	logTrusted    = regexp.MustCompile(`^connection authenticated: user="(.*)" method=(\S+) \((.+):(\d+)\)$`)
-	logMatched    = regexp.MustCompile(`(?m)^\t?Connection matched (?:file "(.*)"|(pg_hba\.conf)) line (\d+): "(.*)"$`)
+	logMatched    = regexp.MustCompile(`(?m)^\t?Connection matched (?:file "(.*?)"|(pg_hba\.conf)) line (\d+): "(.*)"$`)
 	logAuthorized = regexp.MustCompile(`^connection authorized: user=(.*) database=(.*?)(?: application_name=(\S*))?( SSL enabled \(protocol=([^,]+), .*?\))?( GSS \(authenticated=(yes|no), encrypted=(yes|no)(?:, delegated_credentials=(?:yes|no))?(?:, principal=(.*))?\))?$`)
 	logNoMap      = regexp.MustCompile(`^no match in usermap ".*" for user ".*" authenticated as "(.*)"$`)
 	logNoMatch    = regexp.MustCompile(`^provided user name \(.*\) and authenticated user name \((.*)\) do not match$`)
@@ -82,6 +87,9 @@ var (
 	// What a backend may log besides and what says nothing about the outcome.
 	logIgnored = regexp.MustCompile(`^(disconnection: .*|connection ready: .*|could not (receive data from|send data to) client: .*|unexpected EOF on client connection.*|unexpected EOF within message length word|SSL error: unexpected eof while reading)$`)
 )
+
+// buffered says that bytes came before the TLS handshake (17 and later).
+const buffered = "buffered unencrypted data remains after negotiating SSL connection"
 
 var loggedSteps = map[string]matrix.Step{
 	"GSSENCRequest accepted": matrix.StepGSSAccept, "GSSENCRequest rejected": matrix.StepGSSReject,
@@ -141,12 +149,12 @@ func (b *backend) readMessage(text, detail string) error {
 	}
 	if m := logIdentity.FindStringSubmatch(text); m != nil {
 		err := once(b.authenticated != nil)
-		b.authenticated = &authenticated{identity: m[1], method: matrix.Method(m[2]), rule: path.Base(m[3]) + ":" + m[4]}
+		b.authenticated = &authenticated{text: text, identity: m[1], method: matrix.Method(m[2]), rule: path.Base(m[3]) + ":" + m[4]}
 		return err
 	}
 	if m := logTrusted.FindStringSubmatch(text); m != nil {
 		err := once(b.authenticated != nil)
-		b.authenticated = &authenticated{method: matrix.Method(m[2]), rule: path.Base(m[3]) + ":" + m[4]}
+		b.authenticated = &authenticated{text: text, method: matrix.Method(m[2]), rule: path.Base(m[3]) + ":" + m[4]}
 		return err
 	}
 	if m := logAuthorized.FindStringSubmatch(text); m != nil {
@@ -178,23 +186,20 @@ func (b *backend) readMessage(text, detail string) error {
 		b.contextErr = detail
 		return err
 	}
-	if m := logNoMap.FindStringSubmatch(text); m != nil {
-		err := once(b.noMap != "")
-		b.noMap = m[1]
-		return err
-	}
-	if m := logNoMatch.FindStringSubmatch(text); m != nil {
-		err := once(b.noMap != "")
-		b.noMap = m[1]
-		return err
+	for _, pattern := range []*regexp.Regexp{logNoMap, logNoMatch} {
+		if m := pattern.FindStringSubmatch(text); m != nil {
+			err := once(b.noMap != nil)
+			b.noMap = &noMap{text, m[1]}
+			return err
+		}
 	}
 	switch {
 	case text == AttackersWords:
 		b.executed = true
-	case text == "buffered unencrypted data remains after negotiating SSL connection":
+	case text == buffered:
 		b.early = true
 	case logCertName.MatchString(text):
-		b.certMismatch = true
+		b.certMismatch = text
 	case logOversize.MatchString(text):
 		b.oversize = true
 	case logPeer.MatchString(text):
@@ -218,7 +223,7 @@ func (b *backend) readFatal(line matrix.LogLine, detail string) error {
 	b.fatal = &fatal{state: line.SQLState, text: line.Text, detail: detail}
 	if m := logMatched.FindStringSubmatch(detail); m != nil {
 		file := m[1] + m[2]
-		b.matched = &matchedRecord{rule: path.Base(file) + ":" + m[3], record: m[4]}
+		b.matched = &matchedRecord{text: strings.TrimPrefix(m[0], "\t"), rule: path.Base(file) + ":" + m[3], record: m[4]}
 	}
 	return nil
 }
@@ -228,7 +233,7 @@ func (b *backend) reachedStartup() bool {
 	if b.fatal != nil && strings.HasPrefix(b.fatal.text, receivedEarly) {
 		return false
 	}
-	return b.authenticated != nil || b.authorized != nil || b.fatal != nil || b.contextErr != "" || b.noMap != "" || b.peerFailed != ""
+	return b.authenticated != nil || b.authorized != nil || b.fatal != nil || b.contextErr != "" || b.noMap != nil || b.peerFailed != ""
 }
 
 // encryption is the channel that the FATAL of a missing or rejecting record names, or "". Versions up to 13 say

@@ -2,62 +2,26 @@ package classify
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/wire"
 )
 
-// Connections that somebody cut, kept waiting, or spoiled by a changed bit or a handshake that was played twice: what the
-// relay says of them needs the other witnesses, and they need its word, for a client that is cut off knows no reason.
-
-// What the server logs of a record that it cannot open, or that it is told the client could not, and of a handshake that it
-// gets twice: be_tls_open_server in be-secure-openssl.c, by OpenSSL 1.1.1 to 3.6; be_gssapi_read in be-secure-gssapi.c.
-var (
-	badRecord = regexp.MustCompile(`^((sslv3|ssl/tls) alert bad record mac|decryption failed or bad record mac)$`)
-	badHello  = regexp.MustCompile(`^bad (key share|record type)$`)
-	badMIC    = regexp.MustCompile(`^A token had an invalid Message Integrity Check \(MIC\): `)
-	badToken  = regexp.MustCompile(`^Invalid token was supplied: `)
-)
-
-// What a client says whose time is up, whose connection ended, and whose record, or the server's, could not be opened.
-const goPrefix = `^((tls error|failed to (write startup message|receive message)): (write failed: )?)?`
-
-var (
-	timedOut = regexp.MustCompile(`^(timeout expired|(dial error|tls error|failed to receive message): timeout: context deadline exceeded|read tcp \S+->\S+: i/o timeout)$`)
-	cutOff   = regexp.MustCompile(hungUp.String() + "|" + gssencHungUp.String() + `|^dial error: gssenc: request: no answer to GSSENCRequest: EOF$`)
-	alertMAC = regexp.MustCompile(`^SSL error: (sslv3|ssl/tls) alert bad record mac$|` + goPrefix + `remote error: tls: bad record MAC$`)
-	ownMAC   = regexp.MustCompile(`^SSL error: decryption failed or bad record mac$|` + goPrefix + `local error: tls: bad record MAC$|` +
-		`^GSSAPI unwrap error: A token had an invalid Message Integrity Check|^failed to receive message: gssenc: packet: integrity check failed: `)
-	alertHello = regexp.MustCompile(`^SSL error: (sslv3|ssl/tls) alert (illegal parameter|unexpected message)$|` + goPrefix + `remote error: tls: (illegal parameter|unexpected message)$`)
-)
+// This file is about connections that the attacker cuts, keeps waiting, or spoils by a changed bit or a handshake that is sent twice. What the
+// relay says of them needs the other witnesses, and they need the relay: a client that is cut off knows no reason.
 
 // serverCertFlaws are what a client finds by itself while it sends its first sealed record.
 var serverCertFlaws = []matrix.Reason{matrix.ServerCertTrust, matrix.ServerCertExpired, matrix.ServerCertName}
 
-// checkSpoiled wants what the relay says to have kept from the client to be in the conversation with the server and not in
-// that with the client; the end that could not open a record, or read a handshake, to say so; and whatever was not answered
-// or could not be read to have somebody who did it.
+// checkSpoiled wants three things: what the relay says to have kept from the client is in the conversation with the server and not in
+// that with the client; the end that could not open a record, or read a handshake, says so; and where something was not answered
+// or could not be read, the relay says that it did that.
 func (c *classifier) checkSpoiled(n connection) error {
-	kept := true
-	switch n.withheld {
-	case wire.Answer:
-		kept = n.unanswered() && !n.far.unanswered() && len(n.far.steps) == len(n.steps) && n.startup == ""
-	case wire.ServerHello:
-		kept = n.tlsVersion == "" && n.far.tlsVersion != ""
-	case wire.GSSToken:
-		kept = !n.tokened && n.far.tokened
-	case wire.AuthRequest:
-		kept = len(n.conversation.requests) == 0 && len(n.far.requests) > 0
-	}
-	spoiled := n.flipped && (badRecord.MatchString(n.tlsFailed) || badMIC.MatchString(n.unwrapFailed)) ||
-		n.replayed && (badHello.MatchString(n.tlsFailed) || badToken.MatchString(n.unwrapFailed)) ||
-		c.unopened(n) && n.tlsFailed == "" && n.unwrapFailed == "" // only the client can say so
 	switch {
-	case !kept:
+	case !n.kept():
 		return fmt.Errorf("witnesses contradict: the relay says that the client did not get the server's %s, the wire shows %v and %v", n.withheld, n.steps, n.far.steps)
-	case (n.flipped || n.replayed) && !spoiled:
+	case (n.flipped || n.replayed) && !c.noticed(n):
 		return fmt.Errorf("witnesses contradict: the relay says that it spoiled the connection, the server logged %q %q", n.tlsFailed, n.unwrapFailed)
 	case n.acted:
 		return nil
@@ -67,6 +31,28 @@ func (c *classifier) checkSpoiled(n connection) error {
 		return fmt.Errorf("witnesses contradict: the server could not read what it got (%s%s), and nobody had changed it", n.tlsFailed, n.unwrapFailed)
 	}
 	return nil
+}
+
+// kept says whether what the attacker withheld is missing at the client's side and only there.
+func (n *connection) kept() bool {
+	switch n.withheld {
+	case wire.Answer:
+		return n.unanswered() && !n.far.unanswered() && len(n.far.steps) == len(n.steps) && n.startup == ""
+	case wire.ServerHello:
+		return n.tlsVersion == "" && n.far.tlsVersion != ""
+	case wire.GSSToken:
+		return !n.tokened && n.far.tokened
+	case wire.AuthRequest:
+		return len(n.conversation.requests) == 0 && len(n.far.requests) > 0
+	}
+	return true
+}
+
+// noticed says whether the server logged that a connection was spoiled, or only the client can tell.
+func (c *classifier) noticed(n connection) bool {
+	return n.flipped && (badRecord.MatchString(n.tlsFailed) || badMIC.MatchString(n.unwrapFailed)) ||
+		n.replayed && (badHello.MatchString(n.tlsFailed) || badToken.MatchString(n.unwrapFailed)) ||
+		c.unopened(n) && n.tlsFailed == "" && n.unwrapFailed == ""
 }
 
 // unanswered is true of a request that got no answer, not even an error.
@@ -79,7 +65,7 @@ func (n *connection) spoiled() bool { return n.withheld != "" || n.flipped || n.
 
 // unopened is true of a client that could not open the server's answer to its startup packet.
 func (c *classifier) unopened(n connection) bool {
-	return n.flipped && c.cell.Client.Attack == "flip-server" && n.conversation.channel == matrix.GSS
+	return n.flipped && c.cell.Client.Attack == matrix.FlipServer && n.conversation.channel == matrix.GSS
 }
 
 // unheardOK is true of a server that sent AuthenticationOk to a client that did not get it.
@@ -89,41 +75,50 @@ func (c *classifier) unheardOK(n connection) bool {
 
 // spoiledRefusal settles an attempt whose last connection was spoiled.
 func (c *classifier) spoiledRefusal(n *connection, last saying) error {
-	o := &c.outcome
+	found := cause{stage: matrix.StageTLS}
 	switch {
 	case n.did(matrix.StepGSSAccept, matrix.StepGSSError):
-		o.Stage = matrix.StageGSSEnc
+		found.stage = matrix.StageGSSEnc
 	case n.withheld == wire.AuthRequest:
-		o.Stage = matrix.StageAuth
-	default:
-		o.Stage = matrix.StageTLS
+		found.stage = matrix.StageAuth
 	}
-	if found, ok := lookUp(localCauses, last.text); ok && n.flipped && c.cell.Client.Attack == "flip-client" && slices.Contains(serverCertFlaws, found.reason) {
-		o.Stage, o.Reason = found.stage, found.reason // what he changed was the client's farewell, or came too late to matter
+	if flaw, ok := lookUp(c.client.causes, last.text); ok && n.flipped && c.cell.Client.Attack == matrix.FlipClient && slices.Contains(serverCertFlaws, flaw.reason) {
+		c.outcome.Stage, c.outcome.Reason = flaw.stage, flaw.reason // what was changed was the client's close_notify, or came too late to matter
+		c.noteRefusal(byClient, last.text, flaw)
 		return nil
 	}
 	var said bool
-	switch text := last.text; {
-	case n.held:
-		o.Reason, said = matrix.TimedOut, timedOut.MatchString(text) && c.evidence.Client.Micros >= (HeldSeconds-1)*1e6
-	case n.withheld != "":
-		o.Reason, said = matrix.ConnectionLost, cutOff.MatchString(text) || text == "" && o.Stage == matrix.StageGSSEnc && c.cell.Client.Library.UsesLibpq() // which says nothing there
-	case n.flipped && c.cell.Client.Attack == "flip-server":
-		o.Reason, said = matrix.IntegrityCheck, ownMAC.MatchString(text)
-	case n.flipped:
-		o.Reason, said = matrix.IntegrityCheck, alertMAC.MatchString(text) || hungUp.MatchString(text)
-	default:
-		o.Reason, said = matrix.ProtocolViolation, alertHello.MatchString(text) || hungUp.MatchString(text)
-	}
+	found.reason, said = c.spoiledReason(n, found.stage, last.text)
 	if last.fatal || !said {
-		return fmt.Errorf("witnesses contradict: the relay spoiled the connection (%s), the client says %q after %d µs", o.Reason, last.text, c.evidence.Client.Micros)
+		return fmt.Errorf("witnesses contradict: the relay spoiled the connection (%s), the client says %q after %d µs", found.reason, last.text, c.evidence.Client.Micros)
 	}
+	c.outcome.Stage, c.outcome.Reason = found.stage, found.reason
+	c.note(byWire, "attacker "+n.deed, string(found.reason))
+	c.noteRefusal(byClient, last.text, found)
 	switch {
-	case o.Stage == matrix.StageAuth:
-		o.Channel = matrix.Plain
+	case found.stage == matrix.StageAuth:
+		c.setChannel(n)
 		return c.decidedBy(n)
-	case o.Stage == matrix.StageGSSEnc && n.withheld == "":
-		o.Channel = matrix.GSS
+	case found.stage == matrix.StageGSSEnc && n.withheld == "":
+		c.outcome.Channel = matrix.GSS
+		c.note(byWire, "attacker "+n.deed, "channel gss")
 	}
 	return nil
+}
+
+// spoiledReason is what becomes of a spoiled connection, and whether the client's text says that.
+func (c *classifier) spoiledReason(n *connection, stage matrix.Stage, text string) (reason matrix.Reason, said bool) {
+	client := c.client
+	left := matches(client.hungUp, text)
+	switch {
+	case n.held:
+		return matrix.TimedOut, matches(client.timedOut, text) && c.evidence.Client.Micros >= (HeldSeconds-1)*1e6
+	case n.withheld != "":
+		return matrix.ConnectionLost, left || matches(client.hungUpGSS, text) || matches(client.cutGSS, text) || text == "" && stage == matrix.StageGSSEnc && client.gssSilent
+	case n.flipped && c.cell.Client.Attack == matrix.FlipServer:
+		return matrix.IntegrityCheck, matches(client.tls.ownMAC, text) || matches(client.ownMIC, text)
+	case n.flipped:
+		return matrix.IntegrityCheck, matches(client.tls.alertMAC, text) || left
+	}
+	return matrix.ProtocolViolation, matches(client.tls.alertHello, text) || left
 }

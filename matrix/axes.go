@@ -144,6 +144,24 @@ const (
 // Words are all values of an axis that has a closed list.
 func (a Axis) Words() []string { return slices.Concat(a.Values, a.More) }
 
+// groups are the words of scenario files that stand for several values of the axis.
+func (a Axis) groups() (names []string) {
+	if a.Name == "library" {
+		for _, g := range ClientGroups {
+			names = append(names, g.Name)
+		}
+	}
+	return names
+}
+
+// members are the values that a word of a scenario file or a command line stands for: those of a group in the order of Values, or one.
+func (a Axis) members(word string) []string {
+	if i := slices.Index(a.groups(), word); i >= 0 {
+		return stringsOf(ClientGroups[i].Members())
+	}
+	return []string{a.value(word)}
+}
+
 // AxisByName finds an axis.
 func AxisByName(name string) (Axis, bool) {
 	if a := axesByName[name]; a != nil {

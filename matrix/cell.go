@@ -152,12 +152,14 @@ type Because struct {
 // Observation is what the probe saw of a cell: an outcome with its evidence, or a fault with the same. A fault is a
 // failure of the harness, or witnesses that contradict each other; it is never a refusal.
 type Observation struct {
-	Outcome  Outcome  `json:"outcome"`
-	Unseen   []Field  `json:"unseen,omitempty"` // fields of Outcome that no witness of this attempt could tell: empty there, and "not known" rather than "none" (e.g. the rule of a reject record, which no server version logs)
-	Fault    string   `json:"fault,omitempty"`  // what went wrong; Outcome is then meaningless
-	Evidence Evidence `json:"evidence"`
-	// Outcome, or Fault, is what the classifier made of the whole Evidence. Otherwise Fault is what the harness could not do.
-	Classified bool `json:"classified,omitempty"`
+	Outcome Outcome `json:"outcome"`
+	Unseen  []Field `json:"unseen,omitempty"` // fields of Outcome that no witness of this attempt could tell: empty there, and "not known" rather than "none" (e.g. the rule of a reject record, which no server version logs)
+	Fault   string  `json:"fault,omitempty"`  // what went wrong; Outcome is then meaningless
+	// Unclassified is the fault that package classify found in the evidence. A Fault that differs from it is the harness's: it stays when the
+	// evidence is classified again.
+	Unclassified string    `json:"unclassified,omitempty"`
+	Because      []Because `json:"because,omitempty"` // which text of which witness told the fields of Outcome; Source is client, session, server log, wire, or pg_hba.conf where its text leaves one possibility
+	Evidence     Evidence  `json:"evidence"`
 }
 
 // Evidence is what the witnesses of one attempt said. Secrets are redacted before they get here.

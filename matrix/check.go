@@ -8,90 +8,204 @@ import (
 	"strings"
 )
 
-// checkCells finds what is wrong with the scenario as a whole: rows that claim no cell, rows that claim the same one,
-// and expectations that no cell can meet.
+// checkCells finds what is wrong with the scenario as a whole: no cell at all, rows that claim no cell, rows that claim the same
+// cell, and rows that no client can meet.
 func (l *loading) checkCells() {
-	s := &l.Scenario
-	if s.size(maxCells) > maxCells {
+	if l.size(maxCells) > maxCells {
 		l.problem(l.worldAt, fmt.Sprintf("the scenario has more than %d cells", maxCells), "ask one question: name fewer values, or split it")
 		return
 	}
-	type claim struct {
-		cells, applicable int
-		not               string         // why a cell of it is not applicable
-		texts             map[string]int // hba texts of its applicable cells, by name
-	}
-	claims := make([]claim, len(s.Expect))
-	for i := range claims {
-		claims[i].texts = map[string]int{}
-	}
-	type pair struct{ first, second int }
-	both := map[pair]string{} // rows that claim the same cell, and the first such cell
-	var pairs []pair
-	noTicketFor := map[string]bool{}
-	cells, applicable, not := 0, 0, ""
-	s.walk(func(p *point) {
-		cell := Cell{World: &p.world, Client: p.client}
-		why := NotApplicable(&cell)
-		cells++
-		if why == "" {
-			applicable++
-		} else {
-			not = why
-		}
-		if l.principals != nil && p.client.Ticket != "none" && !slices.Contains(s.Realms[0].Principals, p.client.Principal) {
-			noTicketFor[p.client.Principal] = true
-		}
-		for i, row := range p.rows {
-			claims[row].cells++
-			if why == "" {
-				claims[row].applicable++
-				claims[row].texts[p.world.HBAName]++
-			} else {
-				claims[row].not = why
-			}
-			for _, other := range p.rows[:i] {
-				if _, known := both[pair{other, row}]; !known {
-					both[pair{other, row}] = p.describe()
-					pairs = append(pairs, pair{other, row})
-				}
-			}
-		}
-	})
+	principals := l.inWorld["principals"]
+	found := l.survey(l.representatives(principals != nil))
 	switch {
-	case cells == 0:
+	case !found.all.claims:
 		l.problem(l.worldAt, "the exclude rows leave no cell", "exclude less")
-	case applicable == 0:
-		l.problem(l.worldAt, "no client can express any cell: "+not, "name a library that can")
+	case !found.all.applicable:
+		l.problem(l.worldAt, "no client can express any cell: "+found.all.why, "name a library that can")
 	}
-	for i, c := range claims {
+	for i, row := range found.rows {
 		switch {
-		case c.cells == 0:
+		case !row.claims:
 			l.problem(l.expectAt[i], "the expect row matches no cell: exclude has dropped them", "leave it out")
-		case c.applicable == 0:
-			l.problem(l.expectAt[i], "the expect row matches only cells that no client can express: "+c.not, "leave it out, or name a library that can")
+		case !row.applicable:
+			l.problem(l.expectAt[i], "the expect row matches only cells that no client can express: "+row.why, "leave it out, or name a library that can")
 		default:
-			for _, text := range s.HBA {
-				if c.texts[text.Name] > 0 {
+			for _, text := range l.HBA {
+				if row.texts[text.Name] {
 					l.checkRule(i, text)
 				}
 			}
 		}
 	}
-	for _, p := range pairs {
-		l.problem(l.expectAt[p.second], fmt.Sprintf("this row and the one in line %d both claim %s", l.expectAt[p.first].line, both[p]),
+	for _, o := range found.overlaps {
+		l.problem(l.expectAt[o.second], fmt.Sprintf("this row and the one in line %d both claim %s", l.expectAt[o.first].line, o.cell),
 			"one of them is to name fewer values")
 	}
-	for _, name := range slices.Sorted(maps.Keys(noTicketFor)) {
-		l.problem(l.principals.position, fmt.Sprintf("cells have a ticket of %s, which is not among the principals", name), "add it")
+	if principals == nil {
+		return
 	}
+	for _, name := range slices.Sorted(maps.Keys(found.tickets)) {
+		if !slices.Contains(l.Realms[0].Principals, name) {
+			l.problem(principals.position, fmt.Sprintf("cells have a ticket of %s, which is not among the principals", name), "add it")
+		}
+	}
+}
+
+// survey is what the check of a scenario wants to know of its cells.
+type survey struct {
+	all      claim
+	rows     []claim         // of the rows of expect
+	overlaps []overlap       // each pair of rows once
+	tickets  map[string]bool // the principals whose tickets cells have
+}
+
+// claim is a set of cells, seen from far.
+type claim struct {
+	claims     bool            // there is a cell
+	applicable bool            // there is one that a client can express
+	why        string          // why the first that no client can express is none
+	texts      map[string]bool // names of the hba texts of its applicable cells
+}
+
+// overlap is a pair of rows that claim the same cell.
+type overlap struct {
+	first, second int
+	cell          string // the first such cell
+}
+
+// survey visits the cells that have values of these dimensions.
+func (s *Scenario) survey(dimensions []dimension) survey {
+	found := survey{rows: make([]claim, len(s.Expect)), tickets: map[string]bool{}}
+	type pair struct{ first, second int }
+	both := map[pair]bool{}
+	s.walk(dimensions, func(p *point) {
+		why := NotApplicable(&Cell{World: &p.world, Client: p.client})
+		found.all.add(p, why)
+		if p.client.Ticket != "none" {
+			found.tickets[p.client.Principal] = true
+		}
+		for i, row := range p.rows {
+			found.rows[row].add(p, why)
+			for _, other := range p.rows[:i] {
+				if !both[pair{other, row}] {
+					both[pair{other, row}] = true
+					found.overlaps = append(found.overlaps, overlap{other, row, p.describe()})
+				}
+			}
+		}
+	})
+	return found
+}
+
+// add takes one more cell into the set.
+func (c *claim) add(p *point, notApplicable string) {
+	c.claims = true
+	if notApplicable != "" {
+		if c.why == "" {
+			c.why = notApplicable
+		}
+		return
+	}
+	c.applicable = true
+	if !c.texts[p.world.HBAName] {
+		if c.texts == nil {
+			c.texts = map[string]bool{}
+		}
+		c.texts[p.world.HBAName] = true
+	}
+}
+
+// representatives are the scenario's dimensions without the values that make no difference to its survey: of the values of an axis
+// that neither a row nor NotApplicable tells apart, the first stands for all. The survey of all scenarios then visits one cell of 20.
+// What decides who has a ticket makes a difference only if survey.tickets is wanted.
+func (s *Scenario) representatives(tickets bool) []dimension {
+	whole := s.dimensions()
+	exclude, expect := s.masks(whole)
+	rows := slices.Concat(exclude, expect)
+	limits := limitsAmong(whole)
+	thinned := slices.Clone(whole)
+	for i := range thinned {
+		d := &thinned[i]
+		if d.Name == "hba" || tickets && slices.Contains([]string{"user", "principal", "ticket"}, d.Name) {
+			continue
+		}
+		seen := map[string]bool{}
+		d.values = slices.DeleteFunc(slices.Clone(d.values), func(value string) bool {
+			n := slices.Index(whole[i].values, value)
+			difference := limits.tellApart(d.Name, value)
+			for _, row := range rows {
+				for _, a := range row {
+					if a.axis == i {
+						difference = strconv.AppendBool(difference, a.has[n])
+					}
+				}
+			}
+			known := seen[string(difference)]
+			seen[string(difference)] = true
+			return known
+		})
+	}
+	return thinned
+}
+
+// limits are what NotApplicable can come to among the cells of a scenario.
+type limits struct {
+	lacks    []Lack           // of its clients, those that a cell can have
+	of       map[string][]int // by client: which of lacks are its own
+	byServer bool             // attacks are limited by server version and ticket
+}
+
+// limitsAmong finds the limits of cells with these dimensions.
+func limitsAmong(dimensions []dimension) limits {
+	l := limits{of: map[string][]int{}}
+	values := func(axis string) []string { return dimensions[axisIndex(axis)].values }
+	for _, name := range values("library") {
+		info, _ := Library(name).Info()
+		for _, lack := range info.Lacks {
+			if !slices.ContainsFunc(values(lack.Axis), lack.has) {
+				continue
+			}
+			same := func(o Lack) bool { return o.Axis == lack.Axis && slices.Equal(o.Values, lack.Values) }
+			n := slices.IndexFunc(l.lacks, same)
+			if n < 0 {
+				n = len(l.lacks)
+				l.lacks = append(l.lacks, lack)
+			}
+			l.of[name] = append(l.of[name], n)
+		}
+	}
+	l.byServer = slices.ContainsFunc(values("attack"), func(name string) bool {
+		info := Attack(name).Info()
+		return info != nil && (info.GSS || info.Server != 0)
+	})
+	return l
+}
+
+// tellApart gives equal bytes for two values of an axis if NotApplicable is empty for the same cells with either.
+func (l limits) tellApart(axis, value string) (difference []byte) {
+	switch axis {
+	case "library":
+		return fmt.Append(nil, l.of[value], Library(value) == Raw)
+	case "transport", "hosts", "attack":
+		return []byte(value)
+	case "server", "ticket":
+		if l.byServer {
+			difference = append(difference, value...)
+		}
+	}
+	for _, lack := range l.lacks {
+		if lack.Axis == axis {
+			difference = strconv.AppendBool(difference, lack.has(value))
+		}
+	}
+	return difference
 }
 
 // describe names the point's cell by the values that tell it from the scenario's other cells.
 func (p *point) describe() string {
 	var values []string
 	for i, d := range p.dimensions {
-		if len(d.values) > 1 {
+		if d.varies {
 			values = append(values, d.Name+"="+d.Text(p.value(i)))
 		}
 	}

@@ -138,6 +138,11 @@ func (l Library) Libpq() int {
 // UsesLibpq is true of libpq itself and of psql: the oracle predicts the same for both.
 func (l Library) UsesLibpq() bool { return l.Libpq() != 0 }
 
+// has says whether a value is one that the client cannot express.
+func (l Lack) has(value string) bool {
+	return slices.Contains(l.Values, value) || l.Values == nil && value != ""
+}
+
 // lacks says what the client cannot express of the cell, or "".
 func (l Library) lacks(c *Cell) string {
 	info := clientsByName[l]
@@ -145,7 +150,7 @@ func (l Library) lacks(c *Cell) string {
 		return fmt.Sprintf("there is no client %q", l)
 	}
 	for _, lack := range info.Lacks {
-		if value := c.Value(lack.Axis); slices.Contains(lack.Values, value) || lack.Values == nil && value != "" {
+		if lack.has(c.Value(lack.Axis)) {
 			return lack.Why
 		}
 	}

@@ -58,10 +58,10 @@ func axisTable(kind AxisKind) string {
 	return table
 }
 
-// commentsOf are the line comments of the string constants of a type in outcome.go, which say what they mean.
+// commentsOf are the line comments of the string constants of a type in vocabulary.go, which say what they mean.
 func commentsOf(t *testing.T, typeName string) map[string]string {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "outcome.go", nil, parser.ParseComments)
+	file, err := parser.ParseFile(token.NewFileSet(), "vocabulary.go", nil, parser.ParseComments)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,6 +89,14 @@ func meanings[T ~string](t *testing.T, what, typeName string, words []T) string 
 			t.Errorf("%s %s has no comment that says what it means", what, w)
 		}
 		table += row("`"+string(w)+"`", comments[string(w)])
+	}
+	return table
+}
+
+func groupTable() string {
+	table := row("group", "clients", "which") + row("---", "---", "---")
+	for _, g := range ClientGroups {
+		table += row("`"+g.Name+"`", code(stringsOf(g.Members())), g.Meaning)
 	}
 	return table
 }
@@ -136,6 +144,7 @@ func tables(t *testing.T) map[string]string {
 		"keys":        keys,
 		"world axes":  axisTable(WorldAxis),
 		"client axes": axisTable(ClientAxis),
+		"groups":      groupTable(),
 		"parts":       parts,
 		"attacks":     attackTable(AttacksOf(Relay)),
 		"sequences":   attackTable(AttacksOf(RawClient)),
@@ -170,39 +179,61 @@ func TestDocsAreInStep(t *testing.T) {
 	inStep(t, docsFile, []byte(want))
 }
 
-const museumFile = "../docs/museum.md"
-
-var museumRow = regexp.MustCompile(`(?m)^(\| ([A-Z]\d+) \| [^|]+ \|).*$`)
-
-// TestMuseumIsInStep: every past defect that a scenario names is told of, with all scenarios that name it, and no other.
-func TestMuseumIsInStep(t *testing.T) {
-	docs, err := os.ReadFile(museumFile)
-	if err != nil {
-		t.Fatal(err)
-	}
+// TestClaimsAndMuseumAreInStep: the id that a scenario names is a row of the table, and the row names all scenarios that name the id.
+func TestClaimsAndMuseumAreInStep(t *testing.T) {
 	all, err := Load(os.DirFS("../scenarios"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	by := map[string][]string{}
+	for _, table := range []struct {
+		file    string
+		row     *regexp.Regexp // the line up to its last cell; the id
+		ids     func(*Scenario) []string
+		unshown string // the last cell of a row that no scenario names; empty: there may be none
+	}{
+		{"../docs/claims.md", regexp.MustCompile(`(?m)^(\| (S\d+) \| [^|]+ \| [^|]+ \|).*$`), func(s *Scenario) []string { return s.Claims }, "none yet"},
+		{"../docs/museum.md", regexp.MustCompile(`(?m)^(\| ([A-Z]\d+) \| [^|]+ \|).*$`), func(s *Scenario) []string { return s.Museum }, ""},
+	} {
+		docs, err := os.ReadFile(table.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		by := map[string][]string{}
+		for _, s := range all {
+			for _, id := range table.ids(s) {
+				by[id] = append(by[id], s.Name)
+			}
+		}
+		want := table.row.ReplaceAllStringFunc(string(docs), func(line string) string {
+			m := table.row.FindStringSubmatch(line)
+			scenarios := table.unshown
+			if names := by[m[2]]; len(names) > 0 {
+				scenarios = code(names)
+			}
+			if scenarios == "" {
+				t.Errorf("%s: no scenario shows %s", table.file, m[2])
+			}
+			delete(by, m[2])
+			return m[1] + " " + scenarios + " |"
+		})
+		for id, scenarios := range by {
+			t.Errorf("%s has no row %s, which %v names", table.file, id, scenarios)
+		}
+		inStep(t, table.file, []byte(want))
+	}
+}
+
+// TestScenarioFilesAreEmbedded: the patterns of scenarios/embed.go match FAMILY/NAME.yaml and nothing deeper.
+func TestScenarioFilesAreEmbedded(t *testing.T) {
+	all, err := Load(os.DirFS("../scenarios"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, s := range all {
-		for _, id := range s.Museum {
-			by[id] = append(by[id], s.Name)
+		if s.Pos != s.Name+".yaml:1:1" {
+			t.Errorf("%s is not where it is embedded", s.Pos)
 		}
 	}
-	want := museumRow.ReplaceAllStringFunc(string(docs), func(line string) string {
-		m := museumRow.FindStringSubmatch(line)
-		if len(by[m[2]]) == 0 {
-			t.Errorf("%s: no scenario shows %s", museumFile, m[2])
-		}
-		names := code(by[m[2]])
-		delete(by, m[2])
-		return m[1] + " " + names + " |"
-	})
-	for id, scenarios := range by {
-		t.Errorf("%s has no row %s, which %v names", museumFile, id, scenarios)
-	}
-	inStep(t, museumFile, []byte(want))
 }
 
 var example = regexp.MustCompile("(?s)```yaml\n(.*?)```")

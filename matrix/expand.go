@@ -13,7 +13,7 @@ func (s *Scenario) Expand() []Cell {
 	var world *World
 	var id []byte
 	var inWorld int // length of the ID's part that names the world
-	s.walk(func(p *point) {
+	s.walk(s.dimensions(), func(p *point) {
 		if p.newWorld {
 			w := p.world
 			world = &w
@@ -50,6 +50,7 @@ type dimension struct {
 	Axis
 	values []string
 	named  bool // IDs name it
+	varies bool // the scenario has more than one value of it
 }
 
 // dimensions are all axes, in order.
@@ -60,6 +61,7 @@ func (s *Scenario) dimensions() []dimension {
 		if n := slices.IndexFunc(s.Axes, func(a AxisValues) bool { return a.Axis == axis.Name }); n >= 0 {
 			d.values, d.named = s.Axes[n].Values, axis.Name != "server" && axis.Name != "library"
 		}
+		d.varies = len(d.values) > 1
 		dimensions[i] = d
 	}
 	return dimensions
@@ -147,18 +149,23 @@ func appendEscaped(id []byte, value string) []byte {
 	return id
 }
 
-// walk visits every cell in order. The point is the same for all visits.
-func (s *Scenario) walk(visit func(*point)) {
-	p := &point{dimensions: s.dimensions()}
-	p.at = make([]int, len(p.dimensions))
-	p.world = World{Settings: s.Settings, Roles: s.Roles, Realms: s.Realms, Host: s.Host}
-	var exclude, expect []rowMask
+// masks are the rows of exclude and of expect, made ready for points with these dimensions.
+func (s *Scenario) masks(dimensions []dimension) (exclude, expect []rowMask) {
 	for _, row := range s.Exclude {
-		exclude = append(exclude, mask(p.dimensions, row))
+		exclude = append(exclude, mask(dimensions, row))
 	}
 	for _, row := range s.Expect {
-		expect = append(expect, mask(p.dimensions, row.When))
+		expect = append(expect, mask(dimensions, row.When))
 	}
+	return exclude, expect
+}
+
+// walk visits the cells that have values of these dimensions, in order. The point is the same for all visits.
+func (s *Scenario) walk(dimensions []dimension, visit func(*point)) {
+	p := &point{dimensions: dimensions}
+	p.at = make([]int, len(p.dimensions))
+	p.world = World{Settings: s.Settings, Roles: s.Roles, Realms: s.Realms, Host: s.Host}
+	exclude, expect := s.masks(dimensions)
 	changed := true
 	var descend func(int)
 	descend = func(i int) {

@@ -11,9 +11,9 @@ import (
 	"unicode/utf8"
 )
 
-// LoadGolden reads FAMILY/NAME.golden: a line per cell, `ID  OUTCOME` with two spaces between, sorted by ID, each
-// outcome whole and as Outcome.String writes it. The error joins every mistake in the file, each a *Problem. A file that
-// is not there is fs.ErrNotExist.
+// LoadGolden reads FAMILY/NAME.golden: for each approved cell a line with its ID, two spaces and its outcome, which is whole and as
+// Outcome.String writes it. The lines are sorted by ID. The error joins every mistake in the file, each a *Problem; if there is no file
+// it is fs.ErrNotExist.
 func LoadGolden(fsys fs.FS, path string) (Golden, error) {
 	source, err := fs.ReadFile(fsys, path)
 	if err != nil {
@@ -27,7 +27,7 @@ func LoadGolden(fsys fs.FS, path string) (Golden, error) {
 	}
 	const approve = "approve the cells again"
 	if len(source) > 0 && !bytes.HasSuffix(source, []byte("\n")) {
-		r.problem(position{bytes.Count(source, []byte("\n")) + 1, 1}, "the last line has no end: the file is cut off", approve)
+		r.problem(position{bytes.Count(source, []byte("\n")) + 1, 1}, "the last line does not end: the file is cut off", approve)
 	}
 	before, n := "", 0
 	for line := range strings.Lines(string(source)) {
@@ -66,6 +66,46 @@ func LoadGolden(fsys fs.FS, path string) (Golden, error) {
 		return nil, err
 	}
 	return golden, nil
+}
+
+// GoldenChange is what approving changes for one cell: one of the two outcomes may be nil, not both.
+type GoldenChange struct {
+	ID  string
+	Was *Outcome // what was approved before; nil: nothing
+	Is  *Outcome // what is approved now; nil: the cell does not exist any more
+}
+
+// Approve gives the approved outcomes of one scenario after a run, and what has changed, sorted by ID. The outcomes of the cells that
+// the run observed replace the old ones, other cells keep theirs, and cells that do not exist are dropped. exists says whether an ID is a
+// cell of the scenario, so that observed may have the cells of a whole run.
+//
+// Who calls it leaves out of observed what must not be approved: cells without a verdict, and those that are Broken or Differ. The
+// outcomes are whole (Outcome.Validate); fields that no witness can see are filled in (verdict.Settled).
+func Approve(old Golden, observed map[string]Outcome, exists func(id string) bool) (Golden, []GoldenChange) {
+	approved := Golden{}
+	var changes []GoldenChange
+	for id, was := range old {
+		if exists(id) {
+			approved[id] = was
+		} else {
+			changes = append(changes, GoldenChange{ID: id, Was: &was})
+		}
+	}
+	for id, is := range observed {
+		if !exists(id) {
+			continue
+		}
+		approved[id] = is
+		was, known := old[id]
+		switch {
+		case !known:
+			changes = append(changes, GoldenChange{ID: id, Is: &is})
+		case was.String() != is.String():
+			changes = append(changes, GoldenChange{ID: id, Was: &was, Is: &is})
+		}
+	}
+	slices.SortFunc(changes, func(a, b GoldenChange) int { return strings.Compare(a.ID, b.ID) })
+	return approved, changes
 }
 
 // FormatGolden writes the lines that LoadGolden reads.

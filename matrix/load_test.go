@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -138,6 +139,32 @@ func load(t testing.TB, source string) *Scenario {
 		t.Fatalf("%v in\n%s", err, source)
 	}
 	return scenarios[0]
+}
+
+// TestGroupsOfClients: a group stands for its members, in the order of the table; in a row for those that the scenario has.
+func TestGroupsOfClients(t *testing.T) {
+	libpq := []string{"libpq13", "libpq14", "libpq15", "libpq16", "libpq17", "libpq18"}
+	independent := stringsOf(ClientGroups[2].Members())
+	for _, test := range []struct {
+		library string
+		want    []string
+		row     string
+		claims  []string
+	}{
+		{"libpq", libpq, "libpq", libpq},
+		{"[independent, libpq17]", append(slices.Clone(independent), "libpq17"), "libpq", []string{"libpq17"}},
+		{"[raw, psql]", []string{"raw", "psql13", "psql15", "psql17", "psql18"}, "[psql13, raw]", []string{"psql13", "raw"}},
+		{"all", clientNames(false), "[libpq, pgx]", append(slices.Clone(libpq), "pgx")},
+		{"[pgx, libpq18, libpq13]", []string{"pgx", "libpq18", "libpq13"}, "[independent, libpq]", []string{"pgx", "libpq13", "libpq18"}},
+	} {
+		s := load(t, client+"  library: "+test.library+"\nexpect:\n  - when: {library: "+test.row+"}\n    then: connected\n")
+		if diff := cmp.Diff([]AxisValues{{"library", test.want}}, s.Axes); diff != "" {
+			t.Errorf("%s: %s", test.library, diff)
+		}
+		if diff := cmp.Diff([]AxisValues{{"library", test.claims}}, s.Expect[0].When); diff != "" {
+			t.Errorf("%s in a row: %s", test.row, diff)
+		}
+	}
 }
 
 // The beginnings of scenarios with a mistake further on: a scenario that is right, the same with client begun, and with
@@ -310,7 +337,7 @@ var mistakes = []struct{ name, source, want string }{
 		`a/b.yaml:5:11: unknown server version "17.2"; want a major version: 13, 14, 15, 16, 17 or 18`},
 	{"library unknown",
 		client + "  library: [libpq12, pgxx]\n",
-		"a/b.yaml:6:13: impossible value \"libpq12\" of library; want libpq13, libpq14, libpq15, libpq16, libpq17, libpq18, psql13, psql15, psql17, psql18, pgx, pq or raw\n" +
+		"a/b.yaml:6:13: impossible value \"libpq12\" of library; want libpq13, libpq14, libpq15, libpq16, libpq17, libpq18, psql13, psql15, psql17, psql18, pgx, pq, raw, libpq, psql or independent\n" +
 			`a/b.yaml:6:22: impossible value "pgxx" of library; did you mean "pgx"?`},
 	{"duplicate value",
 		client + "  sslmode: [prefer, require, prefer]\n",
@@ -345,7 +372,7 @@ var mistakes = []struct{ name, source, want string }{
 	{"claim id",
 		"claims: [S2, 16, S2]\n" + top,
 		"a/b.yaml:1:14: \"16\" is no id of claims; want the letter S and a number, as in S16\n" +
-			"a/b.yaml:1:18: S2 is there twice; say it once"},
+			"a/b.yaml:1:18: S2 is there twice; name it once"},
 	{"museum id",
 		"museum: b14\n" + top,
 		`a/b.yaml:1:9: "b14" is no id of museum; want a letter and a number, as in B14 or CVE-2026-6479`},
@@ -409,7 +436,25 @@ var mistakes = []struct{ name, source, want string }{
 		"a/b.yaml:6:12: the scenario has no ident text; leave it out here, or name the axis under world"},
 	{"when names a value twice",
 		rows + "  - when: {user: [bob, bob]}\n    then: connected\n",
-		"a/b.yaml:9:24: user=bob is there twice; keep one of the two"},
+		"a/b.yaml:9:24: user=bob is there twice; keep this one or the one in column 19 of line 9"},
+	{"a group and a member of it",
+		client + "  library: [independent, libpq17, pgx]\n",
+		"a/b.yaml:6:35: library=pgx is there twice: the group independent contains it; keep this one or the one in column 13 of line 6"},
+	{"a member and its group",
+		client + "  library: [libpq17, libpq]\n",
+		"a/b.yaml:6:22: library=libpq17 is there twice: the group libpq contains it; keep this one or the one in column 13 of line 6"},
+	{"a group twice",
+		client + "  library: [libpq, libpq]\n",
+		"a/b.yaml:6:20: library=libpq is there twice; keep this one or the one in column 13 of line 6"},
+	{"a group misspelt",
+		client + "  library: independant\n",
+		`a/b.yaml:6:12: impossible value "independant" of library; did you mean "independent"?`},
+	{"when names a group and a member of it",
+		client + "  library: [libpq17, libpq18, pq]\nexpect:\n  - when: {library: [pq, libpq, libpq17]}\n    then: connected\n",
+		"a/b.yaml:8:33: library=libpq17 is there twice: the group libpq contains it; keep this one or the one in column 26 of line 8"},
+	{"when names a group of which there is no client",
+		client + "  library: [libpq17, libpq18]\nexpect:\n  - when: {library: independent}\n    then: connected\n",
+		"a/b.yaml:8:21: the scenario has no library=independent; want libpq17 or libpq18"},
 	{"when names a value of an axis with a mistake",
 		client + "  sslmode: [disable, requir]\nexpect:\n  - when: {sslmode: require}\n    then: connected\n",
 		`a/b.yaml:6:22: impossible value "requir" of sslmode; did you mean "require"?`},
@@ -526,7 +571,7 @@ var mistakes = []struct{ name, source, want string }{
 		`a/b.yaml:9:11: "x is not a quoted text; want "…" with \" and \\ inside, or no quotes`},
 	{"then: a role of nobody",
 		rows + "  - then: refused at hba, no-hba-entry, role alice\n",
-		"a/b.yaml:9:41: role of a refused outcome; leave it out: nobody became a role"},
+		"a/b.yaml:9:41: role of a refused outcome; leave it out: there is no session that could have one"},
 	{"then: descent of a refusal",
 		rows + "  - then: refused at hba, no-hba-entry, descent first\n",
 		"a/b.yaml:9:41: descent of a refused outcome; leave it out: only connected outcomes have one"},
@@ -603,12 +648,12 @@ func TestLoadPaths(t *testing.T) {
 		names []string
 		err   string
 	}{
-		{"all below, sorted by name", fstest.MapFS{"b/a.yaml": good, "a/z.yaml": good, "a/c/scenario.yaml": good, "a/z.golden": good, "divergences.yaml": good, "schema.json": good}, nil, []string{"a/c", "a/z", "b/a"}, ""},
+		{"all below, sorted by name", fstest.MapFS{"b/a.yaml": good, "a/z.yaml": good, "more/a/c.yaml": good, "a/z.golden": good, "divergences.yaml": good, "schema.json": good}, nil, []string{"a/c", "a/z", "b/a"}, ""},
 		{"a folder", fstest.MapFS{"b/a.yaml": bad, "a/z.yaml": good}, []string{"a"}, []string{"a/z"}, ""},
 		{"a file, named twice", fstest.MapFS{"a/y.yaml": good, "a/z.yaml": good}, []string{"a/z.yaml", "a/z.yaml"}, []string{"a/z"}, ""},
 		{"nothing there", fstest.MapFS{"a/z.yaml": good}, []string{"b"}, nil, "scenarios: open b: file does not exist"},
 		{"no scenario there", fstest.MapFS{"a/z.golden": good}, []string{"a"}, nil, "no scenario files at or below a; want FAMILY/NAME.yaml"},
-		{"the same name twice", fstest.MapFS{"a/z.yaml": good, "a/z/scenario.yaml": good}, nil, nil, "a/z/scenario.yaml:1:1: a/z is a scenario already, in a/z.yaml; rename one of the two files"},
+		{"the same name twice", fstest.MapFS{"a/z.yaml": good, "more/a/z.yaml": good}, nil, nil, "more/a/z.yaml:1:1: a/z is a scenario already, in a/z.yaml; rename one of the two files"},
 		{"all mistakes of all files", fstest.MapFS{"a/z.yaml": bad, "a/y.yaml": bad, "a/x.yaml": good}, nil, nil,
 			"a/y.yaml:1:1: hba is missing; write the server's pg_hba.conf under world, as in hba: |\n" +
 				"a/z.yaml:1:1: hba is missing; write the server's pg_hba.conf under world, as in hba: |"},

@@ -13,6 +13,25 @@ func MatchID(pattern, id string) bool {
 	return matchElements(strings.TrimSuffix(pattern, "/"), id)
 }
 
+// matchesBelow says whether a pattern can name an ID that begins with these elements.
+func matchesBelow(pattern, start string) bool {
+	pattern = strings.TrimSuffix(pattern, "/")
+	for {
+		element, rest, more := strings.Cut(pattern, "/")
+		if element == "**" {
+			return true
+		}
+		name, tail, deeper := strings.Cut(start, "/")
+		switch {
+		case !matchElement(element, name):
+			return false
+		case !more || !deeper:
+			return true
+		}
+		pattern, start = rest, tail
+	}
+}
+
 func matchElements(pattern, id string) bool {
 	for {
 		element, rest, more := strings.Cut(pattern, "/")

@@ -41,6 +41,33 @@ func TestMatchID(t *testing.T) {
 		if got := MatchID(test.pattern, id); got != test.want {
 			t.Errorf("%s matches: %t, want %t", test.pattern, got, test.want)
 		}
+		if test.want && !matchesBelow(test.pattern, "negotiation/both-on") {
+			t.Errorf("%s matches the ID and nothing below its scenario", test.pattern)
+		}
+	}
+}
+
+func TestMatchesBelow(t *testing.T) {
+	for _, test := range []struct {
+		pattern string
+		want    bool
+	}{
+		{"negotiation", true},
+		{"negotiation/both-on", true},
+		{"negotiation/both-on/", true},
+		{"*/both-*/pg99/**", true}, // whether there is such a cell is another question
+		{"**/pg17", true},
+		{"negotiation/**/pg17", true},
+		{"negotiation/both", false},
+		{"negotiation/both-off/pg17", false},
+		{"auth/**", false},
+		{"auth", false},
+		{"both-on", false},
+		{"", false},
+	} {
+		if got := matchesBelow(test.pattern, "negotiation/both-on"); got != test.want {
+			t.Errorf("%s: %t, want %t", test.pattern, got, test.want)
+		}
 	}
 }
 

@@ -10,16 +10,16 @@ import (
 	"strings"
 )
 
-// Scenario is one scenario file: what it asks, the worlds and the clients that answer it, and what somebody expects.
+// Scenario is one scenario file: a question, the worlds and clients that answer it, and the answers expected by hand.
 type Scenario struct {
 	Name     string         // FAMILY/NAME, from the path FAMILY/NAME.yaml
 	Question string         // what the scenario shows, one sentence
 	Source   string         // where the behaviour is specified; may be empty
-	Claims   []string       // ids of the claims that it tests: S1, S2, …
-	Museum   []string       // ids of past defects that it keeps away
+	Claims   []string       // ids of the claims that it tests: rows of docs/claims.md
+	Museum   []string       // ids of the past defects that it would show: rows of docs/museum.md
 	Axes     []AxisValues   // the axes that the file names, in the order of Axes, values in the order of the file; NotGiven is ""
-	HBA      []Text         // at least one; a single one without a name is not an axis
-	Ident    []Text         // like HBA; none at all: an empty pg_ident.conf
+	HBA      []Text         // at least one; a single text without a name is not an axis
+	Ident    []Text         // like HBA; none: pg_ident.conf is empty
 	Settings []Setting      // in the order of the file
 	Roles    []Role         // default: the users
 	Realms   []Realm        // default: DefaultRealm with the users and the principals
@@ -31,15 +31,15 @@ type Scenario struct {
 
 // Text is a configuration file, byte for byte.
 type Text struct {
-	Name string // empty when the scenario has one only
+	Name string // empty if the scenario has one text only
 	Text string
 }
 
-// NotGiven is how scenario files, IDs and command lines write the value of an optional axis that stands for "the
-// option is not given, so that the client's own default rules". In a Client it is the empty string.
+// NotGiven is the word of scenario files, IDs and command lines for an option that is not passed to the client, so that the client's
+// own default applies. In a Client it is the empty string.
 const NotGiven = "default"
 
-// Optional is true of axes that have the value NotGiven.
+// Optional says whether the axis has the value NotGiven.
 func (a Axis) Optional() bool {
 	return a.Kind == ClientAxis && a.Default == "" && a.Name != "principal"
 }
@@ -60,10 +60,9 @@ func (a Axis) value(text string) string {
 	return text
 }
 
-// Load reads every scenario file (FAMILY/NAME.yaml, or FAMILY/NAME/scenario.yaml) at or below the paths; without
-// paths, all of fsys. Scenarios come sorted by name. The error joins every mistake in every file, in order, each a
-// *Problem that reads FILE:LINE:COLUMN: what is wrong; what would be right. With an error there are no scenarios:
-// nothing is to run until everything loads.
+// Load reads every scenario file FAMILY/NAME.yaml at or below the paths; without paths, all of fsys. The scenarios are sorted by
+// name. The error joins every mistake in every file, in order, each a *Problem that reads
+// FILE:LINE:COLUMN: what is wrong; what would be right. With an error no scenario is returned: nothing may run until everything loads.
 func Load(fsys fs.FS, paths ...string) ([]*Scenario, error) {
 	if len(paths) == 0 {
 		paths = []string{"."}
@@ -117,7 +116,7 @@ func Load(fsys fs.FS, paths ...string) ([]*Scenario, error) {
 	return scenarios, nil
 }
 
-// LoadFile reads one scenario file from disk. Its family is the folder that it is in.
+// LoadFile reads one scenario file from disk. The family is the name of its folder.
 func LoadFile(name string) (*Scenario, error) {
 	source, err := os.ReadFile(name)
 	if err != nil {
@@ -134,15 +133,12 @@ func LoadFile(name string) (*Scenario, error) {
 	return s, nil
 }
 
-// scenarioName is FAMILY/NAME of a path that ends in FAMILY/NAME.yaml or FAMILY/NAME/scenario.yaml.
+// scenarioName is FAMILY/NAME of a path that ends in FAMILY/NAME.yaml.
 func (r *reader) scenarioName(file string) string {
 	const right = "name it FAMILY/NAME.yaml, FAMILY and NAME of a-z, 0-9 and single hyphens"
 	elements := strings.Split(file, "/")
 	name, isYAML := strings.CutSuffix(elements[len(elements)-1], ".yaml")
 	elements[len(elements)-1] = name
-	if name == "scenario" && len(elements) >= 3 {
-		elements = elements[:len(elements)-1]
-	}
 	elements = elements[max(0, len(elements)-2):]
 	switch {
 	case !isYAML:

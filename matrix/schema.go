@@ -48,6 +48,9 @@ func Schema() []byte {
 				values = append(values, json.Number(v)) // YAML reads 17 as a number; Load reads the text
 			}
 		}
+		for _, group := range a.groups() {
+			values = append(values, group)
+		}
 		if a.Optional() {
 			values = append(values, NotGiven)
 		}
@@ -126,12 +129,12 @@ func Schema() []byte {
 var keyDocs = map[string]string{
 	"question":   "what the scenario shows, one sentence",
 	"source":     "where the behaviour is specified: manual section, RFC, source file",
-	"claims":     "ids of the claims that it tests, S1, S2, …",
-	"museum":     "ids of past defects that it keeps away, B14, CVE-2026-6479, …",
+	"claims":     "ids of the claims that it tests, rows of docs/claims.md: S1, S2, …",
+	"museum":     "ids of the past defects that it would show, rows of docs/museum.md: B14, …",
 	"world":      "the server's side: world axes, and what all its cells share",
 	"client":     "the client's side: client axes",
-	"exclude":    "combinations that have no cell: rows of axis: value or values",
-	"expect":     "what somebody expects by hand; rows may not overlap, and only the fields that `then` states are compared",
+	"exclude":    "combinations that have no cell: rows of AXIS: VALUE or VALUES",
+	"expect":     "outcomes that are expected by hand; rows must not overlap, and only the fields that `then` states are compared",
 	"settings":   "further lines of postgresql.conf, in order",
 	"roles":      "database roles: names, or {name: ROLE, login: false, password: scram-sha-256}; default: the users",
 	"realm":      "the Kerberos realm of server and clients; default: " + DefaultRealm,

@@ -68,7 +68,7 @@ func TestSchemaTakesWhatLoads(t *testing.T) {
 	schema := compiledSchema(t)
 	files := map[string][]byte{"the whole format": []byte(whole)}
 	for _, m := range []string{
-		top, client + "  user: 17\n", top + "  ident: \"\"\n", top + "  settings: {}\n", top + "expect:\n  - then: connected\n",
+		top, client + "  user: 17\n", top + "  ident: \"\"\n", top + "  settings: {}\n", client + "  library: [libpq, independent]\nexpect:\n  - when: {library: libpq}\n    then: connected\n", top + "expect:\n  - then: connected\n",
 		"question: q\nworld: {hba: {a: host all all all trust}}\nexpect:\n  - {when: {hba: a}, then: 'refused at auth, channel-binding, channel plain, method gss, identity \"a,b\", rule more.conf:3, trace'}\n",
 	} {
 		load(t, m)
@@ -108,7 +108,7 @@ var onlyLoadKnows = map[string]bool{
 	"principal not in the realm": true, "when names an axis that has one value": true, "when names the one hba text": true,
 	"when names a value that is not there": true, "rows overlap": true, "row dead by exclude": true, "row that no client can express": true,
 	"scenario that no client can express": true, "exclude leaves nothing": true, "exclude names a value that is not there": true, "too many cells": true,
-	"when names axes that every cell has one value of": true, "when names an ident text and there is none": true, "two rows and one cell": true,
+	"when names axes that every cell has one value of": true, "when names an ident text and there is none": true, "two rows and one cell": true, "a group and a member of it": true, "a member and its group": true, "when names a group and a member of it": true, "when names a group of which there is no client": true,
 	"typographic apostrophe in hba": true, "then: reason at another stage": true, "then: some error": true, "then: stage alone": true, "then: connected with a reason": true, "then: twice": true,
 	"then: a line that is not there": true, "then: a line that is a comment": true, "then: a role of nobody": true, "then: descent of a refusal": true,
 }

@@ -2,6 +2,7 @@ package matrix
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,7 +13,7 @@ import (
 type Selection struct {
 	Patterns []string     // cells that any of these names (see MatchID); none: every cell
 	Family   string       // cells of this family only
-	Axes     []AxisValues // cells that have one of the values on each of these axes; NotGiven is ""
+	Axes     []AxisValues // cells that have one of the values on each of these axes; NotGiven is ""; a group stands for its members
 	Strength int          // 0: every cell; 2: pairwise; 3: every combination of three axes' values; at most 4
 	Seed     uint64       // which of the many equally good t-wise selections
 	Shard    Shard        // a part of what the rest of the Selection takes
@@ -34,25 +35,48 @@ type Coverage struct {
 	Impossible int // combinations that only cells have which no client can express (NotApplicable)
 }
 
+// ExpandSelected expands the scenarios that the selection's patterns can name, or without patterns those of its family. Select on the
+// result gives what Select on the cells of all scenarios gives, its errors too.
+func ExpandSelected(scenarios []*Scenario, s Selection) ([]Cell, error) {
+	names := make([]string, len(scenarios))
+	for i, scenario := range scenarios {
+		names[i] = scenario.Name
+	}
+	if err := s.validate(names); err != nil {
+		return nil, err
+	}
+	for _, pattern := range s.Patterns {
+		if !slices.ContainsFunc(names, func(name string) bool { return matchesBelow(pattern, name) }) {
+			return nil, fmt.Errorf("no cell is named %s; %s", pattern, whereItFails(pattern, names))
+		}
+	}
+	var cells []Cell
+	together := false
+	for _, scenario := range scenarios {
+		inFamily := s.Family == "" || familyOf(scenario.Name) == s.Family
+		named := slices.ContainsFunc(s.Patterns, func(p string) bool { return matchesBelow(p, scenario.Name) })
+		if named || len(s.Patterns) == 0 && inFamily {
+			cells = append(cells, scenario.Expand()...)
+			together = together || inFamily
+		}
+	}
+	if together {
+		return cells, nil
+	}
+	return nil, cmp.Or(s.validatePatterns(cells), errNothingTogether)
+}
+
 // Select takes cells out of a list, in its order. A pattern, family or axis value that takes nothing is an error that
-// says what there is.
+// says what there is; axis values are looked for among the cells that patterns and family take.
 //
 // With a Strength it chooses greedily among each scenario's applicable cells until every combination of values that one
 // of them has is in a chosen one; equal cells and seeds give equal choices, whatever other scenarios there are. Scenarios
-// about attacks are taken whole: what they show is a table of every setting.
+// about attacks are taken whole: their purpose is a table of every setting.
 func Select(cells []Cell, s Selection) ([]Cell, Coverage, error) {
 	coverage := Coverage{Strength: s.Strength, Seed: s.Seed}
-	if err := s.validate(cells); err != nil {
+	taken, err := s.take(cells)
+	if err != nil {
 		return nil, coverage, err
-	}
-	var taken []*Cell
-	for i := range cells {
-		if c := &cells[i]; s.takes(c) {
-			taken = append(taken, c)
-		}
-	}
-	if len(taken) == 0 {
-		return nil, coverage, fmt.Errorf("no cell is taken by all of the selection together, though each part of it takes some; loosen one part")
 	}
 	coverage.Cells = len(taken)
 	if s.Strength > 0 {
@@ -69,27 +93,61 @@ func Select(cells []Cell, s Selection) ([]Cell, Coverage, error) {
 	return selected, coverage, nil
 }
 
-func (s Selection) takes(c *Cell) bool {
-	return (len(s.Patterns) == 0 || slices.ContainsFunc(s.Patterns, func(p string) bool { return MatchID(p, c.ID) })) &&
-		(s.Family == "" || familyOf(c) == s.Family) && matchesAll(s.Axes, c)
+var errNothingTogether = errors.New("no cell is taken by all of the selection together, though each part of it takes some; loosen one part")
+
+// take takes the cells that patterns, family and axes name.
+func (s Selection) take(cells []Cell) ([]*Cell, error) {
+	if err := s.validate(idsOf(cells)); err != nil {
+		return nil, err
+	}
+	if err := s.validatePatterns(cells); err != nil {
+		return nil, err
+	}
+	var taken []*Cell
+	for i := range cells {
+		c := &cells[i]
+		if (s.Family == "" || familyOf(c.ID) == s.Family) &&
+			(len(s.Patterns) == 0 || slices.ContainsFunc(s.Patterns, func(p string) bool { return MatchID(p, c.ID) })) {
+			taken = append(taken, c)
+		}
+	}
+	if len(taken) > 0 {
+		if err := s.validateAxes(taken); err != nil {
+			return nil, err
+		}
+		axes := make([]AxisValues, len(s.Axes))
+		for i, a := range s.Axes {
+			axes[i].Axis = a.Axis
+			for _, value := range a.Values {
+				axes[i].Values = append(axes[i].Values, axesByName[a.Axis].members(value)...)
+			}
+		}
+		taken = slices.DeleteFunc(taken, func(c *Cell) bool { return !matchesAll(axes, c) })
+	}
+	if len(taken) == 0 {
+		return nil, errNothingTogether
+	}
+	return taken, nil
 }
 
-func familyOf(c *Cell) string {
-	family, _, _ := strings.Cut(c.Scenario, "/")
+// familyOf is the first element of the name of a scenario, or of the ID of a cell.
+func familyOf(name string) string {
+	family, _, _ := strings.Cut(name, "/")
 	return family
 }
 
-func (s Selection) validate(cells []Cell) error {
+// validate says what is wrong with the selection apart from what needs cells. names are IDs of cells, or names of scenarios.
+func (s Selection) validate(names []string) error {
 	switch {
-	case len(cells) == 0:
-		return fmt.Errorf("there are no cells to select from; load scenarios first")
+	case len(names) == 0:
+		return errors.New("there are no cells to select from; load scenarios first")
 	case s.Strength < 0, s.Strength == 1, s.Strength > 4:
 		return fmt.Errorf("strength %d; want 0 (every cell), 2 (pairwise), 3 or 4", s.Strength)
 	case s.Shard != (Shard{}) && (s.Shard.Index < 1 || s.Shard.Index > s.Shard.Count):
 		return fmt.Errorf("shard %d/%d; want INDEX/COUNT with an index from 1 to the count", s.Shard.Index, s.Shard.Count)
 	}
 	if s.Family != "" {
-		families := distinct(cells, familyOf)
+		families := distinct(names, familyOf)
 		if !slices.Contains(families, s.Family) {
 			return fmt.Errorf("no family %q; %s", s.Family, suggest(s.Family, families))
 		}
@@ -98,35 +156,72 @@ func (s Selection) validate(cells []Cell) error {
 		if wrong, right := checkPattern(pattern); wrong != "" {
 			return fmt.Errorf("pattern %s: %s; %s", pattern, wrong, right)
 		}
-		if !slices.ContainsFunc(cells, func(c Cell) bool { return MatchID(pattern, c.ID) }) {
-			return fmt.Errorf("no cell is named %s; %s", pattern, whereItFails(pattern, cells))
-		}
 	}
 	for _, a := range s.Axes {
-		axis, ok := AxisByName(a.Axis)
-		if !ok {
+		if _, ok := AxisByName(a.Axis); !ok {
 			return fmt.Errorf("no axis %q; %s", a.Axis, suggest(a.Axis, axisNames("")))
 		}
+	}
+	return nil
+}
+
+// validatePatterns finds a pattern that names no cell.
+func (s Selection) validatePatterns(cells []Cell) error {
+	for _, pattern := range s.Patterns {
+		if !slices.ContainsFunc(cells, func(c Cell) bool { return MatchID(pattern, c.ID) }) {
+			return fmt.Errorf("no cell is named %s; %s", pattern, whereItFails(pattern, idsOf(cells)))
+		}
+	}
+	return nil
+}
+
+// validateAxes finds a value that none of the cells has.
+func (s Selection) validateAxes(cells []*Cell) error {
+	for _, a := range s.Axes {
+		axis := axesByName[a.Axis]
 		has := distinct(cells, func(c *Cell) string { return axis.get(c.World, &c.Client) })
 		for _, value := range a.Values {
-			if !slices.Contains(has, value) {
+			if !slices.ContainsFunc(axis.members(value), func(m string) bool { return slices.Contains(has, m) }) {
 				words := make([]string, len(has))
 				for i, h := range has {
 					words[i] = axis.Text(h)
 				}
-				return fmt.Errorf("no cell has %s=%s; %s", axis.Name, axis.Text(value), suggest(axis.Text(value), words))
+				return fmt.Errorf("no cell%s has %s=%s; %s", s.ofThese(), axis.Name, axis.Text(value), suggest(axis.Text(value), words))
 			}
 		}
 	}
 	return nil
 }
 
-// distinct are the different values of the cells, sorted.
-func distinct(cells []Cell, value func(*Cell) string) []string {
+// ofThese says among which cells the selection's axes choose.
+func (s Selection) ofThese() string {
+	var parts []string
+	if s.Family != "" {
+		parts = append(parts, "in "+s.Family)
+	}
+	if len(s.Patterns) > 0 {
+		parts = append(parts, "named "+orList(s.Patterns))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " " + strings.Join(parts, " and ")
+}
+
+func idsOf(cells []Cell) []string {
+	ids := make([]string, len(cells))
+	for i := range cells {
+		ids[i] = cells[i].ID
+	}
+	return ids
+}
+
+// distinct are the different values of the items, sorted.
+func distinct[T any](items []T, value func(T) string) []string {
 	seen := map[string]bool{}
 	var values []string
-	for i := range cells {
-		if v := value(&cells[i]); !seen[v] {
+	for _, item := range items {
+		if v := value(item); !seen[v] {
 			seen[v] = true
 			values = append(values, v)
 		}
@@ -135,41 +230,49 @@ func distinct(cells []Cell, value func(*Cell) string) []string {
 	return values
 }
 
-// whereItFails says which element of a pattern is the first that no ID has, and what there is in its place.
-func whereItFails(pattern string, cells []Cell) string {
+// whereItFails says which element of a pattern is the first that no ID has, and what there is in its place. ids are IDs of cells, or
+// names of scenarios if none of them can be the beginning of an ID that the pattern names.
+func whereItFails(pattern string, ids []string) string {
 	elements := strings.Split(strings.TrimSuffix(pattern, "/"), "/")
 	for n := range elements {
 		start := strings.Join(elements[:n+1], "/")
-		if slices.ContainsFunc(cells, func(c Cell) bool { return MatchID(start, c.ID) }) {
+		if slices.ContainsFunc(ids, func(id string) bool { return MatchID(start, id) }) {
 			continue
 		}
 		if slices.Contains(elements[:n], "**") {
 			return fmt.Sprintf("after ** no element is %s", elements[n])
 		}
-		there := map[string]bool{}
-		var candidates []string
-		for _, c := range cells {
-			parts := strings.Split(c.ID, "/")
-			if n < len(parts) && MatchID(strings.Join(elements[:n], "/"), c.ID) || n == 0 {
-				if !there[parts[n]] {
-					there[parts[n]] = true
-					candidates = append(candidates, parts[n])
-				}
-			}
-		}
-		if len(candidates) == 0 {
-			return fmt.Sprintf("IDs end before the element %s", elements[n])
-		}
-		if near := nearest(elements[n], candidates); near != "" {
-			return fmt.Sprintf("instead of the element %s did you mean %q?", elements[n], near)
-		}
-		more := ""
-		if len(candidates) > 12 {
-			candidates, more = candidates[:12], fmt.Sprintf(" and %d more", len(candidates)-12)
-		}
-		return fmt.Sprintf("instead of the element %s there are %s%s", elements[n], strings.Join(candidates, ", "), more)
+		return insteadOf(elements[n], elementsAfter(strings.Join(elements[:n], "/"), n, ids))
 	}
 	return "its parts match, but not all of them in one ID"
+}
+
+// elementsAfter are the different elements number n of the IDs whose first n elements the pattern names, in the order of the IDs.
+func elementsAfter(pattern string, n int, ids []string) (elements []string) {
+	there := map[string]bool{}
+	for _, id := range ids {
+		parts := strings.Split(id, "/")
+		if n < len(parts) && (n == 0 || MatchID(pattern, id)) && !there[parts[n]] {
+			there[parts[n]] = true
+			elements = append(elements, parts[n])
+		}
+	}
+	return elements
+}
+
+// insteadOf says what there is in the place of an element that no ID has.
+func insteadOf(element string, candidates []string) string {
+	if len(candidates) == 0 {
+		return fmt.Sprintf("IDs end before the element %s", element)
+	}
+	if near := nearest(element, candidates); near != "" {
+		return fmt.Sprintf("instead of the element %s did you mean %q?", element, near)
+	}
+	more := ""
+	if len(candidates) > 12 {
+		candidates, more = candidates[:12], fmt.Sprintf(" and %d more", len(candidates)-12)
+	}
+	return fmt.Sprintf("instead of the element %s there are %s%s", element, strings.Join(candidates, ", "), more)
 }
 
 // of keeps the order of the cells.

@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// twoFamilies are 2 scenarios, 48 + 6 cells.
-func twoFamilies(t testing.TB) []Cell {
+// twoFamilies are 2 scenarios, 6 + 48 cells.
+func twoFamilies(t testing.TB) (scenarios []*Scenario, cells []Cell) {
 	t.Helper()
 	scenarios, err := Load(fstest.MapFS{
 		"negotiation/both-on.yaml": {Data: []byte(top + "  server: [13, 17]\n  ssl: [off, on]\nclient:\n  library: [libpq15, pq]\n  gssencmode: [default, prefer, require]\n  sslmode: [disable, require]\n")},
@@ -20,15 +20,14 @@ func twoFamilies(t testing.TB) []Cell {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var cells []Cell
 	for _, s := range scenarios {
 		cells = append(cells, s.Expand()...)
 	}
-	return cells
+	return scenarios, cells
 }
 
 func TestSelect(t *testing.T) {
-	cells := twoFamilies(t)
+	scenarios, cells := twoFamilies(t)
 	for _, test := range []struct {
 		name      string
 		selection Selection
@@ -43,6 +42,8 @@ func TestSelect(t *testing.T) {
 		{"axes", Selection{Axes: []AxisValues{{"server", []string{"17"}}, {"sslmode", []string{"require", "disable"}}}}, 24, ""},
 		{"an option that is not given", Selection{Family: "negotiation", Axes: []AxisValues{{"gssencmode", []string{""}}}}, 16, ""},
 		{"an axis that no scenario names, at its default", Selection{Axes: []AxisValues{{"transport", []string{"tcp"}}}}, 54, ""},
+		{"a group of clients", Selection{Axes: []AxisValues{{"library", []string{"libpq"}}}}, 30, ""},
+		{"a group of clients and one more", Selection{Axes: []AxisValues{{"library", []string{"independent", "libpq15"}}}}, 48, ""},
 		{"all parts together", Selection{Family: "negotiation", Patterns: []string{"**/libpq15"}, Axes: []AxisValues{{"ssl", []string{"off"}}}}, 12, ""},
 
 		{"no cells", Selection{}, 0, "there are no cells to select from; load scenarios first"},
@@ -55,17 +56,34 @@ func TestSelect(t *testing.T) {
 		{"a pattern that is none", Selection{Patterns: []string{"auth/[st]*"}}, 0, "pattern auth/[st]*: '[' cannot be in the ID of a cell; want elements between slashes, with * for any run of characters and ** for any number of elements"},
 		{"unknown axis", Selection{Axes: []AxisValues{{"ssl_mode", []string{"require"}}}}, 0, `no axis "ssl_mode"; did you mean "sslmode"?`},
 		{"a value that nothing has", Selection{Axes: []AxisValues{{"gssencmode", []string{"prefer", "disable"}}}}, 0, "no cell has gssencmode=disable; want default, prefer or require"},
-		{"parts that nothing has together", Selection{Family: "auth", Axes: []AxisValues{{"server", []string{"13"}}}}, 0, "no cell is taken by all of the selection together, though each part of it takes some; loosen one part"},
+		{"a value that no cell of the family has", Selection{Family: "auth", Axes: []AxisValues{{"server", []string{"13"}}}}, 0, "no cell in auth has server=13; want 18"},
+		{"a value that no cell of the pattern has", Selection{Patterns: []string{"negotiation/*/pg17", "auth"}, Axes: []AxisValues{{"server", []string{"13"}}}}, 0, "no cell named negotiation/*/pg17 or auth has server=13; want 17 or 18"},
+		{"a pattern outside the family", Selection{Family: "auth", Patterns: []string{"negotiation/both-on"}}, 0, "no cell is taken by all of the selection together, though each part of it takes some; loosen one part"},
+		{"a pattern outside the family that nothing has", Selection{Family: "auth", Patterns: []string{"negotiation/both-on/pg18"}}, 0, "no cell is named negotiation/both-on/pg18; instead of the element pg18 there are pg13, pg17"},
+		{"patterns of which one is outside the family", Selection{Family: "auth", Patterns: []string{"negotiation/both-on", "*/stored"}}, 6, ""},
+		{"a group that no cell has a client of", Selection{Axes: []AxisValues{{"library", []string{"psql"}}}}, 0, "no cell has library=psql; want libpq15, libpq18 or pq"},
+		{"axes that no cell has together", Selection{Axes: []AxisValues{{"server", []string{"13"}}, {"user", []string{"bob"}}}}, 0, "no cell is taken by all of the selection together, though each part of it takes some; loosen one part"},
+		{"a pattern after ** in the scenario", Selection{Patterns: []string{"auth/**/bob"}}, 0, "no cell is named auth/**/bob; after ** no element is bob"},
+		{"a server after any scenario", Selection{Patterns: []string{"*/*/pg13"}}, 24, ""},
 		{"a strength that says nothing", Selection{Strength: 1}, 0, "strength 1; want 0 (every cell), 2 (pairwise), 3 or 4"},
 		{"a shard that is none", Selection{Shard: Shard{3, 2}}, 0, "shard 3/2; want INDEX/COUNT with an index from 1 to the count"},
 		{"pairwise over what no client can express", Selection{Strength: 2, Patterns: []string{"**/pq/gssencmode=require,*"}}, 0, "no client can express any of the 8 cells that the selection takes; select without a strength to see them with their reasons"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			from := cells
+			from, named := cells, scenarios
 			if test.name == "no cells" {
-				from = nil
+				from, named = nil, nil
 			}
 			got, coverage, err := Select(from, test.selection)
+			some, errOfSome := ExpandSelected(named, test.selection)
+			if errOfSome == nil {
+				if some, _, errOfSome = Select(some, test.selection); !slices.Equal(ids(some), ids(got)) {
+					t.Errorf("of the cells of the scenarios that the selection names it takes %v", ids(some))
+				}
+			}
+			if errorText(errOfSome) != test.err {
+				t.Errorf("error %q of the cells of the scenarios that the selection names", errorText(errOfSome))
+			}
 			if errorText(err) != test.err {
 				t.Errorf("error %q, want %q", errorText(err), test.err)
 			}
@@ -87,8 +105,29 @@ func TestSelect(t *testing.T) {
 	}
 }
 
+// TestExpandSelectedExpandsWhatIsNamed: cells of other scenarios are not made.
+func TestExpandSelectedExpandsWhatIsNamed(t *testing.T) {
+	scenarios, _ := twoFamilies(t)
+	for _, test := range []struct {
+		selection Selection
+		want      int
+	}{
+		{Selection{}, 54},
+		{Selection{Family: "auth"}, 6},
+		{Selection{Patterns: []string{"auth/stored/pg18/libpq18/user=bob,password=none"}}, 6},
+		{Selection{Patterns: []string{"*/both-on/pg13"}}, 48},
+		{Selection{Patterns: []string{"**/libpq18/"}}, 54},
+		{Selection{Axes: []AxisValues{{"user", []string{"bob"}}}}, 54},
+	} {
+		cells, err := ExpandSelected(scenarios, test.selection)
+		if err != nil || len(cells) != test.want {
+			t.Errorf("%+v: %d cells, want %d; %v", test.selection, len(cells), test.want, err)
+		}
+	}
+}
+
 func TestShards(t *testing.T) {
-	cells := twoFamilies(t)
+	_, cells := twoFamilies(t)
 	for count := 1; count <= 60; count++ {
 		seen := map[string]int{}
 		envs := map[string]map[int]bool{}
@@ -222,7 +261,7 @@ func TestStrengthOfFewAxes(t *testing.T) {
 
 // TestStrengthIsPerScenario: what one scenario is tried with does not depend on which others there are.
 func TestStrengthIsPerScenario(t *testing.T) {
-	cells := twoFamilies(t)
+	_, cells := twoFamilies(t)
 	both, _, err := Select(cells, Selection{Strength: 2, Seed: 7})
 	if err != nil {
 		t.Fatal(err)
@@ -259,6 +298,7 @@ func TestParseAxisValues(t *testing.T) {
 	}{
 		{"gssencmode=prefer,default", AxisValues{"gssencmode", []string{"prefer", ""}}, ""},
 		{"server=17", AxisValues{"server", []string{"17"}}, ""},
+		{"library=independent,libpq17", AxisValues{"library", []string{"independent", "libpq17"}}, ""},
 		{"hba=tls-only", AxisValues{"hba", []string{"tls-only"}}, ""},
 		{"user=o'hara b", AxisValues{"user", []string{"o'hara b"}}, ""},
 		{"gssencmode", AxisValues{}, `"gssencmode" is no choice of an axis; want AXIS=VALUE[,VALUE], as in gssencmode=prefer,require`},

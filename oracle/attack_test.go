@@ -2,8 +2,8 @@ package oracle
 
 import "testing"
 
-// The outcomes are those that were seen of real servers and clients (scenarios/attacks), and what follows from the sources
-// for versions that could not be had.
+// The outcomes are those observed with real servers and clients (scenarios/attacks); for versions that were not available, they
+// follow from the sources.
 func TestAttacks(t *testing.T) {
 	const scram = "hba='hostgssenc all alice all gss include_realm=0; host all scram all scram-sha-256; host all all all trust' "
 	for base, rows := range map[string]string{
@@ -31,7 +31,7 @@ sslmode=verify-ca attack=impersonate => refused at tls, server-cert-untrusted, t
 sslmode=prefer attack=impersonate => connected plain, method scram-sha-256, identity scram, role scram, hba:2, trace connect sslaccept reconnect authok, obtains downgrade
 sslmode=verify-full root=none attack=impersonate => refused at tls, root-missing, trace connect sslaccept, obtains nothing
 sslmode=verify-full root=none library=pgx attack=impersonate => refused at tls, server-cert-untrusted, trace connect sslaccept, obtains nothing
-// a server without TLS has nothing to bind to, whatever the client's channel is
+// a server without TLS has nothing to bind to, even if the client's channel is TLS
 sslmode=require root=none ssl=off channel_binding=require attack=impersonate => refused at auth, channel-binding, channel tls, method scram-sha-256, hba:2, trace connect sslaccept, obtains plaintext
 sslmode=prefer root=none ssl=off channel_binding=require library=libpq13 attack=impersonate => refused at auth, channel-binding, channel tls, method scram-sha-256, hba:2, trace connect sslaccept, obtains plaintext
 sslmode=prefer root=none ssl=off channel_binding=require library=pgx attack=impersonate => refused at auth, channel-binding, channel plain, method scram-sha-256, hba:2, trace connect sslaccept reconnect, obtains plaintext
@@ -50,7 +50,7 @@ attack=strip library=libpq13 => connected plain, method trust, role alice, hba:3
 attack=strip gssencmode=require => refused at gssenc, gss-refused, trace connect gssreject, obtains nothing
 attack=strip gssencmode=require library=libpq16 => refused at gssenc, gss-refused, trace connect gssreject, obtains nothing
 attack=inject => connected gss, method gss, identity alice@EXAMPLE.TEST, role alice, hba:1, trace connect gssaccept authok, obtains nothing
-// an error in the place of an answer
+// an error message in place of an answer
 attack=error gssencmode=require => refused at gssenc, answer-error, trace connect gsserror, obtains nothing
 attack=error gssencmode=require library=libpq16 => refused at gssenc, answer-error, trace connect gsserror reconnect, obtains nothing
 attack=error sslmode=disable => connected plain, method trust, role alice, hba:3, trace connect gsserror reconnect authok, obtains downgrade
@@ -72,7 +72,7 @@ attack=error library=pq sslmode=require => refused at tls, tls-refused, trace co
 attack=stuff-server => refused at tls, protocol-violation, trace connect sslaccept, obtains nothing
 attack=stuff-server library=pgx => connected plain, method trust, role alice, hba:3, trace connect sslaccept reconnect authok, obtains downgrade
 attack=stuff-server library=pgx root=other sslmode=require => refused at tls, protocol-violation, trace connect sslaccept, obtains nothing
-// libpq looks for them behind the handshake (fe-connect.c, CONNECTION_SSL_STARTUP): what is wrong with the certificate comes first
+// libpq looks for them after the handshake (fe-connect.c, CONNECTION_SSL_STARTUP): a flaw of the certificate is found first
 attack=stuff-server root=other sslmode=require => refused at tls, server-cert-untrusted, trace connect sslaccept, obtains nothing
 attack=stuff-server root=other library=libpq13 => connected plain, method trust, role alice, hba:3, trace connect sslaccept reconnect authok, obtains downgrade
 attack=stuff-server root=none sslmode=verify-full => refused at tls, root-missing, trace connect sslaccept, obtains nothing
@@ -85,7 +85,7 @@ attack=stuff-client server=15 => connected plain, method trust, role alice, hba:
 attack=stuff-client server=15 library=pq sslmode=prefer => refused at tls, protocol-violation, channel tls, trace connect sslaccept authfail, obtains nothing
 attack=stuff-client server=17 => connected plain, method trust, role alice, hba:3, trace connect sslaccept reconnect authok, obtains downgrade
 attack=stuff-client server=17 sslmode=require => refused at tls, protocol-violation, trace connect sslaccept, obtains nothing
-// lib/pq offers no ALPN: a server closes, an impersonator need not
+// lib/pq offers no ALPN: a server closes for that reason, the attacker does not
 attack=impersonate library=pq sslmode=require sslnegotiation=direct root=none => connected tls, method trust, role alice, hba:3, trace connect directaccept authok, obtains session
 attack=impersonate sslmode=require sslnegotiation=direct root=none server=13 => connected tls, method trust, role alice, hba:3, trace connect directaccept authok, obtains session
 `,
@@ -94,7 +94,7 @@ attack=impersonate sslmode=require sslnegotiation=direct root=none server=13 => 
 	}
 }
 
-// A certificate that the client shows reaches the attacker, not the server.
+// The client shows its certificate to the attacker, and the server gets none.
 func TestImpersonatorHasNoClientCertificate(t *testing.T) {
 	checkRows(t, "hba='hostssl all all all cert' cert=good root=none sslmode=require gssencmode=disable", `
 attack=listen => connected tls, method cert, identity CN=alice, role alice, hba:1, trace connect sslaccept authok, obtains nothing
@@ -102,7 +102,7 @@ attack=impersonate => refused at auth, cert-missing, channel tls, method cert, h
 `)
 }
 
-// Whoever plays the server himself needs no rule to let a client in: what keeps him out is the client's alone.
+// An attacker who plays the server needs no rule to accept a client: only the client can refuse.
 func TestForgedServer(t *testing.T) {
 	const (
 		inClear  = "connected plain, role alice, trace connect authok, obtains session"
@@ -130,7 +130,7 @@ library=pgx attack=forge-gss-ok => refused at auth, protocol-violation, channel 
 library=pgx attack=forge-ap-rep => `+unproven+`
 library=pgx attack=forge-ok require_auth=gss => `+rejected+`
 library=pgx attack=forge-gss-ok require_auth=scram-sha-256 => refused at auth, method-rejected, channel plain, trace connect, obtains plaintext
-// lib/pq believes all of it
+// lib/pq accepts all of it
 library=pq attack=forge-ok => `+inClear+`
 library=pq attack=forge-gss-ok => `+inClear+`
 library=pq attack=forge-ap-rep => `+inClear+`
@@ -138,7 +138,7 @@ library=pq attack=forge-ok sslmode=require root=none => `+inTLS+`
 library=pq attack=forge-ok sslmode=require root=none sslnegotiation=direct => connected tls, role alice, trace connect directaccept authok, obtains session
 library=pq attack=forge-ok sslmode=prefer root=right => connected plain, role alice, trace connect sslaccept reconnect authok, obtains session
 library=pq attack=forge-gss-ok ticket=none sslmode=allow root=none => refused at auth, no-ticket, channel tls, trace connect reconnect sslaccept, obtains plaintext
-// nobody asks the server who alice is, nor for its TLS
+// neither the server's roles nor its TLS matter
 attack=forge-ok user=nobody => connected plain, role nobody, trace connect authok, obtains session
 attack=forge-ok ssl=off sslmode=require root=none => `+inTLS+`
 attack=forge-ok sslmode=require => refused at tls, server-cert-untrusted, trace connect sslaccept, obtains nothing
@@ -148,11 +148,11 @@ attack=forge-ok sslmode=prefer require_auth=gss => refused at auth, method-rejec
 // what a client refuses itself is final to libpq, and not to pgx
 attack=forge-ok sslmode=prefer root=none require_auth=gss => refused at auth, method-rejected, channel tls, trace connect sslaccept authok, obtains plaintext
 attack=forge-ok sslmode=prefer root=none require_auth=gss library=pgx => refused at auth, method-rejected, channel plain, trace connect sslaccept authok reconnect authok, obtains plaintext
-// a client that has no token for him is told nothing more
+// the attack ends where the client has no token to send
 attack=forge-gss-ok ticket=none => refused at auth, no-ticket, channel plain, trace connect, obtains plaintext
 attack=forge-ap-rep ticket=expired => refused at auth, ticket-expired, channel plain, trace connect, obtains plaintext
 attack=forge-gss-ok krbsrvname=nosuch => refused at auth, spn-unknown, channel plain, trace connect, obtains plaintext
-// binding
+// channel binding
 attack=forge-ok channel_binding=require => refused at auth, channel-binding, channel plain, trace connect authok, obtains plaintext
 attack=forge-gss-ok channel_binding=require => refused at auth, channel-binding, channel plain, trace connect, obtains plaintext
 attack=forge-ap-rep channel_binding=require library=pgx => refused at auth, channel-binding, channel plain, trace connect, obtains plaintext

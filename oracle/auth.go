@@ -2,51 +2,28 @@ package oracle
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// objection is a client's reason to hang up during the authentication exchange.
-type objection struct {
-	reason  matrix.Reason
-	because matrix.Because
-}
-
-// client is a client library's own say in the authentication exchange.
-type client interface {
-	// onRequest: the client's answer to an authentication request; nil: it goes on.
-	onRequest(ask request, ch matrix.Channel) (*objection, error)
-	// onOK: its answer to AuthenticationOk. exchanged: it has completed an exchange; bound: with channel binding.
-	onOK(exchanged, bound bool, ch matrix.Channel) *objection
-	// emptyPassword: where it answers a request for a password that it was not given; "" if it does not.
-	emptyPassword() (source string)
-	// binds: it binds SCRAM to TLS where it can.
-	binds() bool
-	// noHash: its answer to a certificate that it would bind SCRAM to and that has no hash for it; nil: it goes on without, and says that
-	// the server cannot bind.
-	noHash() *objection
-	// ignoresErrorToken: it waits for the server's own error behind a Kerberos error token.
-	ignoresErrorToken() bool
-}
-
-// exchange is one startup packet and what follows it, until the session is open or somebody refuses.
+// exchange is one startup packet and what follows it, until the session is open or one end refuses.
 type exchange struct {
 	*attempt
-	client
 	ch        matrix.Channel
 	record    *Record
 	identity  string
 	exchanged bool // the client has completed an authentication exchange
-	bound     bool // with channel binding
+	bound     bool // the exchange was bound to the TLS channel
 }
 
 // authenticate sends a startup packet on the present connection, which is protected by ch.
-func (a *attempt) authenticate(ch matrix.Channel, by client) (ending, error) {
-	x := exchange{attempt: a, client: by, ch: ch}
+func (a *attempt) authenticate(ch matrix.Channel) (ending, error) {
+	x := exchange{attempt: a, ch: ch}
 	a.read = a.read || ch == matrix.Plain || a.impersonated(ch)
-	if a.forges() {
-		return x.forged()
+	if a.attack.forges != nil {
+		return x.forged(a.attack.forges)
 	}
 	record, otherwise, err := a.match(a.serverChannel(ch))
 	if err != nil {
@@ -62,15 +39,8 @@ func (a *attempt) authenticate(ch matrix.Channel, by client) (ending, error) {
 	}
 	x.record = record
 	a.why(record.rule(), fmt.Sprintf("the first record that matches %s: %s", a.describe(ch), record.Text))
-	if record.clientCert != "" && (a.certUser() == "" || a.impersonated(ch)) {
-		a.why(record.rule(), "the record asks for a client certificate ("+record.clientCert+") and the client shows none")
-		if a.c.Cert == matrix.Ambient && a.certUser() == "" {
-			a.why("fe-connect.c, pqGetHomeDirectory", "libpq before 15 takes the home directory from the password database, not from $HOME")
-		}
+	if record.clientCert != "" && !x.showsCertificate() {
 		return x.fails(matrix.StageAuth, matrix.CertMissing, "28000"), nil
-	}
-	if record.clientCert != "" && a.c.Cert == matrix.Ambient {
-		a.why(a.homeSource(), "nobody named a certificate: the client shows the one in its home directory, of "+a.certUser())
 	}
 	end, err := x.method()
 	if err != nil {
@@ -87,15 +57,23 @@ func (a *attempt) authenticate(ch matrix.Channel, by client) (ending, error) {
 	return x.ok()
 }
 
-// homeSource says where a client looks for a certificate that nobody named.
-func (a *attempt) homeSource() string {
-	switch a.lib {
-	case matrix.PGX:
-		return "pgconn/defaults.go, defaultSettings"
-	case matrix.PQ:
-		return "ssl.go, sslClientCertificates"
+// showsCertificate says whether the server sees a client certificate, for a record that asks for one.
+func (x *exchange) showsCertificate() bool {
+	home := lookup{}
+	if x.c.Cert == matrix.Ambient {
+		home = x.client.ambientCertificate()
 	}
-	return "libpq, sslcert"
+	if x.certUser() == "" || x.impersonated(x.ch) {
+		x.why(x.record.rule(), "the record asks for a client certificate ("+x.record.clientCert+") and the server gets none")
+		if home.missing != "" {
+			x.why(home.source, home.missing)
+		}
+		return false
+	}
+	if home.source != "" {
+		x.why(home.source, "no parameter names a certificate: the client shows the one in its home directory, of "+x.certUser())
+	}
+	return true
 }
 
 // end builds a refusal of this exchange.
@@ -108,7 +86,7 @@ func (x *exchange) end(h how, stage matrix.Stage, reason matrix.Reason) ending {
 	return e
 }
 
-// fails: the server sends an error before AuthenticationOk.
+// fails: the server sends an error before AuthenticationOk, which the client may not be able to read.
 func (x *exchange) fails(stage matrix.Stage, reason matrix.Reason, state string) ending {
 	x.step(matrix.StepAuthFail)
 	if e := x.unopened(); e != nil {
@@ -129,7 +107,7 @@ func (x *exchange) asks(r request) (*ending, error) {
 	if e := x.unheard(); e != nil {
 		return e, nil
 	}
-	o, err := x.onRequest(r, x.ch)
+	o, err := x.client.onRequest(r, x.ch)
 	if err != nil || o == nil {
 		return nil, err
 	}
@@ -162,42 +140,13 @@ func (x *exchange) method() (*ending, error) {
 	}
 }
 
-// byProvider: the client authenticates by a GSSAPI provider that the program gives it.
-func (x *exchange) byProvider() bool { return x.lib == matrix.PGX || x.lib == matrix.PQ }
-
-// gss is auth.c, pg_GSS_recvauth and pg_GSS_checkauth. Where GSS encryption has set up the context there is no second
+// gss is auth.c, pg_GSS_recvauth and pg_GSS_checkauth. Where GSS encryption has established the context there is no second
 // exchange.
 func (x *exchange) gss() (*ending, error) {
 	if x.ch == matrix.GSS {
 		x.why("auth.c, ClientAuthentication", "GSS encryption has authenticated "+x.principal()+" already: no second exchange")
-	} else {
-		end, err := x.asks(askGSS)
-		if err != nil {
-			return nil, err
-		}
-		if end == nil {
-			reason, byServer := x.gssContext(x.byProvider())
-			switch {
-			case reason == matrix.KeytabMismatch && !x.ignoresErrorToken():
-				// The acceptor makes an error token, which the server sends before it gives up; without any key it makes none.
-				x.why("auth.c, pg_GSS_recvauth", "the server answers with Kerberos' error token, and only then with its own error")
-				left := x.end(hungUp, matrix.StageAuth, reason)
-				end = &left
-			case reason != "" && byServer:
-				failed := x.fails(matrix.StageAuth, reason, "28000")
-				return &failed, nil
-			case reason != "":
-				left := x.end(hungUp, matrix.StageAuth, reason)
-				end = &left
-			}
-		}
-		if end != nil {
-			// Unlike the password methods, this one takes a client that hangs up for one that failed.
-			x.step(matrix.StepAuthFail)
-			x.why("auth.c, pg_GSS_recvauth", "the client hangs up; to the server that is a failed authentication")
-			return end, nil
-		}
-		x.exchanged = true
+	} else if end, err := x.gssExchange(); end != nil || err != nil {
+		return end, err
 	}
 	x.identity = x.principal()
 	system := x.identity
@@ -221,92 +170,137 @@ func (x *exchange) gss() (*ending, error) {
 	return nil, nil
 }
 
+// gssExchange is the exchange of tokens; nil: the context is established.
+func (x *exchange) gssExchange() (*ending, error) {
+	end, err := x.asks(askGSS)
+	if err != nil {
+		return nil, err
+	}
+	if end == nil {
+		reason, byServer := x.gssContext(x.client.service(), x.client.ambientTicket())
+		if reason == "" {
+			x.exchanged = true
+			return nil, nil
+		}
+		errorToken := reason == matrix.KeytabMismatch && x.client.reactions().forgedToken.how != opened
+		if errorToken {
+			// The acceptor makes an error token, which the server sends before its error; without any key it makes none.
+			x.why("auth.c, pg_GSS_recvauth", "the server answers with the error token of Kerberos, and only then with its own error")
+		} else if byServer {
+			failed := x.fails(matrix.StageAuth, reason, "28000")
+			return &failed, nil
+		}
+		left := x.end(hungUp, matrix.StageAuth, reason)
+		end = &left
+	}
+	// Unlike the password methods, this one takes a closed connection for a failed authentication.
+	x.step(matrix.StepAuthFail)
+	x.why("auth.c, pg_GSS_recvauth", "the client closes the connection; to the server that is a failed authentication")
+	return end, nil
+}
+
 // passwordMethod is auth.c, CheckPasswordAuth and CheckPWChallengeAuth. A role that does not exist or has no password
-// is put through the same exchange, so that nothing is betrayed.
+// is put through the same exchange, so that the client does not learn it.
 func (x *exchange) passwordMethod() (*ending, error) {
 	role, _ := x.role(x.c.User)
-	stored, ask := role.Password, askScram
-	switch x.record.Method {
-	case matrix.MethodPassword:
-		ask = askPassword
-	case matrix.MethodMD5:
-		kind := stored
-		if kind == "" {
-			byDefault := "scram-sha-256"
-			if x.w.Server < 14 {
-				byDefault = "md5"
-			}
-			kind = x.setting("password_encryption", byDefault)
-			if kind == "on" || kind == "true" || kind == "yes" || kind == "1" {
-				kind = "md5" // accepted by 13 for compatibility
-			}
-		}
-		if kind == "md5" {
-			ask = askMD5
-		}
-	}
+	ask := x.passwordRequest(role.Password)
 	if end, err := x.asks(ask); err != nil || end != nil {
 		return end, err
 	}
-	plus := ask == askScram && x.serverChannel(x.ch) == matrix.TLS // the server offers to bind, too
-	if ask == askScram && !plus && channelBindings.of(x.c.ChannelBinding) == "require" {
-		source := "fe-auth.c, pg_SASL_init"
-		if x.lib == matrix.PGX {
-			source = "pgconn/auth_scram.go, scramAuth"
-		}
-		end := x.objects(&objection{matrix.ChannelBinding, matrix.Because{Text: "channel_binding=require: the server has no TLS and offers no SCRAM-SHA-256-PLUS", Source: source}})
-		return &end, nil
-	}
-	given := x.password()
-	if given == "none" {
-		source := x.emptyPassword()
-		if source == "" {
-			end := x.objects(&objection{matrix.NoPassword, matrix.Because{Text: "the server asks for a password and the client was given none", Source: "fe-auth.c, pg_fe_sendauth"}})
+	binds := false
+	if ask == askScram {
+		offered := x.serverChannel(x.ch) == matrix.TLS // SCRAM-SHA-256-PLUS
+		mode, source := x.client.binding()
+		if !offered && mode == "require" {
+			end := x.objects(&objection{matrix.ChannelBinding, matrix.Because{Text: "channel_binding=require: the server has no TLS and offers no SCRAM-SHA-256-PLUS", Source: source}})
 			return &end, nil
 		}
-		x.why(source, "the client was given no password and sends an empty one")
-		if ask == askPassword {
-			x.why("auth.c, recv_password_packet", "an empty password is refused before it is compared")
-			end := x.fails(matrix.StageAuth, matrix.NoPassword, "28P01")
-			return &end, nil
+		binds = offered && mode != "disable"
+	}
+	if x.password() == "none" {
+		if end := x.withoutPassword(ask); end != nil {
+			return end, nil
 		}
 	}
-	binds := plus && x.binds() && channelBindings.of(x.c.ChannelBinding) != "disable"
-	switch {
-	case binds && x.w.ServerCert == "ed25519":
+	if binds && x.w.ServerCert == "ed25519" {
 		return x.withoutHash()
-	case binds && x.impersonated(x.ch):
+	}
+	if binds && x.impersonated(x.ch) {
 		// Before the proof of the password is looked at.
 		x.why("auth-scram.c, read_client_final_message", "the client binds the exchange to the attacker's certificate, the server to its own: they differ")
 		end := x.fails(matrix.StageAuth, matrix.ChannelBinding, "28000")
 		return &end, nil
-	case stored == "":
-		x.why("crypt.c, get_role_password", "role "+x.c.User+" has no password")
-	case x.record.Method == matrix.MethodScram && stored == "md5":
-		x.why("auth-scram.c, scram_init", "the stored md5 password cannot be used for scram-sha-256")
-	case given != "right":
-		x.why("crypt.c", "the password is wrong")
-	default:
-		x.identity, x.exchanged, x.bound = x.c.User, true, binds
-		x.why("crypt.c", "the password is right")
-		return nil, nil
 	}
-	end := x.fails(matrix.StageAuth, matrix.Password, "28P01")
-	return &end, nil
+	if source, text := x.passwordFault(role.Password); text != "" {
+		x.why(source, text)
+		end := x.fails(matrix.StageAuth, matrix.Password, "28P01")
+		return &end, nil
+	}
+	x.identity, x.exchanged, x.bound = x.c.User, true, binds
+	x.why("crypt.c", "the password is right")
+	return nil, nil
 }
 
-// withoutHash: the client would bind SCRAM to a certificate whose signature, Ed25519, names no hash to take (RFC 5929, section
-// 4.1). The server offers SCRAM-SHA-256-PLUS all the same: it looks for the hash only where a client has sent one.
+// passwordRequest is the request that the record's method makes of a role with that stored password ("", md5 or scram-sha-256).
+func (x *exchange) passwordRequest(stored string) request {
+	if x.record.Method == matrix.MethodPassword {
+		return askPassword
+	}
+	if x.record.Method != matrix.MethodMD5 {
+		return askScram
+	}
+	if stored == "" { // auth.c, CheckPWChallengeAuth: as if it had been stored today
+		byDefault := "scram-sha-256"
+		if x.w.Server < 14 {
+			byDefault = "md5"
+		}
+		stored = x.setting("password_encryption", byDefault)
+	}
+	if slices.Contains([]string{"md5", "on", "true", "yes", "1"}, stored) { // on: accepted by 13 for compatibility
+		return askMD5
+	}
+	return askScram
+}
+
+// withoutPassword is how a client reacts that was given no password; nil: it goes on.
+func (x *exchange) withoutPassword(ask request) *ending {
+	if e := x.reacts(&x.client.reactions().noPassword, matrix.StageAuth); e.how != opened {
+		end := x.end(e.how, matrix.StageAuth, e.outcome.Reason)
+		return &end
+	}
+	if ask != askPassword {
+		return nil
+	}
+	x.why("auth.c, recv_password_packet", "an empty password is refused before it is compared")
+	end := x.fails(matrix.StageAuth, matrix.NoPassword, "28P01")
+	return &end
+}
+
+// passwordFault says why the server does not accept the client's password; "": it accepts it.
+func (x *exchange) passwordFault(stored string) (source, text string) {
+	switch {
+	case stored == "":
+		return "crypt.c, get_role_password", "role " + x.c.User + " has no password"
+	case x.record.Method == matrix.MethodScram && stored == "md5":
+		return "auth-scram.c, scram_init", "the stored md5 password cannot be used for scram-sha-256"
+	case x.password() != "right":
+		return "crypt.c", "the password is wrong"
+	}
+	return "", ""
+}
+
+// withoutHash: the client would bind SCRAM to a certificate whose signature, Ed25519, names no hash (RFC 5929, section
+// 4.1). The server offers SCRAM-SHA-256-PLUS all the same: it looks for the hash only after a client has sent one.
 func (x *exchange) withoutHash() (*ending, error) {
 	if x.impersonated(x.ch) {
 		return nil, unknown("the client then binds to the attacker's certificate and the server has no hash of its own", "attack=%s with servercert=%s", x.c.Attack, x.w.ServerCert)
 	}
-	x.why("RFC 5929, section 4.1", "a certificate that is signed with Ed25519 has no hash that SCRAM could be bound to")
-	if o := x.noHash(); o != nil {
+	x.why("RFC 5929, section 4.1", "a certificate that is signed with Ed25519 has no hash to which SCRAM could be bound")
+	if o := x.client.noHash(); o != nil {
 		end := x.objects(o)
 		return &end, nil
 	}
-	x.why("auth-scram.c, read_client_first_message", "the client says that it could bind and the server could not, which the server denies: that is what a downgrade looks like")
+	x.why("auth-scram.c, read_client_first_message", "the client says that it could bind and the server could not, which the server denies: it takes that for a downgrade")
 	end := x.fails(matrix.StageAuth, matrix.ChannelBinding, "28000")
 	return &end, nil
 }
@@ -345,7 +339,7 @@ func (x *exchange) ok() (ending, error) {
 	if e := x.unheard(); e != nil {
 		return *e, nil
 	}
-	if o := x.onOK(x.exchanged, x.bound, x.ch); o != nil {
+	if o := x.client.onOK(authenticationOK{ch: x.ch, exchanged: x.exchanged, bound: x.bound}); o != nil {
 		return x.objects(o), nil
 	}
 	if r != nil {
@@ -354,7 +348,12 @@ func (x *exchange) ok() (ending, error) {
 		e.state = r.state
 		return e, nil
 	}
+	return x.session(), nil
+}
+
+// session: the client has its session.
+func (x *exchange) session() ending {
 	e := x.end(opened, matrix.StageSession, "")
 	e.outcome.End, e.outcome.Role = matrix.Connected, x.c.User
-	return e, nil
+	return e
 }

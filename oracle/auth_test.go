@@ -21,7 +21,7 @@ hba='hostssl all all all gss include_realm=0' sslmode=require => connected tls, 
 hba='hostgssenc all all all gss include_realm=0' gssencmode=require => connected gss, method gss, identity alice@EXAMPLE.TEST, role alice, hba:1, trace connect gssaccept authok
 hba='host all all all gss include_realm=0' krbsrvname=nosuch => refused at auth, spn-unknown, channel plain, method gss, hba:1, trace connect authfail
 hba='host all all all gss include_realm=0' krbsrvname=postgres => connected plain, method gss, identity alice@EXAMPLE.TEST, role alice, hba:1, trace connect authok
-// with no key at all the server makes no error token: libpq is told by an error and goes on; with a wrong key it is told by a token, and that is final
+// without any key the server makes no error token: libpq gets an error message and goes on; with a wrong key libpq gets an error token, which is final
 hba='host all all all gss include_realm=0' keytab=stale sslmode=prefer => refused at auth, keytab-mismatch, channel tls, method gss, hba:1, trace connect sslaccept authfail
 hba='host all all all gss include_realm=0' keytab=none sslmode=prefer library=libpq13 => refused at auth, keytab-missing, channel plain, method gss, hba:1, trace connect sslaccept authfail reconnect authfail
 hba='hostssl all all all gss; hostnossl all all all trust' keytab=other sslmode=prefer => refused at auth, keytab-mismatch, channel tls, method gss, hba:1, trace connect sslaccept authfail
@@ -47,7 +47,7 @@ hba='host all all all password' user=scram password=right => connected plain, me
 hba='host all all all password' user=md5 password=right => connected plain, method password, identity md5, role md5, hba:1, trace connect authok
 hba='host all all all password' user=md5 password=wrong => refused at auth, password, channel plain, method password, hba:1, trace connect authfail
 hba='host all all all password' user=md5 => refused at auth, no-password, channel plain, method password, hba:1, trace connect
-// require_auth sees what is asked, not the record's method
+// require_auth compares the request, not the record's method
 hba='host all all all md5' user=scram password=right require_auth=md5 => refused at auth, method-rejected, channel plain, method md5, hba:1, trace connect
 hba='host all all all md5' user=scram password=right require_auth=scram-sha-256 => connected plain, method md5, identity scram, role scram, hba:1, trace connect authok
 hba='host all all all md5' user=alice require_auth=scram-sha-256 server=13 => refused at auth, method-rejected, channel plain, method md5, hba:1, trace connect
@@ -100,10 +100,10 @@ func TestUserNameMaps(t *testing.T) {
 		{`m /^(.*)@OTHER\.TEST$ \1`, "13 18", refused},
 		{`m /@EXAMPLE\.TEST$ alice`, "13 18", connected},
 		{`m /^(al)ice@ \1ice`, "13 18", connected},
-		{`m /^alice@ \1`, "13 18", refused},                             // no subexpression: an error that ends the search
-		{`m /^alice@ \1; m alice@EXAMPLE.TEST alice`, "13 18", refused}, // even before a line that would do
+		{`m /^alice@ \1`, "13 18", refused},                             // no subexpression: an error, which ends the search
+		{`m /^alice@ \1; m alice@EXAMPLE.TEST alice`, "13 18", refused}, // even before a line that would match
 		{`m /^bob@ \1; m alice@EXAMPLE.TEST alice`, "13 18", connected}, // unless its expression does not match
-		{`m alice@EXAMPLE.TEST \1; m /^(.*)@ \1`, "13 18", connected},   // \1 is literal behind a literal
+		{`m alice@EXAMPLE.TEST \1; m /^(.*)@ \1`, "13 18", connected},   // after a literal, \1 is literal
 		{`m alice@EXAMPLE.TEST all`, "13 15", refused},                  // targets were literal
 		{`m alice@EXAMPLE.TEST all`, "16 18", connected},                //
 		{`m alice@EXAMPLE.TEST "all"`, "16 18", refused},                //

@@ -9,8 +9,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// what loads and what does not, as starting servers of these versions has shown (semantics, section 2), and the rest
-// of hba.c's messages.
+// What loads and what does not, measured by starting servers of these versions, and the other messages of hba.c.
 func TestWhatLoads(t *testing.T) {
 	const all = "13 14 15 16 17 18"
 	for _, c := range []struct{ line, versions, message string }{
@@ -149,7 +148,7 @@ func TestTokens(t *testing.T) {
 	}
 }
 
-// TestFirstMatch: each record stands before a catch-all; the outcome's rule tells whether it matched.
+// TestFirstMatch: each record is followed by one that matches everything; the rule of the outcome tells which one matched.
 func TestFirstMatch(t *testing.T) {
 	const plain, tls, gss, unix = "gssencmode=disable sslmode=disable", "gssencmode=disable sslmode=require", "gssencmode=require ticket=valid principal=alice", "transport=unix"
 	for _, c := range []struct {

@@ -8,7 +8,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// TestHosts: what a second host is to each library, row for row beside what one is.
+// TestHosts: what a second host means to each client, next to what one host means.
 func TestHosts(t *testing.T) {
 	const gss = "hba='host all all all gss include_realm=0' ticket=valid sslmode=disable gssencmode=disable "
 	t.Run("the name that a client goes by", func(t *testing.T) {
@@ -26,12 +26,12 @@ hosts=twice => connected plain, method gss, identity alice@EXAMPLE.TEST, role al
 ticket=none => refused at auth, no-ticket, channel plain, method gss, hba:1, trace connect authfail
 ticket=expired => refused at auth, ticket-expired, channel plain, method gss, hba:1, trace connect authfail
 sslmode=verify-full hba='host all all all trust' => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
-// GSS encryption is gssenc's, and asks for the service of the very host
+// GSS encryption is gssenc's, which asks for the service of the host that it has connected to
 gssencmode=prefer => connected gss, method gss, identity alice@EXAMPLE.TEST, role alice, hba:1, trace connect gssaccept authok
 gssencmode=prefer hba='hostnogssenc all all all gss' => refused at auth, spn-unknown, channel plain, method gss, hba:1, trace connect gssaccept authfail reconnect authfail
 gssencmode=require ticket=none => refused at credentials, no-ticket
 `)
-		// Where the KDC knows the first host's service, the server does not.
+		// If the KDC knows the first host's service, the server still does not.
 		p := predict(t, cell(set(gss+"hosts=dead-first library=pgx"), func(c *matrix.Cell) {
 			c.World.Realms[0].Principals = append(c.World.Realms[0].Principals, "postgres/dead.example.test")
 		}))
@@ -39,7 +39,7 @@ gssencmode=require ticket=none => refused at credentials, no-ticket
 			t.Errorf("\n got %s\nwant %s%s", p.Outcome, want, explain(p))
 		}
 	})
-	t.Run("who goes on from a refusal", func(t *testing.T) {
+	t.Run("which clients go on after a refusal", func(t *testing.T) {
 		for _, library := range []string{"libpq13", "libpq16", "libpq18"} {
 			for _, given := range []string{"", "ticket=valid", "ticket=valid gssencmode=require", "user=nobody", "database=nodb", "root=other sslmode=require",
 				"hba='hostgssenc all all all trust'", "hba='host all all all reject'", "gssencmode=require", "require_auth=gss", "ticket=valid keytab=none"} {
@@ -78,7 +78,7 @@ sslmode=prefer sslnegotiation=direct => refused at options, bad-options
 	})
 }
 
-// TestAmbient: credentials that nobody named are whoever they are of.
+// TestAmbient: credentials that no parameter names are of the user that they were issued to.
 func TestAmbient(t *testing.T) {
 	const certificate = "cert=ambient gssencmode=disable sslmode=require ident='m service alice' "
 	for _, library := range []string{"libpq15", "libpq18", "psql15", "pgx", "pq"} {
@@ -115,7 +115,7 @@ library=pq => refused at auth, no-ticket, channel tls, method gss, hba:1, trace 
 		ticket + "library=pgx": "gopgkrb5, krb_unix.go; lib/pq, auth/kerberos",
 	} {
 		if p := predict(t, cell(set(given))); !slices.ContainsFunc(p.Because, func(b matrix.Because) bool { return b.Source == source }) {
-			t.Errorf("%s: nobody says %s:%s", given, source, explain(p))
+			t.Errorf("%s: no rule has the source %s:%s", given, source, explain(p))
 		}
 	}
 }

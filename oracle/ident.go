@@ -62,7 +62,7 @@ func parseMapping(l line, server int) (m mapping, message string, err error) {
 }
 
 // mapped says whether an authenticated system user may become the role that it asks for (hba.c, check_usermap), and by
-// which line of pg_ident.conf or for want of what. Only principals are ever compared without regard to case.
+// which line of pg_ident.conf, or what is missing. Only principals are ever compared without regard to case.
 func (a *attempt) mapped(usermap, system string, insensitive bool) (ok bool, source, text string) {
 	same := func(x, y string) bool { return x == y || insensitive && strings.EqualFold(x, y) }
 	user := a.c.User
@@ -118,7 +118,7 @@ func compileAll(tokens []token, server int) (message string, err error) {
 	return "", nil
 }
 
-// compile makes a /regex token's pattern; quoting does not take its meaning away (hba.c, regcomp_auth_token).
+// compile makes the pattern of a /regex token, quoted or not (hba.c, regcomp_auth_token).
 func compile(t *token) (message string, err error) {
 	expr, ok := strings.CutPrefix(t.text, "/")
 	if !ok {
@@ -145,6 +145,6 @@ func compile(t *token) (message string, err error) {
 	return "", nil
 }
 
-// shared is the syntax that means the same in both: literals, simple classes and groups with greedy quantifiers,
+// shared is the syntax that means the same in PostgreSQL and in Go: literals, simple classes and groups with greedy quantifiers,
 // alternatives, anchors.
 var shared = regexp.MustCompile(`^(?:\((?:\?:)?|[|^$]|(?:[^\\\[\](){}*+?|^$]|\\[^a-zA-Z0-9]|\\[dswDSW]|\)|\[\^?[^\]\[\\&]+\])(?:[*+?]|\{\d{1,2}(?:,\d{0,2})?\})?)*$`)

@@ -47,13 +47,13 @@ const (
 	askNothing  request = "none"
 )
 
-// requireAuth is a parsed require_auth (fe-connect.c, pqConnectOptions2; pgx's require_auth.go follows it).
+// requireAuth is a parsed require_auth (fe-connect.c, pqConnectOptions2; pgx's require_auth.go does the same).
 type requireAuth struct {
 	text    string
 	allowed []request
-	// exchange: AuthenticationOk without an exchange before it is refused.
+	// exchange: AuthenticationOk is refused if no exchange came before it.
 	exchange bool
-	// halfGSS: "!sspi" also takes away AUTH_REQ_GSS_CONT, which gss needs, in libpq.
+	// halfGSS: in libpq "!sspi" also removes AUTH_REQ_GSS_CONT, which gss needs.
 	halfGSS bool
 }
 
@@ -99,3 +99,11 @@ func parseRequireAuth(list string, known []request, trim bool) (r requireAuth, w
 }
 
 func (r *requireAuth) allows(m request) bool { return slices.Contains(r.allowed, m) }
+
+// walked is how many hosts answer a client that goes on after every failure.
+func (a *attempt) walked() int {
+	if a.hosts() == matrix.Twice {
+		return 2
+	}
+	return 1
+}

@@ -6,221 +6,285 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// pgxClient is pgx's say in the authentication exchange (pgconn.go, connectOne; auth_scram.go).
-type pgxClient struct {
-	required requireAuth
-	binding  string
+// pgx is the model of pgx 5.13: pgconn.ConnectConfig over the configurations that configTLS makes of sslmode, each on a
+// connection of its own. Where the cell gives gssencmode, gssenc.Configure puts GSS encryption before them. Sources: pgconn.go,
+// config.go, auth_scram.go, krb5.go and require_auth.go in pgconn, and gssenc.
+type pgx struct {
+	*attempt
+	required       requireAuth
+	channelBinding string
+	sslmode        string
+	direct         bool
+	methods        []matrix.Channel // for each host, in order
 }
 
-func (p *pgxClient) onRequest(ask request, ch matrix.Channel) (*objection, error) {
-	bindingNeeded := &objection{matrix.ChannelBinding, matrix.Because{Text: "channel_binding=require: pgx binds only SCRAM inside TLS", Source: "pgconn.go, connectOne"}}
-	switch {
-	case p.binding == "require" && ask != askScram:
-		return bindingNeeded, nil
-	case !p.required.allows(ask):
-		return &objection{matrix.MethodRejected, matrix.Because{Text: "require_auth=" + p.required.text + " does not allow " + string(ask), Source: "pgconn/require_auth.go"}}, nil
-	case p.binding == "require" && ch != matrix.TLS:
-		return bindingNeeded, nil
+func newPGX(a *attempt) client { return &pgx{attempt: a} }
+
+// pgxFinal are the errors of the server after which pgx does not try its next configuration: a wrong password, no
+// such database, no privilege (pgconn.go, connectPreferred). After any other it goes on, even after AuthenticationOk.
+var pgxFinal = []string{"28P01", "3D000", "42501"}
+
+func (p *pgx) walk() (last ending, err error) {
+	if bad := p.options(); bad != nil {
+		return *bad, nil
 	}
-	return nil, nil
+	if bad := p.choose(); bad != nil {
+		return *bad, nil
+	}
+	if p.hosts() == matrix.DeadFirst {
+		p.why("pgconn.go, connectPreferred", "the first host refuses TCP, for each configuration: pgx goes on to the second, whose name is that of the certificate")
+	}
+	for range p.walked() {
+		var final bool
+		if last, final, err = p.host(); err != nil || final {
+			return last, err
+		}
+	}
+	p.why("pgconn.go, connectPreferred", "no configuration is left to try")
+	return last, nil
 }
 
-func (p *pgxClient) onOK(exchanged, bound bool, ch matrix.Channel) *objection {
+// options is pgconn.ParseConfig; nil: nothing is wrong. It reads the root file whatever sslmode says, over TCP.
+func (p *pgx) options() (bad *ending) {
+	reject := func(source, text string) *ending {
+		e := p.badOptions(source, text)
+		return &e
+	}
+	if !p.unix() {
+		if p.root() == "missing" {
+			return reject("pgconn/config.go, configTLS", "pgx reads the root file in any sslmode, and it does not exist")
+		}
+		if !sslmodes.knows(p.c.SSLMode) {
+			return reject("pgconn/config.go, configTLS", "there is no sslmode="+p.c.SSLMode)
+		}
+	}
+	if !channelBindings.knows(p.c.ChannelBinding) {
+		return reject("pgconn/config.go, ParseConfigWithOptions", "there is no channel_binding="+p.c.ChannelBinding)
+	}
+	var wrong string
+	if p.required, wrong = parseRequireAuth(p.c.RequireAuth, []request{askPassword, askMD5, askGSS, "sspi", askScram, "oauth", askNothing}, true); wrong != "" {
+		return reject("pgconn/require_auth.go", "require_auth="+p.c.RequireAuth+": "+wrong)
+	}
+	p.channelBinding = channelBindings.of(p.c.ChannelBinding)
+	p.sslmode = sslmodes.of(p.c.SSLMode)
+	p.direct = p.c.SSLNegotiation == "direct"
+	return nil
+}
+
+// choose sets the methods; nil: there is one that can be tried.
+func (p *pgx) choose() (bad *ending) {
+	if p.direct && p.sslmode == "prefer" && !p.unix() {
+		p.sslmode = "require"
+		p.why("pgconn/config.go, configTLS", "sslnegotiation=direct turns sslmode=prefer into require")
+	}
+	if p.root() == "system" && !p.unix() {
+		p.sslmode = "verify-full"
+		p.why("pgconn/config.go, configTLS", "sslrootcert=system turns any sslmode into verify-full, disable too")
+	}
 	switch {
-	case p.binding == "require" && !bound:
-		return &objection{matrix.ChannelBinding, matrix.Because{Text: "channel_binding=require: the server let the client in without it", Source: "pgconn.go, connectOne"}}
-	case p.required.exchange && !exchanged && ch == matrix.GSS && p.required.allows(askGSS):
-		return nil // gssenc/configure.go, requireAuth: GSS encryption counts as gss
-	case p.required.exchange && !exchanged:
-		return &objection{matrix.MethodRejected, matrix.Because{Text: "require_auth=" + p.required.text + ": the server authenticated nobody by an exchange", Source: "pgconn/require_auth.go"}}
+	case p.c.GSSEncMode == "require" && p.unix():
+		p.why("gssenc/configure.go, addAttempts", "gssencmode=require on a unix socket: rejected before the socket is opened")
+		e := refused(neverOpened, matrix.StageOptions, matrix.GSSOnUnixSocket)
+		return &e
+	case p.c.GSSEncMode == "require":
+		p.why("gssenc/configure.go, addAttempts", "gssencmode=require: GSS encryption and nothing else")
+		p.methods = []matrix.Channel{matrix.GSS}
+		if p.ticket() == "none" {
+			p.why("gssenc/configure.go, dialContext", "there is no credential cache: the client fails before it connects")
+			e := refused(neverOpened, matrix.StageCredentials, matrix.NoTicket)
+			return &e
+		}
+		return nil
+	case p.unix():
+		p.methods = []matrix.Channel{matrix.Plain}
+		p.why("pgconn/config.go, ParseConfigWithOptions", "on a unix socket the TLS settings are ignored")
+		return nil
+	}
+	var order string
+	p.methods, order = pgxMethods(p.sslmode)
+	p.why("pgconn/config.go, configTLS", "sslmode="+p.sslmode+": "+order)
+	if p.c.GSSEncMode == "prefer" && p.ticket() == "none" {
+		p.why("gssenc/configure.go, dialContext", "gssencmode=prefer and no credential cache: GSS encryption is not tried")
+	} else if p.c.GSSEncMode == "prefer" {
+		p.why("gssenc/configure.go, addAttempts", "gssencmode=prefer and a ticket: GSS encryption is tried first")
+		p.methods = slices.Insert(p.methods, 0, matrix.GSS)
 	}
 	return nil
 }
 
-func (p *pgxClient) emptyPassword() string   { return "pgconn.go, connectOne" }
-func (p *pgxClient) binds() bool             { return true }
-func (p *pgxClient) ignoresErrorToken() bool { return false }
-
-func (p *pgxClient) noHash() *objection {
-	if p.binding != "require" {
-		return nil
+// pgxMethods are the configurations that configTLS makes of sslmode.
+func pgxMethods(sslmode string) (methods []matrix.Channel, order string) {
+	switch sslmode {
+	case "disable":
+		return []matrix.Channel{matrix.Plain}, "no encryption"
+	case "allow":
+		return []matrix.Channel{matrix.Plain, matrix.TLS}, "no encryption, then TLS"
+	case "prefer":
+		return []matrix.Channel{matrix.TLS, matrix.Plain}, "TLS, then no encryption"
 	}
-	return &objection{matrix.ChannelBinding, matrix.Because{Text: "channel_binding=require, and pgx has no hash to bind to", Source: "pgconn/auth_scram.go, scramAuth"}}
+	return []matrix.Channel{matrix.TLS}, "TLS"
 }
 
-// pgxFinal are the errors of the server behind which pgx does not try its next configuration: a wrong password, no
-// such database, no privilege (pgconn.go, connectPreferred). Everything else sends it on, even after AuthenticationOk.
-var pgxFinal = []string{"28P01", "3D000", "42501"}
-
-// pgx is pgconn.ConnectConfig over the configurations that configTLS makes of sslmode, each on a connection of its own. Where
-// the cell gives gssencmode, gssenc.Configure puts GSS encryption before them.
-func (a *attempt) pgx() (ending, error) {
-	p, sslmode, bad := a.pgxOptions()
-	if bad != nil {
-		return *bad, nil
-	}
-	direct := a.c.SSLNegotiation == "direct"
-	if direct && sslmode == "prefer" && !a.unix() {
-		sslmode = "require"
-		a.why("pgconn/config.go, configTLS", "sslnegotiation=direct turns sslmode=prefer into require")
-	}
-	if a.root() == "system" && !a.unix() {
-		sslmode = "verify-full"
-		a.why("pgconn/config.go, configTLS", "sslrootcert=system turns any sslmode into verify-full, disable too")
-	}
-	methods := pgxMethods(sslmode)
-	insists := a.c.GSSEncMode == "require"
-	if insists && a.unix() {
-		a.why("gssenc/configure.go, addAttempts", "gssencmode=require on a unix socket: rejected before the socket is opened")
-		return refused(neverOpened, matrix.StageOptions, matrix.GSSOnUnixSocket), nil
-	}
-	switch {
-	case insists:
-		a.why("gssenc/configure.go, addAttempts", "gssencmode=require: GSS encryption and nothing else")
-		methods = []matrix.Channel{matrix.GSS}
-		if a.ticket() == "none" {
-			a.why("gssenc/configure.go, dialContext", "there is no credential cache: the client fails before it connects")
-			return refused(neverOpened, matrix.StageCredentials, matrix.NoTicket), nil
-		}
-	case a.unix():
-		methods = []matrix.Channel{matrix.Plain}
-		a.why("pgconn/config.go, ParseConfigWithOptions", "on a unix socket the TLS settings are ignored")
-	default:
-		a.why("pgconn/config.go, configTLS", "sslmode="+sslmode+": "+pgxOrder(methods))
-		if a.c.GSSEncMode == "prefer" && a.ticket() == "none" {
-			a.why("gssenc/configure.go, dialContext", "gssencmode=prefer and no credential cache: GSS encryption is not tried")
-		} else if a.c.GSSEncMode == "prefer" {
-			a.why("gssenc/configure.go, addAttempts", "gssencmode=prefer and a ticket at hand: GSS encryption is tried first")
-			methods = slices.Insert(methods, 0, matrix.GSS)
-		}
-	}
-	if a.hosts() == matrix.DeadFirst {
-		a.why("pgconn.go, connectPreferred", "the first host refuses TCP, for each configuration: pgx goes on to the second, whose name is that of the certificate")
-	}
-	var last ending
-	for range a.walked() {
-		var final bool
-		var err error
-		if last, final, err = a.pgxHost(p, methods, sslmode, direct); err != nil || final {
-			return last, err
-		}
-	}
-	a.why("pgconn.go, connectPreferred", "no configuration is left to try")
-	return last, nil
-}
-
-// pgxHost is connectPreferred over the configurations of one host. What is not final sends pgx on, also to the next host.
-func (a *attempt) pgxHost(p *pgxClient, methods []matrix.Channel, sslmode string, direct bool) (last ending, final bool, err error) {
-	for i, ch := range methods {
-		switch {
-		case i == 0 && len(a.trace) == 0:
-			a.connect()
-		case i == 0:
-			a.connect()
-			a.why("pgconn.go, connectPreferred", "pgx goes on to the next host: a refusal is no reason not to")
-		case last.how == outOfTime && methods[i-1] != matrix.GSS:
-			a.why("pgconn.go, connectPreferred", "connect_timeout is that of all configurations of an address together: it has passed for the next one, too")
-			return last, true, nil
-		case last.how == declined && methods[i-1] == matrix.GSS && !direct:
-			a.why("gssenc/configure.go, dialOther", "N leaves the connection usable: pgx's next configuration gets the same connection")
-		default:
-			a.connect()
-			a.why("pgconn.go, connectPreferred", "pgx goes on to its next configuration, on a new connection")
-		}
-		last = ending{}
-		switch ch {
-		case matrix.GSS:
-			last = a.encryptGSS()
-			if last.how == hungUp { // nor is another method tried with this host
-				return last, false, nil
+// host is connectPreferred over the configurations of one host. Unless the connection is final, pgx goes on, also to the next host.
+func (p *pgx) host() (last ending, final bool, err error) {
+	for i, ch := range p.methods {
+		if i == 0 {
+			next := len(p.trace) > 0
+			p.connect()
+			if next {
+				p.why("pgconn.go, connectPreferred", "pgx goes on to the next host, also after a refusal")
 			}
-		case matrix.TLS:
-			last = a.encryptTLS(direct, pgxVerification(sslmode, a.root()))
-		}
-		if last.how == opened {
-			if last, err = a.authenticate(ch, p); err != nil {
-				return last, true, err
-			}
-		}
-		if last.how == opened {
+		} else if !p.nextMethod(p.methods[i-1], last) {
 			return last, true, nil
+		}
+		if last, err = p.try(ch); err != nil || last.how == opened {
+			return last, true, err
+		}
+		if last.how == hungUp && last.outcome.Stage == matrix.StageGSSEnc { // it objects to G: no other method is tried with this host
+			return last, false, nil
 		}
 		if slices.Contains(pgxFinal, last.state) {
-			a.why("pgconn.go, connectPreferred", "SQLSTATE "+last.state+" is final for pgx")
+			p.why("pgconn.go, connectPreferred", "SQLSTATE "+last.state+" is final for pgx")
 			return last, true, nil
 		}
 	}
 	return last, false, nil
 }
 
-// pgxOptions is pgconn.ParseConfig. It reads the root file whatever sslmode says, over TCP.
-func (a *attempt) pgxOptions() (p *pgxClient, sslmode string, bad *ending) {
-	reject := func(source, text string) (*pgxClient, string, *ending) {
-		e := a.badOptions(source, text)
-		return nil, "", &e
-	}
-	sslmode = sslmodes.of(a.c.SSLMode)
-	if !a.unix() {
-		if a.root() == "missing" {
-			return reject("pgconn/config.go, configTLS", "pgx reads the root file in any sslmode, and it does not exist")
-		}
-		if !sslmodes.knows(a.c.SSLMode) {
-			return reject("pgconn/config.go, configTLS", "there is no sslmode="+a.c.SSLMode)
-		}
-	}
-	if !channelBindings.knows(a.c.ChannelBinding) {
-		return reject("pgconn/config.go, ParseConfigWithOptions", "there is no channel_binding="+a.c.ChannelBinding)
-	}
-	required, wrong := parseRequireAuth(a.c.RequireAuth, []request{askPassword, askMD5, askGSS, "sspi", askScram, "oauth", askNothing}, true)
-	if wrong != "" {
-		return reject("pgconn/require_auth.go", "require_auth="+a.c.RequireAuth+": "+wrong)
-	}
-	return &pgxClient{required, channelBindings.of(a.c.ChannelBinding)}, sslmode, nil
-}
-
-func pgxMethods(sslmode string) []matrix.Channel {
-	switch sslmode {
-	case "disable":
-		return []matrix.Channel{matrix.Plain}
-	case "allow":
-		return []matrix.Channel{matrix.Plain, matrix.TLS}
-	case "prefer":
-		return []matrix.Channel{matrix.TLS, matrix.Plain}
-	}
-	return []matrix.Channel{matrix.TLS}
-}
-
-func pgxOrder(methods []matrix.Channel) string {
-	text := ""
-	for i, ch := range methods {
-		if i > 0 {
-			text += ", then "
-		}
-		if ch == matrix.TLS {
-			text += "TLS"
-		} else {
-			text += "no encryption"
-		}
-	}
-	return text
-}
-
-// pgxVerification: unlike libpq, pgx lets allow and prefer use the root file for nothing.
-func pgxVerification(sslmode, root string) verification {
-	v := verification{inGo: true, because: matrix.Because{Source: "pgconn/config.go, configTLS"}}
-	switch sslmode {
-	case "allow", "prefer":
-		v.level, v.because.Text = "none", "sslmode="+sslmode+": the server's certificate is not verified, root file or not"
-	case "verify-full":
-		v.level, v.because.Text = "full", "sslmode=verify-full: issuer and name of the server's certificate are verified"
-	case "require":
-		if root == "none" {
-			v.level, v.because.Text = "none", "sslmode=require without a root file: the server's certificate is not verified"
-			return v
-		}
-		v.level, v.because.Text = "ca", "sslmode=require with a root file: the issuer is verified as with verify-ca"
+// nextMethod gives the next configuration its connection, and says whether there is time for it.
+func (p *pgx) nextMethod(before matrix.Channel, last ending) bool {
+	switch {
+	case last.how == outOfTime && before != matrix.GSS:
+		p.why("pgconn.go, connectPreferred", "connect_timeout is that of all configurations of an address together: it has passed for the next one, too")
+		return false
+	case last.how == declined && before == matrix.GSS && !p.direct:
+		p.why("gssenc/configure.go, dialOther", "N leaves the connection usable: pgx's next configuration gets the same connection")
 	default:
-		v.level, v.because.Text = "ca", "sslmode="+sslmode+": the issuer of the server's certificate is verified"
+		p.connect()
+		p.why("pgconn.go, connectPreferred", "pgx goes on to its next configuration, on a new connection")
 	}
+	return true
+}
+
+// try uses one configuration on the present connection.
+func (p *pgx) try(ch matrix.Channel) (ending, error) {
+	var e ending
+	switch ch {
+	case matrix.GSS:
+		e = p.encryptGSS()
+	case matrix.TLS:
+		e = p.encryptTLS(p.direct, p.verification())
+	}
+	if e.how != opened {
+		return e, nil
+	}
+	return p.authenticate(ch)
+}
+
+// verification: unlike libpq, pgx lets allow and prefer use the root file for nothing.
+func (p *pgx) verification() verification {
+	v := verification{source: goSource, sealsAlert: true}
+	text := ""
+	switch {
+	case p.sslmode == "allow", p.sslmode == "prefer":
+		text = ": the server's certificate is not verified, root file or not"
+	case p.sslmode == "verify-full":
+		v.checks, text = goFull, ": issuer and name of the server's certificate are verified"
+	case p.sslmode == "require" && p.root() == "none":
+		text = " without a root file: the server's certificate is not verified"
+	case p.sslmode == "require":
+		v.checks, text = goIssuer, " with a root file: the issuer is verified as with verify-ca"
+	default:
+		v.checks, text = goIssuer, ": the issuer of the server's certificate is verified"
+	}
+	v.because = matrix.Because{Text: "sslmode=" + p.sslmode + text, Source: "pgconn/config.go, configTLS"}
 	return v
+}
+
+// onRequest is pgconn.go, connectOne.
+func (p *pgx) onRequest(ask request, ch matrix.Channel) (*objection, error) {
+	bindingNeeded := &objection{matrix.ChannelBinding, matrix.Because{Text: "channel_binding=require: pgx binds only SCRAM inside TLS", Source: "pgconn.go, connectOne"}}
+	switch {
+	case p.channelBinding == "require" && ask != askScram:
+		return bindingNeeded, nil
+	case !p.required.allows(ask):
+		return &objection{matrix.MethodRejected, matrix.Because{Text: "require_auth=" + p.required.text + " does not allow " + string(ask), Source: "pgconn/require_auth.go"}}, nil
+	case p.channelBinding == "require" && ch != matrix.TLS:
+		return bindingNeeded, nil
+	}
+	return nil, nil
+}
+
+// onOK is pgconn.go, connectOne, and in a GSSAPI exchange pgconn/krb5.go, rxGSSContinue.
+func (p *pgx) onOK(ok authenticationOK) *objection {
+	switch {
+	case ok.tokenDue:
+		return &objection{matrix.ProtocolViolation, matrix.Because{Text: "AuthenticationOk where the server's token is due", Source: "pgconn/krb5.go, rxGSSContinue"}}
+	case p.channelBinding == "require" && !ok.bound:
+		return &objection{matrix.ChannelBinding, matrix.Because{Text: "channel_binding=require: the server let the client in without it", Source: "pgconn.go, connectOne"}}
+	case p.required.exchange && !ok.exchanged && ok.ch == matrix.GSS && p.required.allows(askGSS):
+		return nil // gssenc/configure.go, requireAuth: GSS encryption counts as gss
+	case p.required.exchange && !ok.exchanged:
+		return &objection{matrix.MethodRejected, matrix.Because{Text: "require_auth=" + p.required.text + ": the server has completed no authentication exchange", Source: "pgconn/require_auth.go"}}
+	}
+	return nil
+}
+
+func (p *pgx) binding() (mode, source string) {
+	return p.channelBinding, "pgconn/auth_scram.go, scramAuth"
+}
+
+func (p *pgx) noHash() *objection {
+	if p.channelBinding != "require" {
+		return nil
+	}
+	return &objection{matrix.ChannelBinding, matrix.Because{Text: "channel_binding=require, and pgx has no hash to bind to", Source: "pgconn/auth_scram.go, scramAuth"}}
+}
+
+// onGSSAccept: with channel_binding=require gssenc closes the connection. libpq finds out after the handshake.
+func (p *pgx) onGSSAccept() *objection {
+	if p.c.ChannelBinding != "require" {
+		return nil
+	}
+	return &objection{matrix.ChannelBinding, matrix.Because{Text: "channel_binding=require: G means a channel to which nothing can be bound; no token is sent, and no other method is tried", Source: "gssenc/configure.go, encrypt and dialOther"}}
+}
+
+// asSetting: what ParseConfig does not know is a run-time parameter.
+func (p *pgx) asSetting(string) (source string) { return "pgconn/config.go, ParseConfigWithOptions" }
+
+// service: pgx asks for the service of the first host in the connection string, whichever it has connected to.
+func (p *pgx) service() string {
+	if p.hosts() != matrix.DeadFirst {
+		return p.spn(p.w.Host)
+	}
+	host := p.w.DeadHost()
+	p.why("pgconn/krb5.go, gssAuth", "pgx asks for the service of the first host in the connection string, "+host+", whichever it has connected to")
+	return p.spn(host)
+}
+
+func (p *pgx) ambientTicket() lookup { return gokrb5Cache }
+
+func (p *pgx) ambientCertificate() lookup {
+	return lookup{source: "pgconn/defaults.go, defaultSettings"}
+}
+
+func (p *pgx) reactions() *reactions { return pgxReactions }
+
+var pgxReactions = &reactions{
+	ssl: answers{
+		errorMessage: reaction{how: broken, reason: matrix.TLSRefused, because: matrix.Because{Text: "anything but S in answer to SSLRequest is a refusal of TLS", Source: "pgconn.go, startTLS"}},
+		cut:          reaction{how: broken, reason: matrix.ConnectionLost, because: matrix.Because{Text: "the connection ends where the answer is due: to the client TLS has failed", Source: "pgconn.go, startTLS"}},
+		stuffed:      goStuffed,
+	},
+	gss: answers{
+		errorMessage: reaction{how: broken, reason: matrix.AnswerError, because: matrix.Because{Text: "an error in answer to GSSENCRequest: its text is not shown, and the client goes on as if GSS encryption had failed", Source: "gssenc/handshake.go, request"}},
+		cut:          reaction{how: broken, reason: matrix.ConnectionLost, because: matrix.Because{Text: "the connection ends where the answer is due: to the client GSS encryption has failed", Source: "gssenc/handshake.go, request"}},
+		stuffed:      reaction{how: broken, reason: matrix.ProtocolViolation, because: matrix.Because{Text: "the client reads the one byte of the answer, and finds more before a token is due", Source: "gssenc/handshake.go, exchange"}},
+	},
+	tokenError:   reaction{how: broken, reason: matrix.AnswerError, because: matrix.Because{Text: "G, and an error in place of the server's token: its text is not shown", Source: "gssenc/handshake.go, readToken"}},
+	forgedToken:  reaction{how: hungUp, reason: matrix.ServerUnproven, because: matrix.Because{Text: "the AP-REP was made without the session key: it proves nothing, and the client notices", Source: "RFC 4120, section 3.2.5"}},
+	noPassword:   reaction{how: opened, because: matrix.Because{Text: "the client was given no password and sends an empty one", Source: "pgconn.go, connectOne"}},
+	timeout:      matrix.Because{Text: "no answer comes, and connect_timeout passes", Source: "pgconn.go, connectPreferred"},
+	unwrapSource: "gssenc/conn.go, Conn.Read",
+	okSource:     "pgconn.go, connectOne",
 }

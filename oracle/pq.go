@@ -6,155 +6,193 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// pqClient is lib/pq's say in the authentication exchange (conn.go, auth): it has none. It takes the methods as they come.
-type pqClient struct{}
+// pq is the model of lib/pq 1.12: Connector.open over the hosts. It takes the authentication methods as they come, and has no
+// GSS encryption. Sources: connector.go, conn.go and ssl.go.
+type pq struct {
+	*attempt
+	sslmode string
+	direct  bool
+}
 
-func (pqClient) onRequest(request, matrix.Channel) (*objection, error)   { return nil, nil }
-func (pqClient) onOK(exchanged, bound bool, _ matrix.Channel) *objection { return nil }
-func (pqClient) emptyPassword() string                                   { return "conn.go, auth" }
-
-// It ignores what its GSSAPI provider says of the server's token, and reads the server's next message.
-func (pqClient) binds() bool             { return false }
-func (pqClient) noHash() *objection      { return nil }
-func (pqClient) ignoresErrorToken() bool { return true }
+func newPQ(a *attempt) client { return &pq{attempt: a} }
 
 // pqSSLModes: lib/pq's default is require.
 var pqSSLModes = choice{"sslmode", []string{"require", "disable", "allow", "prefer", "verify-ca", "verify-full"}}
 
-// pq is Connector.open: prefer gives up TLS for any failure up to the handshake, allow gives up plaintext for any failure
-// at all up to ReadyForQuery; each on a new connection. prefer does not go on where the server refuses inside TLS.
-func (a *attempt) pq() (ending, error) {
-	sslmode := pqSSLModes.of(a.c.SSLMode)
-	direct := a.c.SSLNegotiation == "direct"
-	if !pqSSLModes.knows(sslmode) {
-		return a.badOptions("connector.go, setFromTag", "there is no sslmode="+sslmode), nil
+func (p *pq) walk() (last ending, err error) {
+	if bad := p.options(); bad != nil {
+		return *bad, nil
 	}
-	if !sslnegotiations.knows(a.c.SSLNegotiation) {
-		return a.badOptions("connector.go, setFromTag", "there is no sslnegotiation="+a.c.SSLNegotiation), nil
-	}
-	if a.unix() {
-		sslmode = "disable"
-		a.why("connector.go, newConfig", "on a unix socket sslmode is disable, whatever is given")
-	}
-	if direct && sslmode != "require" && !strings.HasPrefix(sslmode, "verify-") {
-		return a.badOptions("connector.go, newConfig", "sslnegotiation=direct needs sslmode=require or stronger, not "+sslmode), nil
-	}
-	if a.root() == "system" {
-		if a.c.SSLMode == "" {
-			sslmode = "verify-full"
-			a.why("connector.go, newConfig", "sslrootcert=system makes verify-full the default, on a unix socket, too")
-		}
-		if sslmode != "verify-full" {
-			return a.badOptions("connector.go, newConfig", "sslrootcert=system needs sslmode=verify-full, not "+sslmode), nil
-		}
-	}
-	var last ending
-	for host := range a.walked() {
+	for host := range p.walked() {
 		switch {
-		case a.hosts() == matrix.DeadFirst:
-			a.why("conn.go, Connector.open", "the first host refuses TCP: lib/pq goes on to the second, whose name is that of SPN and certificate")
+		case p.hosts() == matrix.DeadFirst:
+			p.why("conn.go, Connector.open", "the first host refuses TCP: lib/pq goes on to the second, whose name is that of SPN and certificate")
 		case host > 0:
-			a.why("conn.go, Connector.open", "after any failure lib/pq goes on to the next host")
+			p.why("conn.go, Connector.open", "after any failure lib/pq goes on to the next host")
 		}
-		var err error
-		if last, err = a.pqHost(sslmode, direct); err != nil || last.how == opened {
+		if last, err = p.host(); err != nil || last.how == opened {
 			return last, err
 		}
 	}
 	return last, nil
 }
 
-// walked is how many hosts a client that goes on after every failure gets an answer from.
-func (a *attempt) walked() int {
-	if a.hosts() == matrix.Twice {
-		return 2
+// options validates what the client was given; nil: nothing is wrong.
+func (p *pq) options() (bad *ending) {
+	reject := func(source, text string) *ending {
+		e := p.badOptions(source, text)
+		return &e
 	}
-	return 1
+	p.sslmode = pqSSLModes.of(p.c.SSLMode)
+	p.direct = p.c.SSLNegotiation == "direct"
+	if !pqSSLModes.knows(p.sslmode) {
+		return reject("connector.go, setFromTag", "there is no sslmode="+p.sslmode)
+	}
+	if !sslnegotiations.knows(p.c.SSLNegotiation) {
+		return reject("connector.go, setFromTag", "there is no sslnegotiation="+p.c.SSLNegotiation)
+	}
+	if p.unix() {
+		p.sslmode = "disable"
+		p.why("connector.go, newConfig", "on a unix socket sslmode is disable, even if another one is given")
+	}
+	if p.direct && p.sslmode != "require" && !strings.HasPrefix(p.sslmode, "verify-") {
+		return reject("connector.go, newConfig", "sslnegotiation=direct needs sslmode=require or stronger, not "+p.sslmode)
+	}
+	if p.root() == "system" {
+		if p.c.SSLMode == "" {
+			p.sslmode = "verify-full"
+			p.why("connector.go, newConfig", "sslrootcert=system makes verify-full the default, on a unix socket, too")
+		}
+		if p.sslmode != "verify-full" {
+			return reject("connector.go, newConfig", "sslrootcert=system needs sslmode=verify-full, not "+p.sslmode)
+		}
+	}
+	return nil
 }
 
-// pqHost is what Connector.open does with one host.
-func (a *attempt) pqHost(sslmode string, direct bool) (ending, error) {
-	switch sslmode {
+// host is what Connector.open does with one host. prefer gives up TLS for any failure up to the end of the handshake, allow
+// gives up plaintext for any failure up to ReadyForQuery; each on a new connection.
+func (p *pq) host() (ending, error) {
+	const source = "conn.go, Connector.open"
+	switch p.sslmode {
 	case "disable":
-		a.why("conn.go, Connector.open", "sslmode=disable: no encryption")
-		return a.pqPlain()
+		p.why(source, "sslmode=disable: no encryption")
+		return p.plain()
 	case "allow":
-		a.why("conn.go, Connector.open", "sslmode=allow: no encryption first, then TLS as with require")
-		last, err := a.pqPlain()
+		p.why(source, "sslmode=allow: no encryption first, then TLS as with require")
+		last, err := p.plain()
 		if err != nil || last.how == opened {
 			return last, err
 		}
-		a.why("conn.go, Connector.open", "sslmode=allow: after any failure lib/pq tries with TLS, on a new connection")
-		return a.pqTLS("require", direct)
+		p.why(source, "sslmode=allow: after any failure lib/pq tries with TLS, on a new connection")
+		return p.tls("require")
 	case "prefer":
-		a.why("conn.go, Connector.open", "sslmode=prefer: TLS first, then no encryption")
-		a.connect()
-		v := a.pqVerification(sslmode)
-		e := a.encryptTLS(direct, v)
-		switch {
-		case e.how == raced && v.level != "none":
-			return e, chance()
-		case e.how == errorBeforeOK, e.how == lost, e.how == raced:
-			a.why("conn.go, Connector.open", "sslmode=prefer: once TLS is there a failure is final")
-			return e, nil
-		case e.how == broken && v.level == "none" && a.trace[len(a.trace)-1] == matrix.StepSSLAccept:
-			a.why("ssl.go, ssl", "where nothing is verified the handshake is made with the first write, which is the startup packet's: its failure is final")
-			return e, nil
-		}
-		if e.how == opened {
-			last, err := a.authenticate(matrix.TLS, pqClient{})
-			if err == nil && last.how != opened {
-				a.why("conn.go, Connector.open", "sslmode=prefer: once TLS is there a failure is final")
-			}
+		p.why(source, "sslmode=prefer: TLS first, then no encryption")
+		last, final, err := p.preferTLS()
+		if err != nil || final {
 			return last, err
 		}
-		a.why("conn.go, Connector.open", "sslmode=prefer: lib/pq tries without TLS, on a new connection even after N")
-		return a.pqPlain()
+		p.why(source, "sslmode=prefer: lib/pq tries without TLS, on a new connection even after N")
+		return p.plain()
 	}
-	a.why("conn.go, Connector.open", "sslmode="+sslmode+": TLS only")
-	return a.pqTLS(sslmode, direct)
+	p.why(source, "sslmode="+p.sslmode+": TLS only")
+	return p.tls(p.sslmode)
 }
 
-func (a *attempt) pqPlain() (ending, error) {
-	a.connect()
-	return a.authenticate(matrix.Plain, pqClient{})
+// preferTLS is the connection with TLS of sslmode=prefer. It is final if the server refuses inside TLS.
+func (p *pq) preferTLS() (last ending, final bool, err error) {
+	p.connect()
+	v := p.verification("prefer")
+	last = p.encryptTLS(p.direct, v)
+	verifies := len(v.checks) > 0
+	switch {
+	case last.how == opened:
+		if last, err = p.authenticate(matrix.TLS); err != nil || last.how == opened {
+			return last, true, err
+		}
+	case last.how == raced && verifies:
+		return last, true, chance()
+	case last.how == errorBeforeOK, last.how == lost, last.how == raced:
+	case last.how == broken && !verifies && p.trace[len(p.trace)-1] == matrix.StepSSLAccept:
+		p.why("ssl.go, ssl", "where nothing is verified the handshake is made with the first write, which is the startup packet's: its failure is final")
+		return last, true, nil
+	default:
+		return last, false, nil
+	}
+	p.why("conn.go, Connector.open", "sslmode=prefer: once TLS is established a failure is final")
+	return last, true, nil
 }
 
-// pqTLS is a connection that must be TLS.
-func (a *attempt) pqTLS(sslmode string, direct bool) (ending, error) {
-	a.connect()
-	v := a.pqVerification(sslmode)
+func (p *pq) plain() (ending, error) {
+	p.connect()
+	return p.authenticate(matrix.Plain)
+}
+
+// tls is a connection that must be TLS.
+func (p *pq) tls(sslmode string) (ending, error) {
+	p.connect()
+	v := p.verification(sslmode)
 	if v.noRoot {
-		a.because = append(a.because, v.because)
+		p.because = append(p.because, v.because)
 		return refused(broken, matrix.StageTLS, matrix.RootMissing), nil
 	}
-	if e := a.encryptTLS(direct, v); e.how != opened {
+	if e := p.encryptTLS(p.direct, v); e.how != opened {
 		return e, nil
 	}
-	if direct && !a.impersonated(matrix.TLS) {
-		a.why("backend_startup.c, ProcessSSLStartup", "lib/pq offers no ALPN protocol (ssl.go, ssl), without which the server closes after a direct handshake")
+	if p.direct && !p.impersonated(matrix.TLS) {
+		p.why("backend_startup.c, ProcessSSLStartup", "lib/pq offers no ALPN protocol (ssl.go, ssl), without which the server closes after a direct handshake")
 		return refused(broken, matrix.StageTLS, matrix.DirectTLSRefused), nil
 	}
-	return a.authenticate(matrix.TLS, pqClient{})
+	return p.authenticate(matrix.TLS)
 }
 
-// pqVerification: prefer and require verify the issuer if the root file exists, which is looked for before each handshake.
-func (a *attempt) pqVerification(sslmode string) verification {
-	v := verification{inGo: true, level: "ca", because: matrix.Because{Source: "ssl.go, ssl"}}
+// verification: prefer and require verify the issuer if the root file exists, which lib/pq looks for before each handshake. An issuer
+// without a name it verifies after the handshake.
+func (p *pq) verification(sslmode string) verification {
+	v := verification{source: goSource, sealsAlert: true}
 	insists := strings.HasPrefix(sslmode, "verify-")
 	text := ""
 	switch {
-	case a.root() == "missing" && insists:
+	case p.root() == "missing" && insists:
 		v.noRoot, text = true, " and no root file: lib/pq gives up after it has connected, before it asks for TLS"
-	case a.root() == "missing", a.root() == "none" && !insists:
-		v.level, text = "none", " and no root file: the server's certificate is not verified"
+	case p.root() == "missing", p.root() == "none" && !insists:
+		text = " and no root file: the server's certificate is not verified"
 	case sslmode == "verify-full":
-		v.level, text = "full", ": issuer and name of the server's certificate are verified"
+		v.checks, text = goFull, ": issuer and name of the server's certificate are verified"
 	case insists:
-		text = ": the issuer of the server's certificate is verified, after the handshake"
+		v.checks, text = goIssuerLate, ": the issuer of the server's certificate is verified, after the handshake"
 	default:
-		text = " and a root file that exists: the issuer is verified as with verify-ca, after the handshake"
+		v.checks, text = goIssuerLate, " and a root file that exists: the issuer is verified as with verify-ca, after the handshake"
 	}
-	v.because.Text = "sslmode=" + sslmode + text
+	v.because = matrix.Because{Text: "sslmode=" + sslmode + text, Source: "ssl.go, ssl"}
 	return v
+}
+
+// lib/pq has neither require_auth nor channel_binding (conn.go, auth).
+func (p *pq) onRequest(request, matrix.Channel) (*objection, error) { return nil, nil }
+func (p *pq) onOK(authenticationOK) *objection                      { return nil }
+func (p *pq) binding() (mode, source string)                        { return "disable", "conn.go, auth" }
+func (p *pq) noHash() *objection                                    { return nil }
+func (p *pq) onGSSAccept() *objection                               { return nil }
+
+// asSetting: what newConfig does not know is a run-time parameter.
+func (p *pq) asSetting(string) (source string) { return "connector.go, setFromTag" }
+
+func (p *pq) service() string            { return p.spn(p.w.Host) }
+func (p *pq) ambientTicket() lookup      { return gokrb5Cache }
+func (p *pq) ambientCertificate() lookup { return lookup{source: "ssl.go, sslClientCertificates"} }
+
+func (p *pq) reactions() *reactions { return pqReactions }
+
+var pqReactions = &reactions{
+	ssl: answers{
+		errorMessage: reaction{how: broken, reason: matrix.TLSRefused, because: matrix.Because{Text: "anything but S in answer to SSLRequest is a refusal of TLS", Source: "conn.go, conn.ssl"}},
+		cut:          reaction{how: broken, reason: matrix.ConnectionLost, because: matrix.Because{Text: "the connection ends where the answer is due: to the client TLS has failed", Source: "conn.go, conn.ssl"}},
+		stuffed:      goStuffed,
+	},
+	// Of the AP-REP it ignores what its GSSAPI provider says, and after an error token it reads the server's own error.
+	forgedToken: reaction{how: opened, because: matrix.Because{Text: "the AP-REP was made without the session key; lib/pq ignores the error of its GSSAPI provider", Source: "conn.go, auth"}},
+	noPassword:  reaction{how: opened, because: matrix.Because{Text: "the client was given no password and sends an empty one", Source: "conn.go, auth"}},
+	timeout:     matrix.Because{Text: "no answer comes, and connect_timeout passes, which is the connection's deadline", Source: "conn.go, dial"},
+	okSource:    "conn.go, auth",
 }

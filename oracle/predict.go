@@ -1,9 +1,8 @@
-// Package oracle says what an attempt will amount to before it is made, and why. Predict is pure: it knows the world
-// and the client as the cell describes them, and models what the client library of that version and the PostgreSQL
-// server of that version do. Sources: the PostgreSQL manual and, by stage, fe-connect.c, fe-secure-openssl.c,
-// fe-secure-gssapi.c and fe-auth.c on the client's side; postmaster.c (backend_startup.c since 17),
-// be-secure-gssapi.c, hba.c, auth.c and postinit.c on the server's; pgconn/config.go and pgconn.go of pgx 5.12; connector.go, conn.go and
-// ssl.go of lib/pq 1.12.
+// Package oracle predicts the outcome of an attempt before it is made, and says why. Predict is pure: it knows the world
+// and the client as the cell describes them, and models what the client of that version and the PostgreSQL server of that
+// version do. The stages of the server and of an attacker have a file each, and so has each client (client.go). Sources: the
+// PostgreSQL manual; on the server's side postmaster.c (backend_startup.c since 17), be-secure-gssapi.c, hba.c, auth.c and
+// postinit.c; on the clients' side those that their files name.
 package oracle
 
 import (
@@ -15,10 +14,10 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// Predict says how the attempt will end, over which trace, and by which rules. It never guesses: a cell that holds
+// Predict says how the attempt will end, with which trace, and by which rules. It never guesses: a cell that holds
 // something it does not model is a *CannotPredict, and rules that the server would not load are a *RulesError.
 func Predict(c *matrix.Cell) (matrix.Prediction, error) {
-	a := attempt{w: c.World, c: &c.Client, lib: c.Client.Library}
+	a := attempt{w: c.World, c: &c.Client}
 	if err := a.check(c); err != nil {
 		return matrix.Prediction{}, err
 	}
@@ -26,19 +25,7 @@ func Predict(c *matrix.Cell) (matrix.Prediction, error) {
 	if a.rules, err = load(c.World); err != nil {
 		return matrix.Prediction{}, err
 	}
-	var last ending
-	switch {
-	case a.lib == matrix.Raw:
-		last, err = a.raw()
-	case a.lib == matrix.PGX:
-		last, err = a.pgx()
-	case a.lib == matrix.PQ:
-		last, err = a.pq()
-	case a.lib.Libpq() >= 17:
-		last, err = a.libpq()
-	default:
-		last, err = a.libpqTo16()
-	}
+	last, err := a.client.walk()
 	if err = cmp.Or(err, a.gap); err != nil {
 		return matrix.Prediction{}, err
 	}
@@ -64,17 +51,18 @@ func unknown(why, what string, args ...any) error {
 type attempt struct {
 	w       *matrix.World
 	c       *matrix.Client
-	lib     matrix.Library
+	client  client
+	attack  *attack
 	rules   *rules
 	trace   []matrix.Step
 	because []matrix.Because
 	acted   bool  // the attacker has done more than listen
-	read    bool  // he has read a startup packet
-	shown   bool  // the client has words of his to show, if it fails
-	gap     error // a *CannotPredict, of something that the walk came by
+	read    bool  // the attacker has read a startup packet
+	shown   bool  // the client shows words of the attacker, if it fails
+	gap     error // a *CannotPredict that the walk has met
 }
 
-// ending is how one connection ended, or the attempt before it opened one.
+// ending is how one connection ended, or an attempt that opened none.
 type ending struct {
 	outcome matrix.Outcome // without its trace
 	how     how
@@ -85,14 +73,14 @@ type ending struct {
 type how int
 
 const (
-	opened        how = iota // the session is there
+	opened        how = iota // there is a session, or the channel that was asked for
 	neverOpened              // the client rejected its own settings
 	declined                 // N: the connection is still good for another method
 	broken                   // the GSS or TLS handshake failed
 	errorBeforeOK            // an ErrorResponse before AuthenticationOk
 	errorAfterOK             // an ErrorResponse after it
-	hungUp                   // the client refused to go on with the authentication exchange
-	lost                     // the connection ended, or became unreadable, where the client waited for an answer
+	hungUp                   // the client refused to go on
+	lost                     // the connection ended, or became unreadable, while the client waited for an answer
 	outOfTime                // connect_timeout passed
 	raced                    // broken or lost: which of the two is chance
 )
@@ -124,7 +112,7 @@ var unmodelled = []string{
 	"post_auth_delay", "session_preload_libraries", "shared_preload_libraries", "local_preload_libraries", "event_triggers",
 }
 
-// check finds what the oracle does not know, before it says anything.
+// check finds what the oracle does not model, and otherwise the models of client and attack.
 func (a *attempt) check(c *matrix.Cell) error {
 	if why := matrix.NotApplicable(c); why != "" {
 		return unknown(why, "a cell that does not apply")
@@ -132,8 +120,12 @@ func (a *attempt) check(c *matrix.Cell) error {
 	if !slices.Contains(matrix.ServerVersions, a.w.Server) {
 		return unknown("not among the versions it models", "PostgreSQL %d", a.w.Server)
 	}
-	if _, known := a.lib.Info(); !known {
-		return unknown("not among the libraries it models", "client library %q", a.lib)
+	if a.client = modelOf(a); a.client == nil {
+		return unknown("not among the clients it models", "client %q", a.c.Library)
+	}
+	attack := cmp.Or(a.c.Attack, matrix.NoAttack)
+	if a.attack = attacks[attack]; a.attack == nil {
+		return unknown("not among the attacks it models", "attack=%s", attack)
 	}
 	for _, known := range []struct {
 		name, value string
@@ -149,7 +141,6 @@ func (a *attempt) check(c *matrix.Cell) error {
 		{"root", cmp.Or(a.c.Root, "right"), []string{"right", "other", "missing", "none", "system"}},
 		{"crl", a.crl(), []string{"none", "right", "stale", "missing"}},
 		{"password", cmp.Or(a.c.Password, "none"), []string{"none", "right", "wrong"}},
-		{"attack", string(cmp.Or(a.c.Attack, matrix.NoAttack)), a.attacks()},
 	} {
 		if !slices.Contains(known.values, known.value) {
 			return unknown("it knows "+strings.Join(known.values, ", "), "%s=%s", known.name, known.value)
@@ -186,10 +177,10 @@ func (a *attempt) crl() string      { return cmp.Or(a.c.CRL, "none") }
 func (a *attempt) password() string { return cmp.Or(a.c.Password, "none") }
 func (a *attempt) hosts() string    { return cmp.Or(a.c.Hosts, matrix.OneHost) }
 
-// certUser is whom the certificate names that the client shows, or "".
+// certUser is the user of the certificate that the client shows, or "".
 func (a *attempt) certUser() string {
-	if a.c.Cert == matrix.Ambient && a.lib.UsesLibpq() && a.lib.Libpq() < 15 {
-		return "" // fe-connect.c, pqGetHomeDirectory asks the password database for the home directory, $HOME only since 15
+	if a.c.Cert == matrix.Ambient && a.client.ambientCertificate().missing != "" {
+		return ""
 	}
 	return a.c.CertUser()
 }
@@ -202,7 +193,7 @@ func (a *attempt) principal() string { // with its realm
 	return p
 }
 
-// setting is the value of a line of postgresql.conf, or what the server defaults to.
+// setting is the value of a line of postgresql.conf, or the server's default.
 func (a *attempt) setting(name, otherwise string) string {
 	for _, s := range slices.Backward(a.w.Settings) {
 		if strings.EqualFold(s.Name, name) {
@@ -212,7 +203,7 @@ func (a *attempt) setting(name, otherwise string) string {
 	return otherwise
 }
 
-// serverSource names the file that answers requests and startup packets: it was split in 17.
+// serverSource is a function of the file that answers requests and startup packets, which was split in 17.
 func (a *attempt) serverSource(function string) string {
 	if a.w.Server >= 17 {
 		return "backend_startup.c, " + function

@@ -4,13 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// cell is a cell with the defaults that the loader gives: alice, who exists, asks for database postgres over TCP.
+// cell is a cell with the loader's defaults: alice, a role that exists, asks for database postgres over TCP.
 func cell(change ...func(*matrix.Cell)) *matrix.Cell {
 	c := &matrix.Cell{
 		World: &matrix.World{
@@ -27,6 +28,46 @@ func cell(change ...func(*matrix.Cell)) *matrix.Cell {
 	return c
 }
 
+// fields are the axes whose values are texts.
+var fields = map[string]func(*matrix.Cell) *string{
+	"ssl": func(c *matrix.Cell) *string { return &c.World.SSL }, "servercert": func(c *matrix.Cell) *string { return &c.World.ServerCert },
+	"keytab": func(c *matrix.Cell) *string { return &c.World.Keytab }, "library": func(c *matrix.Cell) *string { return (*string)(&c.Client.Library) },
+	"transport": func(c *matrix.Cell) *string { return &c.Client.Transport }, "hosts": func(c *matrix.Cell) *string { return &c.Client.Hosts },
+	"user": func(c *matrix.Cell) *string { return &c.Client.User }, "database": func(c *matrix.Cell) *string { return &c.Client.Database },
+	"principal": func(c *matrix.Cell) *string { return &c.Client.Principal }, "ticket": func(c *matrix.Cell) *string { return &c.Client.Ticket },
+	"gssencmode": func(c *matrix.Cell) *string { return &c.Client.GSSEncMode }, "sslmode": func(c *matrix.Cell) *string { return &c.Client.SSLMode },
+	"sslnegotiation": func(c *matrix.Cell) *string { return &c.Client.SSLNegotiation }, "root": func(c *matrix.Cell) *string { return &c.Client.Root },
+	"crl": func(c *matrix.Cell) *string { return &c.Client.CRL }, "cert": func(c *matrix.Cell) *string { return &c.Client.Cert },
+	"channel_binding": func(c *matrix.Cell) *string { return &c.Client.ChannelBinding }, "require_auth": func(c *matrix.Cell) *string { return &c.Client.RequireAuth },
+	"krbsrvname": func(c *matrix.Cell) *string { return &c.Client.KrbSrvName }, "password": func(c *matrix.Cell) *string { return &c.Client.Password },
+	"attack": func(c *matrix.Cell) *string { return (*string)(&c.Client.Attack) },
+}
+
+// setAxis changes one axis of a cell. In hba and ident "; " stands for the end of a line.
+func setAxis(c *matrix.Cell, name, value string) {
+	switch name {
+	case "hba":
+		c.World.HBA = strings.ReplaceAll(value, "; ", "\n") + "\n"
+	case "ident":
+		c.World.Ident = strings.ReplaceAll(value, "; ", "\n") + "\n"
+	case "setting":
+		k, v, _ := strings.Cut(value, "=")
+		c.World.Settings = append(c.World.Settings, matrix.Setting{Name: k, Value: v})
+	case "server":
+		version, err := strconv.Atoi(value)
+		if err != nil {
+			panic(err)
+		}
+		c.World.Server = version
+	default:
+		field := fields[name]
+		if field == nil {
+			panic("no axis " + name)
+		}
+		*field(c) = value
+	}
+}
+
 // set changes a cell by axis names, as in set("server=15 ssl=off hba='host all all all gss' user=bob").
 func set(text string) func(*matrix.Cell) {
 	return func(c *matrix.Cell) {
@@ -38,29 +79,7 @@ func set(text string) func(*matrix.Cell) {
 			} else {
 				value, text, _ = strings.Cut(rest, " ")
 			}
-			w, l := c.World, &c.Client
-			switch name {
-			case "hba":
-				w.HBA = strings.ReplaceAll(value, "; ", "\n") + "\n"
-			case "ident":
-				w.Ident = strings.ReplaceAll(value, "; ", "\n") + "\n"
-			case "setting":
-				k, v, _ := strings.Cut(value, "=")
-				w.Settings = append(w.Settings, matrix.Setting{Name: k, Value: v})
-			case "server":
-				_, _ = fmt.Sscan(value, &w.Server)
-			default:
-				field := map[string]*string{
-					"ssl": &w.SSL, "servercert": &w.ServerCert, "keytab": &w.Keytab, "library": (*string)(&l.Library), "transport": &l.Transport, "hosts": &l.Hosts,
-					"user": &l.User, "database": &l.Database, "principal": &l.Principal, "ticket": &l.Ticket, "gssencmode": &l.GSSEncMode,
-					"sslmode": &l.SSLMode, "sslnegotiation": &l.SSLNegotiation, "root": &l.Root, "crl": &l.CRL, "cert": &l.Cert,
-					"channel_binding": &l.ChannelBinding, "require_auth": &l.RequireAuth, "krbsrvname": &l.KrbSrvName, "password": &l.Password, "attack": (*string)(&l.Attack),
-				}[name]
-				if field == nil {
-					panic("no axis " + name)
-				}
-				*field = value
-			}
+			setAxis(c, name, value)
 		}
 	}
 }
@@ -85,7 +104,7 @@ func explain(p matrix.Prediction) string {
 	return b.String()
 }
 
-// rows of "cell => outcome", the outcome whole and in matrix's text form.
+// checkRows checks rows of "cell => outcome", the whole outcome in matrix's text form.
 func checkRows(t *testing.T, base, rows string) {
 	t.Helper()
 	for row := range strings.Lines(rows) {
@@ -107,7 +126,7 @@ func checkRows(t *testing.T, base, rows string) {
 }
 
 // negotiation is PostgreSQL's own table for libpq 17 and later (src/interfaces/libpq/t/005_negotiate_encryption.pl),
-// in a form of ours: server and ticket, user, gssencmode, sslmode, then trace and channel; | separates values for
+// in another form: server and ticket, user, gssencmode, sslmode, then trace and channel; | separates values for
 // which the same is expected. Rows with sslnegotiation=direct are in negotiationDirect.
 const negotiation = `
 neither testuser disable|prefer disable|allow : connect authok = plain
@@ -259,7 +278,7 @@ func TestNegotiationTableOfPostgreSQL(t *testing.T) {
 	}
 }
 
-// Before 17 the outcomes of that table are the same and nine traces differ, as measured with a 15.20 client.
+// Before 17 the outcomes of that table are the same and nine traces differ (measured with a client of 15.20).
 func TestNegotiationBefore17(t *testing.T) {
 	differences := map[string]string{
 		"neither testuser require disable": "connect = fail", "neither testuser require allow": "connect = fail",
@@ -288,7 +307,7 @@ func TestNegotiationBefore17(t *testing.T) {
 	}
 }
 
-// The cases probed on a live 18.6 (semantics, section 1).
+// Cases measured with PostgreSQL 18.6.
 func TestProbedOnALiveServer(t *testing.T) {
 	checkRows(t, "", `
 hba='hostssl all all all reject; host all all all trust' sslmode=prefer => connected plain, method trust, role alice, hba:2, trace connect sslaccept authfail reconnect authok
@@ -310,9 +329,9 @@ keytab=none ticket=valid => connected tls, method trust, role alice, hba:1, trac
 keytab=none ticket=valid gssencmode=require => refused at gssenc, keytab-missing, trace connect gssaccept
 keytab=stale ticket=valid gssencmode=require => refused at gssenc, keytab-mismatch, trace connect gssaccept
 keytab=other ticket=valid gssencmode=require => refused at gssenc, keytab-mismatch, trace connect gssaccept
-// GSS wins over TLS even with verify-full, and then no certificate is looked at
+// GSS encryption is used before TLS even with verify-full, and then no certificate is verified
 ticket=valid sslmode=verify-full root=missing => connected gss, method trust, role alice, hba:1, trace connect gssaccept authok
-// GSS encryption satisfies require_auth=gss although the method is trust; none passes as well
+// GSS encryption satisfies require_auth=gss although the method is trust; so does none
 ticket=valid require_auth=gss => connected gss, method trust, role alice, hba:1, trace connect gssaccept authok
 ticket=valid require_auth=none => connected gss, method trust, role alice, hba:1, trace connect gssaccept authok
 ticket=valid require_auth=scram-sha-256 => refused at auth, method-rejected, channel gss, method trust, hba:1, trace connect gssaccept authok
@@ -331,14 +350,14 @@ database=template1 user=postgres => connected tls, method trust, role postgres, 
 // a server's error before it is followed by the next method, whatever the error is
 hba='host all all all scram-sha-256' user=scram password=wrong sslmode=prefer => refused at auth, password, channel plain, method scram-sha-256, hba:1, trace connect sslaccept authfail reconnect authfail
 hba='host all all all scram-sha-256' user=scram password=wrong sslmode=prefer library=libpq13 => refused at auth, password, channel plain, method scram-sha-256, hba:1, trace connect sslaccept authfail reconnect authfail
-// what the client refuses is not; a server that waits for a GSS token logs a failure then
+// what the client refuses is final; a server that waits for a GSS token then logs a failure
 hba='host all all all scram-sha-256' user=scram sslmode=prefer => refused at auth, no-password, channel tls, method scram-sha-256, hba:1, trace connect sslaccept
 hba='host all all all gss' sslmode=prefer => refused at auth, no-ticket, channel tls, method gss, hba:1, trace connect sslaccept authfail
 hba='host all all all gss' sslmode=disable gssencmode=disable ticket=expired => refused at auth, ticket-expired, channel plain, method gss, hba:1, trace connect authfail
 // the last connection decides; what an earlier one authenticated does not count
 hba='hostgssenc all all all gss; hostssl all all all trust' ticket=valid sslmode=disable => refused at hba, no-hba-entry, channel plain, trace connect gssaccept authfail reconnect authfail
 hba='hostgssenc all all all gss' ssl=off ticket=valid sslmode=require => refused at tls, tls-refused, trace connect gssaccept authfail reconnect sslreject
-// a refusal that the client did not wait for is on the server's side all the same
+// a refusal for which the client did not wait is in the server's trace
 user=nobody require_auth=scram-sha-256 sslmode=disable => refused at auth, method-rejected, channel plain, method trust, hba:1, trace connect authok startfail
 `)
 }
@@ -395,7 +414,7 @@ sslmode=verify-full servercert=other-ca root=other => connected tls, method trus
 	checkRows(t, "library=pgx", `
 sslmode=verify-full => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
 sslmode=verify-full servercert=wrong-name => refused at tls, server-cert-name, trace connect sslaccept
-// Go looks at time and name before the issuer
+// Go verifies time and name before the issuer
 sslmode=verify-full servercert=wrong-name root=other => refused at tls, server-cert-name, trace connect sslaccept
 sslmode=verify-ca servercert=wrong-name root=other => refused at tls, server-cert-untrusted, trace connect sslaccept
 sslmode=require servercert=expired root=other => refused at tls, server-cert-expired, trace connect sslaccept
@@ -414,19 +433,19 @@ func TestRevocationList(t *testing.T) {
 crl=right sslmode=verify-full => refused at tls, server-cert-revoked, trace connect sslaccept
 crl=right sslmode=verify-full library=libpq13 => refused at tls, server-cert-revoked, trace connect sslaccept
 crl=right sslmode=verify-full servercert=good => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
-// the root file is what a list is read with
+// a revocation list is read only with a root file
 crl=right sslmode=require => refused at tls, server-cert-revoked, trace connect sslaccept
 crl=right sslmode=require root=none => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
 crl=right sslmode=prefer => connected plain, method trust, role alice, hba:1, trace connect sslaccept reconnect authok
 crl=right sslmode=verify-full root=system servercert=system-ca => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
-// it says nothing of other CAs, and is itself looked at before the certificate
+// it says nothing of other CAs, and is itself verified before the certificate
 crl=right sslmode=verify-ca servercert=other-ca root=other => refused at tls, server-cert-untrusted, trace connect sslaccept
 crl=stale sslmode=verify-full servercert=good => refused at tls, server-cert-expired, trace connect sslaccept
 crl=stale sslmode=verify-full => refused at tls, server-cert-expired, trace connect sslaccept
 crl=stale sslmode=verify-full root=other => refused at tls, server-cert-untrusted, trace connect sslaccept
 crl=missing sslmode=verify-full => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
 crl=none sslmode=verify-full => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
-// the drivers have no list, and send its name to the server
+// the drivers have no revocation list, and send the parameter to the server
 crl=none sslmode=verify-full library=pgx => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
 crl=none sslmode=verify-full library=pq => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
 crl=right sslmode=verify-full library=pgx => refused at startup, setting-unknown, channel tls, method trust, hba:1, trace connect sslaccept authok startfail
@@ -434,7 +453,7 @@ crl=missing sslmode=disable library=pgx => refused at startup, setting-unknown, 
 crl=right sslmode=prefer library=pgx => refused at startup, setting-unknown, channel plain, method trust, hba:1, trace connect sslaccept authok startfail reconnect authok startfail
 crl=right sslmode=prefer library=pq => refused at startup, setting-unknown, channel tls, method trust, hba:1, trace connect sslaccept authok startfail
 crl=right sslmode=disable library=pq transport=unix => refused at startup, setting-unknown, channel plain, method trust, hba:2, trace connect authok startfail
-// it is the last thing that the server finds wrong
+// the server finds it after everything else
 crl=right sslmode=require library=pgx database=nodb => refused at startup, database-missing, channel tls, method trust, hba:1, trace connect sslaccept authok startfail
 `)
 }
@@ -444,7 +463,7 @@ func TestSystemRoots(t *testing.T) {
 sslmode=verify-full => refused at tls, server-cert-untrusted, trace connect sslaccept
 sslmode=verify-full servercert=system-ca => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
 sslmode=verify-full servercert=system-ca root=right => refused at tls, server-cert-untrusted, trace connect sslaccept
-// verify-full is the default and the only one
+// verify-full is the default and the only sslmode
  => refused at tls, server-cert-untrusted, trace connect sslaccept
  servercert=system-ca => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
 sslmode=verify-ca => refused at options, bad-options
@@ -452,7 +471,7 @@ sslmode=disable library=libpq16 => refused at options, bad-options
 sslmode=require transport=unix => refused at options, bad-options
 transport=unix => connected plain, method trust, role alice, hba:2, trace connect authok
 sslnegotiation=direct servercert=system-ca => connected tls, method trust, role alice, hba:1, trace connect directaccept authok
-// before 16 it is a file that nobody has
+// before 16 it is the name of a file, which does not exist
 sslmode=verify-full library=libpq15 => refused at tls, root-missing, trace connect sslaccept
 sslmode=require library=libpq15 => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
  library=libpq13 => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
@@ -467,7 +486,7 @@ sslmode=disable library=pgx transport=unix => connected plain, method trust, rol
 sslmode=verify-ca library=pq => refused at options, bad-options
 sslmode=verify-full library=pq transport=unix => refused at options, bad-options
  library=pq transport=unix => refused at tls, tls-refused, trace connect sslreject
-// where Go is given no root it has the system's
+// without a root Go uses the system's
 sslmode=verify-full root=none library=pgx servercert=system-ca => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
 sslmode=verify-full root=none library=pq servercert=system-ca => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
 sslmode=verify-full root=none servercert=system-ca => refused at tls, root-missing, trace connect sslaccept
@@ -517,7 +536,7 @@ func TestPgx(t *testing.T) {
  => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
 gssencmode=disable ticket=valid => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
 sslmode=allow => connected plain, method trust, role alice, hba:1, trace connect authok
-// N costs pgx a connection
+// after N pgx opens a new connection
 ssl=off => connected plain, method trust, role alice, hba:1, trace connect sslreject reconnect authok
 ssl=off sslmode=require => refused at tls, tls-refused, trace connect sslreject
 ssl=off sslmode=allow hba='hostssl all all all trust' => refused at tls, tls-refused, trace connect authfail reconnect sslreject
@@ -537,7 +556,7 @@ hba='host all all all password' user=scram => refused at auth, no-password, chan
 hba='host all all all md5' user=md5 => refused at auth, password, channel tls, method md5, hba:1, trace connect sslaccept authfail
 database=nodb => refused at startup, database-missing, channel tls, method trust, hba:1, trace connect sslaccept authok startfail
 user=nobody => refused at startup, role-missing, channel plain, method trust, hba:1, trace connect sslaccept authok startfail reconnect authok startfail
-// GSS authentication; the client's own failure sends it on as well
+// GSS authentication; after a failure of its own pgx goes on, too
 hba='host all all all gss include_realm=0' ticket=valid sslmode=disable => connected plain, method gss, identity alice@EXAMPLE.TEST, role alice, hba:1, trace connect authok
 hba='host all all all gss include_realm=0' ticket=valid => connected tls, method gss, identity alice@EXAMPLE.TEST, role alice, hba:1, trace connect sslaccept authok
 hba='host all all all gss include_realm=0' => refused at auth, no-ticket, channel plain, method gss, hba:1, trace connect sslaccept authfail reconnect authfail
@@ -555,7 +574,7 @@ channel_binding=require require_auth=md5 sslmode=require hba='host all all all p
 `)
 }
 
-// The rows of attacks, and of what channel_binding=require does, are as seen of gssenc with real servers.
+// The rows of attacks and of channel_binding=require are those observed with gssenc and real servers.
 func TestPgxWithGssenc(t *testing.T) {
 	checkRows(t, "library=pgx ticket=valid gssencmode=prefer", `
  => connected gss, method trust, role alice, hba:1, trace connect gssaccept authok
@@ -568,11 +587,11 @@ gssencmode=disable => connected tls, method trust, role alice, hba:1, trace conn
 transport=unix hba='local all all trust' => connected plain, method trust, role alice, hba:1, trace connect authok
 sslnegotiation=direct ticket=expired => connected tls, method trust, role alice, hba:1, trace connect gssaccept reconnect directaccept authok
 hba='hostssl all all all trust' sslmode=allow => connected tls, method trust, role alice, hba:1, trace connect gssaccept authfail reconnect authfail reconnect sslaccept authok
-// unlike libpq, pgx goes on after an error behind AuthenticationOk, and stops at a wrong password
+// unlike libpq, pgx goes on after an error after AuthenticationOk, and stops at a wrong password
 user=nobody sslmode=disable => refused at startup, role-missing, channel plain, method trust, hba:1, trace connect gssaccept authok startfail reconnect authok startfail
 database=nodb => refused at startup, database-missing, channel gss, method trust, hba:1, trace connect gssaccept authok startfail
 hba='host all all all scram-sha-256' user=scram password=wrong => refused at auth, password, channel gss, method scram-sha-256, hba:1, trace connect gssaccept authfail
-// what is missing on this side of the wire comes before what is wrong on the other
+// what the client lacks is found before what the server refuses
 root=missing => refused at options, bad-options
 gssencmode=require root=missing => refused at options, bad-options
 gssencmode=require ticket=none => refused at credentials, no-ticket
@@ -582,14 +601,14 @@ gssencmode=require ticket=expired => refused at gssenc, ticket-expired, trace co
 gssencmode=require krbsrvname=nosuch => refused at gssenc, spn-unknown, trace connect gssaccept
 gssencmode=require keytab=none => refused at gssenc, keytab-missing, trace connect gssaccept
 gssencmode=require hba='hostssl all all all trust' => refused at hba, no-hba-entry, channel gss, trace connect gssaccept authfail
-// GSS encryption counts as gss for require_auth, nothing else does
+// for require_auth only GSS encryption counts as gss
 require_auth=gss => connected gss, method trust, role alice, hba:1, trace connect gssaccept authok
 require_auth=!none => connected gss, method trust, role alice, hba:1, trace connect gssaccept authok
 require_auth=gss ticket=expired sslmode=require => refused at auth, method-rejected, channel tls, method trust, hba:1, trace connect gssaccept reconnect sslaccept authok
 require_auth=!none,!gss gssencmode=require => refused at auth, method-rejected, channel gss, method trust, hba:1, trace connect gssaccept authok
 require_auth=scram-sha-256 gssencmode=require => refused at auth, method-rejected, channel gss, method trust, hba:1, trace connect gssaccept authok
 require_auth=gss hba='host all all all scram-sha-256' user=scram password=right gssencmode=require => refused at auth, method-rejected, channel gss, method scram-sha-256, hba:1, trace connect gssaccept
-// channel_binding=require ends at G, before a token, whatever else there is to try
+// channel_binding=require ends at G, before a token, even if another method is left
 channel_binding=require hba='host all all all scram-sha-256' user=scram password=right => refused at gssenc, channel-binding, trace connect gssaccept
 channel_binding=require hba='host all all all scram-sha-256' user=scram password=right ticket=expired => refused at gssenc, channel-binding, trace connect gssaccept
 channel_binding=require hba='host all all all scram-sha-256' user=scram password=right ticket=none => connected tls, method scram-sha-256, identity scram, role scram, hba:1, trace connect sslaccept authok
@@ -625,14 +644,14 @@ func TestPq(t *testing.T) {
  => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
 ssl=off => refused at tls, tls-refused, trace connect sslreject
 gssencmode=disable ticket=valid sslmode=disable => connected plain, method trust, role alice, hba:1, trace connect authok
-// prefer goes on for whatever fails up to the handshake, each time on a new connection, and for nothing after it
+// prefer goes on after any failure up to the handshake, each time on a new connection, and after none that follows it
 sslmode=prefer => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
 sslmode=prefer ssl=off => connected plain, method trust, role alice, hba:1, trace connect sslreject reconnect authok
 sslmode=prefer root=other => connected plain, method trust, role alice, hba:1, trace connect sslaccept reconnect authok
 sslmode=prefer servercert=expired => connected plain, method trust, role alice, hba:1, trace connect sslaccept reconnect authok
 sslmode=prefer servercert=wrong-name => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
 sslmode=prefer hba='hostnossl all all all trust' => refused at hba, no-hba-entry, channel tls, trace connect sslaccept authfail
-// allow goes on for whatever fails, even behind AuthenticationOk, and then verifies like require
+// allow goes on after any failure, even after AuthenticationOk, and then verifies like require
 sslmode=allow => connected plain, method trust, role alice, hba:1, trace connect authok
 sslmode=allow hba='hostssl all all all trust' => connected tls, method trust, role alice, hba:1, trace connect authfail reconnect sslaccept authok
 sslmode=allow hba='hostssl all all all trust' ssl=off => refused at tls, tls-refused, trace connect authfail reconnect sslreject
@@ -675,11 +694,11 @@ hba='host all all all gss' ticket=valid keytab=stale => refused at auth, keytab-
 hba='hostgssenc all all all gss' ticket=valid => refused at hba, no-hba-entry, channel tls, trace connect sslaccept authfail
 database=nodb => refused at startup, database-missing, channel tls, method trust, hba:1, trace connect sslaccept authok startfail
 `)
-	// It does not hang up over the server's error token, as libpq and pgx do.
+	// It does not close the connection after the server's error token, as libpq and pgx do.
 	p := predict(t, cell(set("library=pq hba='host all all all gss' ticket=valid keytab=stale")))
 	for _, b := range p.Because {
-		if strings.Contains(b.Text, "hangs up") || strings.Contains(b.Text, "error token") {
-			t.Errorf("lib/pq is said to hang up:%s", explain(p))
+		if strings.Contains(b.Text, "closes the connection") || strings.Contains(b.Text, "error token") {
+			t.Errorf("lib/pq is said to close the connection:%s", explain(p))
 		}
 	}
 }
@@ -698,7 +717,7 @@ func TestWhatIsNotPredicted(t *testing.T) {
 			t.Errorf("%s: %v, %v; want a CannotPredict", given, p.Outcome, err)
 		}
 	}
-	// What no connection reaches does not matter.
+	// A record that is not reached does not matter.
 	checkRows(t, "", `
 hba='host all bob 10.0.0.0/24 trust; host other all all pam; hostnossl all all all ident; host all all all trust' sslmode=require => connected tls, method trust, role alice, hba:4, trace connect sslaccept authok
 setting='work_mem=4MB' => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
@@ -709,10 +728,10 @@ func TestBecause(t *testing.T) {
 	p := predict(t, cell(set("hba='hostgssenc all all all reject; hostssl all ssluser all trust' user=ssluser principal=alice ticket=valid"),
 		func(c *matrix.Cell) { c.World.Roles = append(c.World.Roles, matrix.Role{Name: "ssluser"}) }))
 	want := []matrix.Because{
-		{Text: "gssencmode=prefer and a ticket at hand: GSS encryption is tried first", Source: "libpq, gssencmode"},
+		{Text: "gssencmode=prefer and a ticket: GSS encryption is tried first", Source: "libpq, gssencmode"},
 		{Text: "sslmode=prefer: TLS first, then no encryption", Source: "libpq, sslmode"},
 		{Text: "over TCP the server answers G to every GSSENCRequest, with or without a keytab", Source: "backend_startup.c, ProcessStartupPacket"},
-		{Text: "ticket and keytab agree on postgres/pg.example.test: the context is there, for alice@EXAMPLE.TEST", Source: "gss_accept_sec_context"},
+		{Text: "ticket and keytab agree on postgres/pg.example.test: the context is established, for alice@EXAMPLE.TEST", Source: "gss_accept_sec_context"},
 		{Text: "the first record that matches a GSS-encrypted connection of ssluser to database postgres: hostgssenc all all all reject", Source: "pg_hba.conf:1"},
 		{Text: "a failure before AuthenticationOk: TLS is next, on a new connection", Source: "fe-connect.c, connection_failed"},
 		{Text: "ssl=on: the server answers S to SSLRequest", Source: "backend_startup.c, ProcessStartupPacket"},

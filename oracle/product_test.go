@@ -14,7 +14,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// axis is one dimension of the products below: an axis of the matrix and values worth meeting each other.
+// axis is one dimension of the products below: an axis of the matrix and those of its values that are combined.
 type axis struct {
 	name   string
 	values []string
@@ -53,7 +53,7 @@ var otherAxes = []axis{
 	{"user", []string{"alice", "bob", "nobody", "nologin", "scram", "md5"}},
 	{"principal", []string{"", "alice"}},
 	{"hosts", []string{"one", "dead-first", "twice"}},
-	{"ticket", []string{"none", "valid", "expired", "ambient"}}, // in the place of the one above
+	{"ticket", []string{"none", "valid", "expired", "ambient"}}, // replaces the one above
 	{"database", []string{"postgres", "nodb", "template1"}},
 	{"root", []string{"right", "other", "missing", "none", "system"}},
 	{"crl", []string{"none", "right", "stale", "missing"}},
@@ -67,11 +67,7 @@ var otherAxes = []axis{
 func apply(axes []axis, index []int) *matrix.Cell {
 	c := cell()
 	for i, a := range axes {
-		if a.name == "hba" || a.name == "ident" {
-			set(a.name + "='" + a.values[index[i]] + "'")(c)
-		} else {
-			set(a.name + "=" + a.values[index[i]])(c)
-		}
+		setAxis(c, a.name, a.values[index[i]])
 	}
 	return c
 }
@@ -136,7 +132,7 @@ func TestWholeNegotiationProduct(t *testing.T) {
 			t.FailNow()
 		}
 	}
-	t.Run("cells", func(t *testing.T) { // returns when both in it have
+	t.Run("cells", func(t *testing.T) { // returns after both of its subtests
 		t.Run("negotiation", func(t *testing.T) {
 			t.Parallel()
 			cells := 0
@@ -183,126 +179,212 @@ func axesOf(c *matrix.Cell) string {
 	return strings.Join(parts, " ") + fmt.Sprintf(" hba=%q ident=%q", c.World.HBA, c.World.Ident)
 }
 
-// invariants lists what a prediction breaks that holds of every attempt.
-func invariants(c *matrix.Cell, p matrix.Prediction) (broken []string) {
-	must := func(holds bool, what string) {
-		if !holds {
-			broken = append(broken, what)
-		}
-	}
-	o, l := p.Outcome, c.Client
-	must(o.Validate() == nil, "the outcome is invalid")
-	must(len(p.Because) > 0 && !slices.ContainsFunc(p.Because, func(b matrix.Because) bool { return b.Text == "" || b.Source == "" }), "a rule has no text or no source")
+// habit is what the invariants know of a client.
+type habit struct {
+	connections        int    // at most, to one host
+	nextHost           bool   // after any failure it goes on to the next host
+	afterOK            bool   // it may go on after AuthenticationOk
+	afterStartFail     bool   // it may go on after the server's error that follows AuthenticationOk
+	connectsFirst      bool   // it may find out that its settings are wrong after it has connected
+	sslmode            string // that it takes if none is given
+	rootIsFile         bool   // root=system is a file to it, and there is none
+	systemBeatsDisable bool   // root=system makes it use TLS with sslmode=disable, too
+	hasCRL             bool   // it can be given a revocation list
+	binds              bool   // it binds SCRAM to TLS
+}
 
-	// The trace: one list of steps per connection.
-	var connections [][]matrix.Step
-	for i, s := range o.Trace {
+var habits = map[matrix.ClientKind]func(*matrix.Client) habit{
+	matrix.KindLibpq: libpqHabit,
+	matrix.KindPsql:  libpqHabit,
+	matrix.KindPGX: func(l *matrix.Client) habit {
+		h := habit{connections: 2, nextHost: true, afterOK: true, afterStartFail: true, sslmode: "prefer", systemBeatsDisable: true, binds: true}
+		if l.GSSEncMode == "prefer" {
+			h.connections++
+		}
+		return h
+	},
+	matrix.KindPQ: func(l *matrix.Client) habit {
+		return habit{connections: 2, nextHost: true, afterStartFail: l.SSLMode == "allow" || l.Hosts == "twice", sslmode: "require"}
+	},
+}
+
+func libpqHabit(l *matrix.Client) habit {
+	v := l.Library.Libpq()
+	return habit{connections: 3, connectsFirst: v < 17, sslmode: "prefer", rootIsFile: v < 16, hasCRL: true, binds: true}
+}
+
+// checked is a prediction whose invariants are checked.
+type checked struct {
+	o           matrix.Outcome
+	w           *matrix.World
+	l           *matrix.Client
+	habit       habit
+	connections [][]matrix.Step // the trace: the steps of each connection
+	broken      []string
+}
+
+func (c *checked) must(holds bool, what string) {
+	if !holds {
+		c.broken = append(c.broken, what)
+	}
+}
+
+// last are the steps of the last connection.
+func (c *checked) last() []matrix.Step {
+	if len(c.connections) == 0 {
+		return nil
+	}
+	return c.connections[len(c.connections)-1]
+}
+
+func (c *checked) endsWith(s matrix.Step) bool {
+	return len(c.last()) > 0 && c.last()[len(c.last())-1] == s
+}
+
+// early: the client's own settings or credentials have ended the attempt.
+func (c *checked) early() bool {
+	return c.o.Stage == matrix.StageOptions || c.o.Stage == matrix.StageCredentials
+}
+
+// invariants lists what a prediction breaks that holds of every attempt.
+func invariants(cell *matrix.Cell, p matrix.Prediction) (broken []string) {
+	c := &checked{o: p.Outcome, w: cell.World, l: &cell.Client, habit: habits[cell.Client.Library.Kind()](&cell.Client)}
+	c.must(c.o.Validate() == nil, "the outcome is invalid")
+	c.must(len(p.Because) > 0 && !slices.ContainsFunc(p.Because, func(b matrix.Because) bool { return b.Text == "" || b.Source == "" }), "a rule has no text or no source")
+	for i, s := range c.o.Trace {
 		switch {
 		case s == matrix.StepConnect || s == matrix.StepReconnect:
-			must((s == matrix.StepConnect) == (i == 0), "connect is first and only first")
-			connections = append(connections, nil)
-		case len(connections) == 0:
-			return append(broken, "a step before connect")
+			c.must((s == matrix.StepConnect) == (i == 0), "connect is first and only first")
+			c.connections = append(c.connections, nil)
+		case len(c.connections) == 0:
+			return append(c.broken, "a step before connect")
 		default:
-			connections[len(connections)-1] = append(connections[len(connections)-1], s)
+			last := len(c.connections) - 1
+			c.connections[last] = append(c.connections[last], s)
 		}
 	}
-	early := o.Stage == matrix.StageOptions || o.Stage == matrix.StageCredentials
-	older := l.Library.UsesLibpq() && l.Library.Libpq() < 17
-	must(len(connections) > 0 || early, "no connection")
-	must(len(connections) == 0 || !early || older && len(connections) == 1, "a connection although the client's own settings refused")
-	limit := 3
-	if l.Library == matrix.PGX && l.GSSEncMode != "prefer" || l.Library == matrix.PQ {
-		limit = 2
+	c.trace()
+	c.end()
+	c.channel()
+	c.decision()
+	if c.o.End == matrix.Connected && c.l.Transport != "unix" {
+		c.encryption()
+		c.verification()
 	}
-	goesOn := l.Hosts == "twice" && !l.Library.UsesLibpq() // to the second host, behind whatever
-	if goesOn {
+	return c.broken
+}
+
+// trace: how many connections there are, and the order of their steps.
+func (c *checked) trace() {
+	c.must(len(c.connections) > 0 || c.early(), "no connection")
+	c.must(len(c.connections) == 0 || !c.early() || c.habit.connectsFirst && len(c.connections) == 1, "a connection although the client's own settings refused")
+	limit := c.habit.connections
+	if c.l.Hosts == "twice" && c.habit.nextHost {
 		limit *= 2
 	}
-	must(len(connections) <= limit, "too many connections")
-	var last []matrix.Step
-	oks := 0
-	for i, steps := range connections {
-		last = steps
+	c.must(len(c.connections) <= limit, "too many connections")
+	for i, steps := range c.connections {
 		for j, s := range steps {
 			final := j == len(steps)-1
 			switch s {
 			case matrix.StepAuthOK:
-				oks++
-				must(final || j == len(steps)-2 && steps[j+1] == matrix.StepStartFail, "something after authok")
-				must(i == len(connections)-1 || l.Library == matrix.PGX || l.Library == matrix.PQ && (l.SSLMode == "allow" || goesOn) && !final, "the client went on after authok")
+				c.must(final || j == len(steps)-2 && steps[j+1] == matrix.StepStartFail, "something after authok")
+				c.must(i == len(c.connections)-1 || c.habit.afterOK || c.habit.afterStartFail && !final, "the client went on after authok")
 			case matrix.StepAuthFail:
-				// libpq before 17 and sslmode=allow: a second startup packet is sent behind N, never behind a failure
-				must(final, "something after authfail")
+				c.must(final, "something after authfail")
 			case matrix.StepStartFail:
-				must(j > 0 && steps[j-1] == matrix.StepAuthOK && final, "startfail without authok")
+				c.must(j > 0 && steps[j-1] == matrix.StepAuthOK && final, "startfail without authok")
 			case matrix.StepDirectAccept, matrix.StepDirectReject, matrix.StepGSSAccept:
-				must(j == 0, string(s)+" is not first on its connection")
+				c.must(j == 0, string(s)+" is not first on its connection")
 			}
 		}
 	}
-	switch {
-	case o.End == matrix.Connected:
-		must(oks > 0 && last[len(last)-1] == matrix.StepAuthOK, "connected without authok at the end")
-		must(oks == 1 || l.Library == matrix.PGX, "connected with two authok")
-	case o.Stage == matrix.StageStartup:
-		must(last[len(last)-1] == matrix.StepStartFail, "refused at startup without startfail at the end")
-	case o.Stage == matrix.StageHBA || o.Stage == matrix.StageIdent:
-		must(last[len(last)-1] == matrix.StepAuthFail, "refused by the rules without authfail at the end")
-	}
+}
 
-	// The channel is the last connection's.
+// end: the last step of the trace agrees with the outcome.
+func (c *checked) end() {
+	oks := 0
+	for _, s := range c.o.Trace {
+		if s == matrix.StepAuthOK {
+			oks++
+		}
+	}
+	switch {
+	case c.o.End == matrix.Connected:
+		c.must(c.endsWith(matrix.StepAuthOK), "connected without authok at the end")
+		c.must(oks == 1 || c.habit.afterOK, "connected with two authok")
+	case c.o.Stage == matrix.StageStartup:
+		c.must(c.endsWith(matrix.StepStartFail), "refused at startup without startfail at the end")
+	case c.o.Stage == matrix.StageHBA || c.o.Stage == matrix.StageIdent:
+		c.must(c.endsWith(matrix.StepAuthFail), "refused by the rules without authfail at the end")
+	}
+}
+
+// channel: it is that of the last connection.
+func (c *checked) channel() {
 	channel := matrix.Plain
 	switch {
-	case slices.Contains(last, matrix.StepGSSAccept):
+	case slices.Contains(c.last(), matrix.StepGSSAccept):
 		channel = matrix.GSS
-	case slices.Contains(last, matrix.StepSSLAccept), slices.Contains(last, matrix.StepDirectAccept):
+	case slices.Contains(c.last(), matrix.StepSSLAccept), slices.Contains(c.last(), matrix.StepDirectAccept):
 		channel = matrix.TLS
 	}
-	if early || o.Stage == matrix.StageGSSEnc || o.Stage == matrix.StageTLS {
-		must(o.Channel == "", "a channel before there was one")
+	if c.early() || c.o.Stage == matrix.StageGSSEnc || c.o.Stage == matrix.StageTLS {
+		c.must(c.o.Channel == "", "a channel before there was one")
 	} else {
-		must(o.Channel == channel, "not the channel of the last connection")
+		c.must(c.o.Channel == channel, "not the channel of the last connection")
 	}
-	unix := l.Transport == "unix"
-	must(!unix || o.Channel == "" || o.Channel == matrix.Plain && len(connections) == 1, "a unix socket is plain, and tried once")
+	c.must(c.l.Transport != "unix" || c.o.Channel == "" || c.o.Channel == matrix.Plain && len(c.connections) == 1, "a unix socket is plain, and tried once")
+}
 
-	// Who decided.
-	must((o.Method == "") == (o.Rule == ""), "method and rule go together")
-	must(o.Reason != matrix.NoHBAEntry || o.Rule == "", "no record matched, and a rule is named")
-	must(o.Method != matrix.MethodTrust || o.Identity == "", "trust authenticates nobody")
-	if o.End == matrix.Connected {
-		must(o.Role == l.User && o.Rule != "", "connected as another role or by no rule")
-		must(o.Method == matrix.MethodTrust || o.Identity != "", "connected as nobody")
-		must(o.Method != matrix.MethodReject, "connected by reject")
+// decision: method, rule, identity and role agree with one another.
+func (c *checked) decision() {
+	o := &c.o
+	c.must((o.Method == "") == (o.Rule == ""), "method and rule go together")
+	c.must(o.Reason != matrix.NoHBAEntry || o.Rule == "", "no record matched, and a rule is named")
+	c.must(o.Method != matrix.MethodTrust || o.Identity == "", "trust authenticates no identity")
+	if o.End != matrix.Connected {
+		return
 	}
+	c.must(o.Role == c.l.User && o.Rule != "", "connected as another role or by no rule")
+	c.must(o.Method == matrix.MethodTrust || o.Identity != "", "connected without an identity")
+	c.must(o.Method != matrix.MethodReject, "connected by reject")
+	c.must(c.l.RequireAuth != "gss" || o.Method == matrix.MethodGSS || o.Channel == matrix.GSS, "require_auth=gss without GSS")
+}
 
-	// What the client insisted on holds of every session.
-	if o.End == matrix.Connected && !unix {
-		insists := slices.Contains([]string{"require", "verify-ca", "verify-full"}, l.SSLMode)
-		must(!insists || o.Channel != matrix.Plain, "sslmode insists on TLS, and the session is plain")
-		must(l.Library != matrix.PQ || l.SSLMode != "" || o.Channel == matrix.TLS, "lib/pq's default is require, and the session is not TLS")
-		must(l.GSSEncMode != "require" || o.Channel == matrix.GSS, "gssencmode=require, and the session is not GSS-encrypted")
-		must(l.GSSEncMode != "disable" || o.Channel != matrix.GSS, "gssencmode=disable, and the session is GSS-encrypted")
-		must(l.SSLMode != "disable" || o.Channel != matrix.TLS || l.Library == matrix.PGX && l.Root == "system", "sslmode=disable, and the session is TLS")
-		must(o.Channel != matrix.TLS || c.World.SSL == "on", "TLS with ssl=off")
-		must(o.Channel != matrix.GSS || (l.Ticket == "valid" || l.Ticket == "ambient") && c.World.Keytab == "good", "GSS encryption without ticket and keytab")
-		roots := map[string]string{"none": "system"} // what a client has that is given none
-		signers := map[string]string{"other-ca": "other", "system-ca": "system"}
-		trusted := cmp.Or(signers[c.World.ServerCert], "right") == cmp.Or(roots[l.Root], l.Root) && c.World.ServerCert != "expired"
-		rootless := l.Root == "missing" || l.Root == "none" || l.Root == "system" && l.Library.UsesLibpq() && l.Library.Libpq() < 16
-		must(o.Channel != matrix.TLS || !insists || l.SSLMode == "require" && rootless || trusted, "an unverified server where the client insists on it")
-		must(o.Channel != matrix.TLS || l.Root != "system" || trusted || rootless, "an unverified server although the system's roots are to verify it")
-		must(o.Channel != matrix.TLS || l.Root != "right" || c.World.ServerCert != "revoked" || l.CRL != "right", "a server whose certificate is on the revocation list")
-		must(l.Library.UsesLibpq() || l.CRL == "none", "a driver without sslcrl got in with one")
-		must(o.Channel != matrix.TLS || l.SSLMode != "verify-full" || c.World.ServerCert != "wrong-name", "a server of another name under verify-full")
-		must(l.ChannelBinding != "require" || o.Channel == matrix.TLS && (o.Method == matrix.MethodScram || o.Method == matrix.MethodMD5), "channel_binding=require, and nothing to bind")
-		must(o.Channel != matrix.TLS || c.World.ServerCert != "ed25519" || o.Method != matrix.MethodScram || l.ChannelBinding == "disable" || l.Library == matrix.PQ, "SCRAM fell from the binding in silence")
+// encryption: what the client insists on holds of every session over TCP.
+func (c *checked) encryption() {
+	tls, gss := c.o.Channel == matrix.TLS, c.o.Channel == matrix.GSS
+	c.must(!c.insists() || c.o.Channel != matrix.Plain, "sslmode insists on TLS, and the session is plain")
+	c.must(c.l.GSSEncMode != "require" || gss, "gssencmode=require, and the session is not GSS-encrypted")
+	c.must(c.l.GSSEncMode != "disable" || !gss, "gssencmode=disable, and the session is GSS-encrypted")
+	c.must(c.l.SSLMode != "disable" || !tls || c.habit.systemBeatsDisable && c.l.Root == "system", "sslmode=disable, and the session is TLS")
+	c.must(!tls || c.w.SSL == "on", "TLS with ssl=off")
+	c.must(!gss || (c.l.Ticket == "valid" || c.l.Ticket == "ambient") && c.w.Keytab == "good", "GSS encryption without ticket and keytab")
+	c.must(c.l.ChannelBinding != "require" || tls && (c.o.Method == matrix.MethodScram || c.o.Method == matrix.MethodMD5), "channel_binding=require, and nothing to bind")
+	c.must(!tls || !c.habit.binds || c.w.ServerCert != "ed25519" || c.o.Method != matrix.MethodScram || c.l.ChannelBinding == "disable", "SCRAM was not bound, and the client said nothing")
+}
+
+// insists: sslmode, given or by default, does without TLS only inside GSS encryption.
+func (c *checked) insists() bool {
+	return slices.Contains([]string{"require", "verify-ca", "verify-full"}, cmp.Or(c.l.SSLMode, c.habit.sslmode))
+}
+
+// verification: the server of a session inside TLS is the one that the client verifies.
+func (c *checked) verification() {
+	c.must(c.habit.hasCRL || c.l.CRL == "none", "a client without sslcrl connected with one")
+	if c.o.Channel != matrix.TLS {
+		return
 	}
-	if o.End == matrix.Connected && l.RequireAuth == "gss" {
-		must(o.Method == matrix.MethodGSS || o.Channel == matrix.GSS, "require_auth=gss without GSS")
-	}
-	return broken
+	roots := map[string]string{"none": "system"} // of a client that is given none
+	signers := map[string]string{"other-ca": "other", "system-ca": "system"}
+	trusted := cmp.Or(signers[c.w.ServerCert], "right") == cmp.Or(roots[c.l.Root], c.l.Root) && c.w.ServerCert != "expired"
+	rootless := c.l.Root == "missing" || c.l.Root == "none" || c.l.Root == "system" && c.habit.rootIsFile
+	unverified := cmp.Or(c.l.SSLMode, c.habit.sslmode) == "require" && rootless
+	c.must(!c.insists() || unverified || trusted, "an unverified server where the client insists on it")
+	c.must(c.l.Root != "system" || trusted || rootless, "an unverified server although the system's roots are to verify it")
+	c.must(c.l.Root != "right" || c.w.ServerCert != "revoked" || c.l.CRL != "right", "a server whose certificate is on the revocation list")
+	c.must(c.l.SSLMode != "verify-full" || c.w.ServerCert != "wrong-name", "a server of another name under verify-full")
 }
 
 func TestConcurrentPredictions(t *testing.T) {

@@ -2,7 +2,6 @@ package oracle
 
 import (
 	"errors"
-	"slices"
 	"testing"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
@@ -83,8 +82,8 @@ func TestRaw(t *testing.T) {
 		})
 	}
 	for _, s := range matrix.AttacksOf(matrix.RawClient) {
-		if !tried[s.Name] || !slices.Contains(sequences, s.Name) {
-			t.Errorf("sequence %s: tried %t, modelled %t", s.Name, tried[s.Name], slices.Contains(sequences, s.Name))
+		if !tried[s.Name] {
+			t.Errorf("sequence %s is not tried", s.Name)
 		}
 	}
 }

@@ -9,13 +9,13 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// The outcomes are those that were seen of real servers and clients (scenarios/attacks), and what follows from the sources
-// for versions that could not be had.
+// The outcomes are those observed with real servers and clients (scenarios/attacks); for versions that were not available, they
+// follow from the sources.
 func TestSpoiledConnections(t *testing.T) {
 	const scram = "hba='hostgssenc all alice all gss include_realm=0; host all scram all scram-sha-256; host all bob all gss include_realm=0; host all all all trust' "
 	for base, rows := range map[string]string{
 		scram + "gssencmode=disable": `
-// an end in the place of the answer is final to libpq; to the others TLS has failed
+// libpq takes an end in place of the answer as final; to the other clients TLS has failed
 attack=cut-answer => refused at tls, connection-lost, trace connect sslerror, obtains nothing
 attack=cut-answer library=libpq14 => refused at tls, connection-lost, trace connect sslerror, obtains nothing
 attack=cut-answer ssl=off => refused at tls, connection-lost, trace connect sslerror, obtains nothing
@@ -25,7 +25,7 @@ attack=cut-answer library=pq sslmode=prefer => connected plain, method trust, ro
 attack=cut-answer library=pq sslmode=prefer root=none => connected plain, method trust, role alice, hba:4, trace connect sslerror reconnect authok, obtains downgrade
 attack=cut-answer sslmode=disable => connected plain, method trust, role alice, hba:4, trace connect authok, obtains plaintext
 attack=cut-answer sslmode=require sslnegotiation=direct => connected tls, method trust, role alice, hba:4, trace connect directaccept authok, obtains nothing
-// a handshake that fails is not
+// a handshake that fails is not final
 attack=cut-handshake => connected plain, method trust, role alice, hba:4, trace connect sslaccept reconnect authok, obtains downgrade
 attack=cut-handshake library=libpq13 => connected plain, method trust, role alice, hba:4, trace connect sslaccept reconnect authok, obtains downgrade
 attack=cut-handshake sslmode=verify-full => refused at tls, connection-lost, trace connect sslaccept, obtains nothing
@@ -36,7 +36,7 @@ attack=cut-handshake ssl=off => connected plain, method trust, role alice, hba:4
 attack=cut-handshake library=pq sslmode=prefer => connected plain, method trust, role alice, hba:4, trace connect sslaccept reconnect authok, obtains downgrade
 attack=cut-handshake library=pq sslmode=prefer root=none => refused at tls, connection-lost, trace connect sslaccept, obtains nothing
 attack=stuff-server library=pq sslmode=prefer root=none => refused at tls, protocol-violation, trace connect sslaccept, obtains nothing
-// with sslmode=allow pgx and lib/pq go on, to TLS; what was sent in the clear he has
+// with sslmode=allow pgx and lib/pq go on, to TLS; the attacker has what was sent in the clear
 attack=cut-auth user=scram password=right sslmode=allow => refused at auth, connection-lost, channel plain, method scram-sha-256, hba:2, trace connect, obtains plaintext
 attack=cut-auth user=scram password=right sslmode=allow library=pgx => connected tls, method scram-sha-256, identity scram, role scram, hba:2, trace connect reconnect sslaccept authok, obtains plaintext
 attack=cut-auth user=scram password=right sslmode=allow library=pq => connected tls, method scram-sha-256, identity scram, role scram, hba:2, trace connect reconnect sslaccept authok, obtains plaintext
@@ -55,19 +55,19 @@ attack=hold-auth sslmode=allow library=pgx user=scram => refused at auth, timed-
 attack=hold-auth sslmode=allow library=pq user=scram password=right => connected tls, method scram-sha-256, identity scram, role scram, hba:2, trace connect reconnect sslaccept authok, obtains plaintext
 attack=delay => connected tls, method trust, role alice, hba:4, trace connect sslaccept authok, obtains nothing
 attack=delay ssl=off => connected plain, method trust, role alice, hba:4, trace connect sslreject authok, obtains plaintext
-// the end of the client's handshake, changed: it learns of it too late to try without TLS
+// the end of the client's handshake is changed: the client learns of it too late to try without TLS
 attack=flip-client => refused at tls, integrity-check, trace connect sslaccept, obtains nothing
 attack=flip-client library=libpq13 => refused at tls, integrity-check, trace connect sslaccept, obtains nothing
 attack=flip-client library=pgx => connected plain, method trust, role alice, hba:4, trace connect sslaccept reconnect authok, obtains downgrade
 attack=flip-client library=pq sslmode=prefer => refused at tls, integrity-check, trace connect sslaccept, obtains nothing
 attack=flip-client sslmode=verify-ca servercert=other-ca => refused at tls, server-cert-untrusted, trace connect sslaccept, obtains nothing
 attack=flip-client sslmode=verify-full servercert=wrong-name => refused at tls, server-cert-name, trace connect sslaccept, obtains nothing
-// what a client says to a certificate that it refuses is sealed by crypto/tls, and not by OpenSSL
+// crypto/tls encrypts the alert for a certificate that it refuses, and OpenSSL does not
 attack=flip-client root=other => connected plain, method trust, role alice, hba:4, trace connect sslaccept reconnect authok, obtains plaintext
 attack=flip-client root=other library=pq sslmode=prefer => connected plain, method trust, role alice, hba:4, trace connect sslaccept reconnect authok, obtains downgrade
 attack=flip-client root=other library=pgx sslmode=require => refused at tls, server-cert-untrusted, trace connect sslaccept, obtains nothing
 attack=flip-client sslmode=require sslnegotiation=direct => refused at tls, integrity-check, trace connect directaccept, obtains nothing
-// that of the server's: a handshake that fails
+// a record of the server's handshake is changed: the handshake fails
 attack=flip-server => connected plain, method trust, role alice, hba:4, trace connect sslaccept reconnect authok, obtains downgrade
 attack=flip-server library=pq sslmode=prefer root=none => refused at tls, integrity-check, trace connect sslaccept, obtains nothing
 attack=flip-server sslmode=verify-ca servercert=other-ca => refused at tls, integrity-check, trace connect sslaccept, obtains nothing
@@ -109,18 +109,18 @@ attack=flip-server library=pgx sslmode=disable => connected plain, method trust,
 	}
 }
 
-// Where an attack crosses something else in a way that nobody can foretell, or that is not modelled, there is a gap; and none beside it.
+// Where the result of an attack is chance, or is not modelled, there is a gap; and in similar cells there is none.
 func TestGapsUnderAttack(t *testing.T) {
 	for given, gap := range map[string]string{
-		// whether the reset behind 18's alert comes before or after the end of the client's handshake is chance
+		// it is chance whether the reset that follows the alert of 18 comes before or after the end of the client's handshake
 		"attack=replay server=18 sslmode=prefer library=libpq18":                                                         "races with the client's handshake",
 		"attack=replay server=18 sslmode=prefer library=libpq13":                                                         "races with the client's handshake",
 		"attack=replay server=18 sslmode=prefer library=pq":                                                              "races with the client's handshake",
 		"attack=replay server=18 root=other sslmode=require":                                                             "certificate that the client refuses",
 		"attack=replay server=18 root=other sslmode=require library=pgx":                                                 "certificate that the client refuses",
 		"attack=replay server=17 root=other sslmode=require":                                                             "",
-		"attack=stuff-client server=16 library=pq sslmode=prefer root=other":                                             "behind its handshake",
-		"attack=stuff-client server=16 sslmode=verify-full servercert=wrong-name":                                        "behind its handshake",
+		"attack=stuff-client server=16 library=pq sslmode=prefer root=other":                                             "after its handshake",
+		"attack=stuff-client server=16 sslmode=verify-full servercert=wrong-name":                                        "after its handshake",
 		"attack=stuff-client server=16 sslmode=require root=other":                                                       "",
 		"attack=stuff-client server=17 library=pq sslmode=prefer root=other":                                             "",
 		"attack=stuff-client server=13 library=libpq13":                                                                  "libpq13 on PostgreSQL 13",
@@ -138,7 +138,7 @@ func TestGapsUnderAttack(t *testing.T) {
 	}
 }
 
-// What the client insists on holds whatever he does, and each of his deeds has reasons of its own.
+// What the client insists on holds under each attack, and each attack has reasons of its own.
 func TestSpoiledConnectionsKeepWhatIsInsistedOn(t *testing.T) {
 	reasons := map[matrix.Reason]string{matrix.ConnectionLost: "cut-", matrix.TimedOut: "hold-", matrix.IntegrityCheck: "flip-", matrix.ProtocolViolation: "replay"}
 	cells := 0
@@ -150,7 +150,7 @@ func TestSpoiledConnectionsKeepWhatIsInsistedOn(t *testing.T) {
 			return
 		}
 		p, err := Predict(c)
-		if gap := (*CannotPredict)(nil); errors.As(err, &gap) && c.Client.Attack == "replay" {
+		if gap := (*CannotPredict)(nil); errors.As(err, &gap) && c.Client.Attack == matrix.Replay {
 			return
 		}
 		if err != nil {
@@ -162,7 +162,7 @@ func TestSpoiledConnectionsKeepWhatIsInsistedOn(t *testing.T) {
 		switch prefix := reasons[o.Reason]; {
 		case o.Validate() != nil, o.Obtains == "":
 		case prefix != "" && !strings.HasPrefix(string(l.Attack), prefix):
-		case l.Attack == "delay" && o.Obtains == matrix.Downgraded:
+		case l.Attack == matrix.Delay && o.Obtains == matrix.Downgraded:
 		case o.End == matrix.Connected && o.Channel == matrix.Plain && (insists || l.GSSEncMode == "require" || o.Obtains != matrix.Plaintext && o.Obtains != matrix.Downgraded):
 		case o.Obtains == matrix.Downgraded && o.Descent() != matrix.Downgrade:
 		default:

@@ -1,8 +1,6 @@
 package oracle
 
-import (
-	"github.com/pgauthmatrix/pgauthmatrix/matrix"
-)
+import "github.com/pgauthmatrix/pgauthmatrix/matrix"
 
 // role finds a role of the world. The cluster's own superuser exists everywhere.
 func (a *attempt) role(name string) (r matrix.Role, exists bool) {
@@ -36,7 +34,7 @@ func (a *attempt) afterAuthentication() (*refusal, error) {
 		if a.c.User == "postgres" {
 			return a.unknownSetting(), nil
 		}
-		return &refusal{matrix.NoPrivilege, "42501", "nobody but a superuser has CONNECT on database template1: the server finds out after AuthenticationOk", "postinit.c, CheckMyDatabase"}, nil
+		return &refusal{matrix.NoPrivilege, "42501", "only a superuser has CONNECT on database template1: the server finds out after AuthenticationOk", "postinit.c, CheckMyDatabase"}, nil
 	case "postgres":
 		return a.unknownSetting(), nil
 	case "template0":
@@ -48,13 +46,15 @@ func (a *attempt) afterAuthentication() (*refusal, error) {
 	return &refusal{matrix.DatabaseMissing, "3D000", "database " + a.c.Database + " does not exist: the server finds out after AuthenticationOk", "postinit.c, InitPostgres"}, nil
 }
 
-// unknownSetting: a driver that has no sslcrl takes it for a setting of the session. The server looks at those last of all
-// (postinit.c, process_startup_options).
+// unknownSetting: some clients send a connection parameter that they do not know to the server, as a setting of the session. The
+// server looks at settings last (postinit.c, process_startup_options).
 func (a *attempt) unknownSetting() *refusal {
-	sources := map[matrix.Library]string{matrix.PGX: "pgconn/config.go, ParseConfigWithOptions", matrix.PQ: "connector.go, setFromTag"}
-	source, sends := sources[a.lib]
-	if !sends || a.crl() == "none" {
+	if a.crl() == "none" {
 		return nil
 	}
-	return &refusal{matrix.SettingUnknown, "42704", string(a.lib) + " has no sslcrl: it sends it to the server, which does not know it either and says so after AuthenticationOk", source}
+	source := a.client.asSetting("sslcrl")
+	if source == "" {
+		return nil
+	}
+	return &refusal{matrix.SettingUnknown, "42704", string(a.c.Library) + " has no sslcrl: it sends it to the server, which does not know it either and says so after AuthenticationOk", source}
 }

@@ -6,20 +6,90 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// verification is how much of the server's certificate a client checks, and in which order it finds what is wrong.
+// verification is what a client verifies of the server's certificate.
 type verification struct {
-	level   string // none | ca | full
-	noRoot  bool   // the root file is missing and the client insists on it: it fails before its ClientHello
-	inGo    bool   // crypto/x509 looks at time, then name, then issuer; OpenSSL at issuer, revocation list, then time; libpq at the name last
-	crl     string // the revocation list that was loaded: "" | right | stale
-	because matrix.Because
+	noRoot     bool    // the root file is missing and the client insists on it: it fails before its ClientHello
+	checks     []check // in the client's order; none: it verifies nothing
+	crl        string  // the revocation list that the client has loaded: "" | right | stale
+	source     string  // of what the checks find
+	sealsAlert bool    // in TLS 1.3 the client encrypts the alert by which it refuses a certificate
+	because    matrix.Because
 }
+
+// check is one thing that a client verifies.
+type check struct {
+	flaw flaw
+	late bool // the client looks only after the handshake
+}
+
+// flaw is what can be wrong with the server's certificate.
+type flaw int
+
+const (
+	untrusted     flaw = iota // it is signed by a CA that the client does not trust
+	noList                    // the revocation list is of another CA
+	staleList                 // the revocation list is past its next update
+	revoked                   // it is on the revocation list
+	expired                   // it has expired
+	wrongName                 // it is for another host
+	nameInSubject             // it has its name in its subject only, where some clients do not look
+)
+
+// opensslIssuer are the checks of OpenSSL without those of the name.
+var opensslIssuer = []check{{flaw: untrusted}, {flaw: noList}, {flaw: staleList}, {flaw: revoked}, {flaw: expired}}
+
+// goSource and what follows are of Go's crypto/tls and crypto/x509, with which every driver in Go starts TLS. goIssuerLate are the
+// checks of a driver that verifies the issuer itself, after the handshake.
+const goSource = "crypto/x509, Certificate.Verify"
+
+var (
+	goIssuer     = []check{{flaw: expired}, {flaw: untrusted}}
+	goIssuerLate = []check{{flaw: expired, late: true}, {flaw: untrusted, late: true}}
+	goFull       = []check{{flaw: expired}, {flaw: wrongName}, {flaw: nameInSubject}, {flaw: untrusted}}
+
+	// goStuffed: a driver reads the one byte of the answer, and gives the connection to crypto/tls.
+	goStuffed = reaction{how: broken, reason: matrix.ProtocolViolation, because: matrix.Because{Text: "the client reads the one byte of the answer; what follows is not a TLS record", Source: "crypto/tls, readRecordOrCCS"}}
+)
 
 // encryptTLS starts TLS on the present connection, after SSLRequest or directly.
 func (a *attempt) encryptTLS(direct bool, v verification) ending {
-	if e := a.attackOnTLS(direct, v); e != nil {
+	if a.attack.onTLS != nil {
+		if e := a.attack.onTLS(a, direct, &v); e != nil {
+			return *e
+		}
+	}
+	if e := a.answerToTLS(direct, &v); e != nil {
 		return *e
 	}
+	stuffed := toNeither
+	if !direct {
+		stuffed = a.attack.stuffs
+	}
+	ssl := &a.client.reactions().ssl
+	a.acted = a.acted || stuffed != toNeither
+	a.because = append(a.because, v.because)
+	switch {
+	case v.noRoot:
+		return refused(broken, matrix.StageTLS, matrix.RootMissing)
+	case stuffed == toClient && !ssl.stuffed.late:
+		return a.answerStuffed(matrix.StageTLS, ssl)
+	case stuffed == toServer && a.w.Server >= 17: // in the handshake; older servers look after it
+		return a.requestStuffed(matrix.StageTLS, matrix.TLS)
+	}
+	if e := a.handshakeTLS(direct, &v); e != nil {
+		return *e
+	}
+	switch stuffed {
+	case toClient:
+		return a.answerStuffed(matrix.StageTLS, ssl)
+	case toServer:
+		return a.requestStuffed(matrix.StageTLS, matrix.TLS)
+	}
+	return ending{}
+}
+
+// answerToTLS is the server's answer to SSLRequest or to a ClientHello; nil: there will be a handshake.
+func (a *attempt) answerToTLS(direct bool, v *verification) *ending {
 	on := a.w.SSL == "on" && !a.unix()
 	switch {
 	case direct && v.noRoot:
@@ -34,7 +104,8 @@ func (a *attempt) encryptTLS(direct bool, v verification) ending {
 		} else {
 			a.why(a.serverSource("ProcessSSLStartup"), "with ssl=off the server closes the connection on a TLS handshake")
 		}
-		return refused(broken, matrix.StageTLS, matrix.DirectTLSRefused)
+		e := refused(broken, matrix.StageTLS, matrix.DirectTLSRefused)
+		return &e
 	case on:
 		a.step(matrix.StepSSLAccept)
 		a.why(a.serverSource("ProcessStartupPacket"), "ssl=on: the server answers S to SSLRequest")
@@ -45,85 +116,71 @@ func (a *attempt) encryptTLS(direct bool, v verification) ending {
 			text = "on a unix socket the server answers N to SSLRequest"
 		}
 		a.why(a.serverSource("ProcessStartupPacket"), text)
-		return refused(declined, matrix.StageTLS, matrix.TLSRefused)
+		e := refused(declined, matrix.StageTLS, matrix.TLSRefused)
+		return &e
 	}
-	toServer, toClient := !direct && a.c.Attack == "stuff-client", !direct && a.c.Attack == "stuff-server" // more than was sent
-	a.acted = a.acted || toServer || toClient
-	a.because = append(a.because, v.because)
-	switch {
-	case v.noRoot:
-		return refused(broken, matrix.StageTLS, matrix.RootMissing)
-	case toClient && v.inGo: // in the handshake; libpq behind it
-		return a.answerStuffed(matrix.StageTLS)
-	case toServer && a.w.Server >= 17: // in the handshake; older ones behind it
-		return a.requestStuffed(matrix.StageTLS, matrix.TLS)
-	}
-	if e := a.spoiledHello(direct); e != nil {
-		return *e
-	}
-	if reason := a.serverCertificate(v); reason != "" {
-		// lib/pq looks at the issuer, and libpq at the name, when the handshake is done.
-		late := a.lib == matrix.PQ && v.level == "ca" || reason == matrix.ServerCertName && !v.inGo
-		switch {
-		case a.c.Attack == "replay":
-			a.gap = unknown("the server's reset races with the client's word on the certificate", "attack=replay with a certificate that the client refuses")
-		case toServer && late:
-			a.gap = unknown("the client's word on the certificate crosses the server's on the bytes", "attack=%s with a certificate that the client refuses behind its handshake", a.c.Attack)
-		case a.c.Attack == "flip-client": // crypto/tls seals its alert, OpenSSL does not
-			a.acted = a.acted || v.inGo || late
-		}
-		return refused(broken, matrix.StageTLS, reason)
-	}
-	if e := a.spoiledFinish(); e != nil {
-		return *e
-	}
-	switch {
-	case toClient:
-		return a.answerStuffed(matrix.StageTLS)
-	case toServer:
-		return a.requestStuffed(matrix.StageTLS, matrix.TLS)
-	}
-	return ending{}
+	return nil
 }
 
-// serverCertificate says what the client finds wrong with it, or "".
-func (a *attempt) serverCertificate(v verification) matrix.Reason {
-	if v.level == "none" {
-		return ""
-	}
-	kind := cmp.Or(a.w.ServerCert, "good")
-	signer := cmp.Or(map[string]string{"other-ca": "other", "system-ca": "system"}[kind], "right")
-	roots := "in the client's root file"
-	trusted := a.root()
-	if trusted == "none" || trusted == "system" {
-		trusted, roots = "system", "among the roots of the client's system"
-	}
-	type flaw struct {
-		found  bool
-		reason matrix.Reason
-		text   string
-	}
-	issuer := flaw{signer != trusted, matrix.ServerCertTrust, "the server's certificate is not signed by a CA " + roots}
-	expired := flaw{kind == "expired", matrix.ServerCertExpired, "the server's certificate has expired"}
-	name := flaw{v.level == "full" && kind == "wrong-name", matrix.ServerCertName, "the server's certificate is not for " + a.w.Host}
-	source := "X509_verify_cert of OpenSSL; open_client_SSL, fe-secure-openssl.c"
-	flaws := []flaw{
-		issuer,
-		{v.crl != "" && signer != "right", matrix.ServerCertTrust, "there is no revocation list of the CA that signed the server's certificate"},
-		{v.crl == "stale", matrix.ServerCertExpired, "the revocation list is past its next update, which TLS cannot tell from a certificate that has expired"},
-		{v.crl != "" && kind == "revoked", matrix.ServerCertRevoked, "the server's certificate is on the revocation list"},
-		expired,
-		name,
-	}
-	if v.inGo {
-		source = "crypto/x509, Certificate.Verify"
-		flaws = []flaw{expired, name, {v.level == "full" && kind == "cn-only", matrix.ServerCertName, "the server's certificate has its name in its subject alone, where Go does not look; libpq does"}, issuer}
-	}
-	for _, f := range flaws {
-		if f.found {
-			a.why(source, f.text)
-			return f.reason
+// handshakeTLS is the handshake of a client that has read its files; nil: the client has completed it.
+func (a *attempt) handshakeTLS(direct bool, v *verification) *ending {
+	if a.attack.inTLS != nil {
+		if e := a.attack.inTLS(a, direct); e != nil {
+			return e
 		}
 	}
-	return ""
+	if reason, late := a.serverCertificate(v); reason != "" {
+		if a.attack.badCert != nil {
+			a.attack.badCert(a, v, direct, late)
+		}
+		e := refused(broken, matrix.StageTLS, reason)
+		return &e
+	}
+	if a.attack.afterTLS != nil {
+		return a.attack.afterTLS(a)
+	}
+	return nil
+}
+
+// serverCertificate is the first flaw that the client finds in the server's certificate, or "", and whether it finds it only
+// after the handshake.
+func (a *attempt) serverCertificate(v *verification) (reason matrix.Reason, late bool) {
+	for _, c := range v.checks {
+		if reason, text := a.flawed(c.flaw, v); reason != "" {
+			a.why(v.source, text)
+			return reason, c.late
+		}
+	}
+	return "", false
+}
+
+// flawed says whether the server's certificate has the flaw.
+func (a *attempt) flawed(f flaw, v *verification) (reason matrix.Reason, text string) {
+	kind := cmp.Or(a.w.ServerCert, "good")
+	signer := cmp.Or(map[string]string{"other-ca": "other", "system-ca": "system"}[kind], "right")
+	found := false
+	switch f {
+	case untrusted:
+		trusted, roots := a.root(), "in the client's root file"
+		if trusted == "none" || trusted == "system" {
+			trusted, roots = "system", "among the roots of the client's system"
+		}
+		found, reason, text = signer != trusted, matrix.ServerCertTrust, "the server's certificate is not signed by a CA "+roots
+	case noList:
+		found, reason, text = v.crl != "" && signer != "right", matrix.ServerCertTrust, "there is no revocation list of the CA that signed the server's certificate"
+	case staleList:
+		found, reason, text = v.crl == "stale", matrix.ServerCertExpired, "the revocation list is past its next update, which has the same alert in TLS as a certificate that has expired"
+	case revoked:
+		found, reason, text = v.crl != "" && kind == "revoked", matrix.ServerCertRevoked, "the server's certificate is on the revocation list"
+	case expired:
+		found, reason, text = kind == "expired", matrix.ServerCertExpired, "the server's certificate has expired"
+	case wrongName:
+		found, reason, text = kind == "wrong-name", matrix.ServerCertName, "the server's certificate is not for "+a.w.Host
+	case nameInSubject:
+		found, reason, text = kind == "cn-only", matrix.ServerCertName, "the server's certificate has its name in its subject only, where the client does not look"
+	}
+	if !found {
+		return "", ""
+	}
+	return reason, text
 }

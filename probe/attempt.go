@@ -13,10 +13,9 @@ import (
 // Keys are *agent.Conn of servers.
 var local sync.Map
 
-// Attempt makes the attempt that the cell describes, in the world that env runs, and classifies it. It is tried again,
-// at most twice, only where the harness itself failed (an agent's fault, a log that did not become complete), and each such
-// fault is recorded in Evidence.Retries; a refusal, a contradiction or an answer to another attempt is never tried
-// again. Attempts of one Env may be made concurrently.
+// Attempt makes the attempt that the cell describes, in the world that env runs, and classifies it. It is made once: where the harness
+// itself fails, or the witnesses contradict each other, the observation has a Fault, and nothing is tried again. Attempts of one Env may be made
+// concurrently.
 func Attempt(ctx context.Context, env *fixtures.Env, cell *matrix.Cell) matrix.Observation {
 	client := env.Client(cell.Client.Library)
 	if client == nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/wire"
 )
 
-// world is what an attempt needs of an Env.
+// world is the part of an Env that an attempt needs.
 type world interface {
 	World() *matrix.World
 	ServerAddr() string
@@ -53,11 +53,11 @@ func connectSeconds(attack matrix.Attack) int {
 	return connectTimeout
 }
 
-// patience is how long the harness waits for the agents' answers to one attempt, should they be stuck themselves.
+// patience is how long the harness waits for the agents' answers to one attempt, in case an agent does not answer.
 const patience = (attemptTimeout + 60) * time.Second
 
-// attempt is made once. Nothing is ever tried again: a second try after the client has spoken could hide a refusal, and
-// before that the harness has a fault that somebody should see.
+// attempt makes the attempt once. Nothing is ever tried again: a second try after the client has spoken could hide a refusal, and
+// before that the harness has a fault that must be seen.
 func attempt(ctx context.Context, env world, client maker, server collector, alone *sync.Mutex, cell *matrix.Cell) matrix.Observation {
 	if why := matrix.NotApplicable(cell); why != "" {
 		return matrix.Observation{Fault: "not to be attempted: " + why}
@@ -88,9 +88,7 @@ func attempt(ctx context.Context, env world, client maker, server collector, alo
 	case leaked:
 		fault = "a password was in the evidence; it was removed"
 	default:
-		o := classify.Classify(cell, evidence)
-		o.Classified = true
-		return o
+		return classify.Classify(cell, evidence)
 	}
 	return matrix.Observation{Fault: fault, Evidence: evidence}
 }
@@ -170,7 +168,7 @@ func fileOption(options []agent.Option, name, value, word string) []agent.Option
 	return append(options, agent.Option{Name: name, Value: value, File: word != "missing" && word != "system"})
 }
 
-// sessionQuery asks the server, over the session under test, what it makes of it: one row.
+// sessionQuery asks the server, over the session under test, for its view of that session: one row.
 func sessionQuery(server int) string {
 	systemUser := ""
 	if server >= 16 {
@@ -181,7 +179,7 @@ func sessionQuery(server int) string {
 		` FROM (SELECT pg_backend_pid() AS pid) AS me LEFT JOIN pg_stat_ssl AS s USING (pid) LEFT JOIN pg_stat_gssapi AS g USING (pid)`
 }
 
-// witness makes the attempt and collects what everybody saw of it.
+// witness makes the attempt and collects what every witness saw of it.
 func witness(ctx context.Context, client maker, server collector, cell *matrix.Cell, request agent.Attempt) (matrix.Evidence, error) {
 	var e matrix.Evidence
 	unix := request.Server == ""
@@ -305,27 +303,5 @@ func readSession(row map[string]string) (*matrix.Session, error) {
 
 // redact takes a password out of the evidence, where the agent's redaction should have left none.
 func redact(e *matrix.Evidence, secret string) (leaked bool) {
-	if secret == "" {
-		return false
-	}
-	clean := func(s *string) {
-		if strings.Contains(*s, secret) {
-			*s, leaked = strings.ReplaceAll(*s, secret, "********"), true
-		}
-	}
-	clean(&e.Client.Conninfo)
-	clean(&e.Client.Message)
-	clean(&e.Client.Crash)
-	clean(&e.KRB5Trace)
-	for i := range e.Connections {
-		for _, events := range [][]matrix.WireEvent{e.Connections[i].Wire, e.Connections[i].Upstream} {
-			for j := range events {
-				clean(&events[j].Detail)
-			}
-		}
-		for j := range e.Connections[i].Log {
-			clean(&e.Connections[i].Log[j].Text)
-		}
-	}
-	return leaked
+	return secret != "" && agent.Redact(e, strings.NewReplacer(secret, "********"))
 }

@@ -1,7 +1,6 @@
 package reports
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"slices"
@@ -16,14 +15,17 @@ import (
 // observed, the verdict, and the evidence: the client's words, each connection as a sequence between client and
 // server, the server's log. cell may be nil if there is a record: then the prediction is the record's and the rules are not shown.
 func Explain(w io.Writer, cell *matrix.Cell, prediction matrix.Prediction, r *Record, o Options) error {
-	o = o.filled()
-	p := &page{Writer: bufio.NewWriter(w), paint: paint(o.Color), Options: o, run: &Run{}}
+	p := newPage(w, "", o)
 	if cell == nil {
 		prediction = matrix.Prediction{Outcome: r.Predicted, Because: r.Because}
 		p.line(p.text(bold, printable(r.ID)))
+		p.about(r.About)
 		p.axes(func(axis string) string { return r.Axes[axis] })
 	} else {
 		p.line(p.text(bold, cell.ID))
+		if r != nil {
+			p.about(r.About)
+		}
 		p.axes(cell.Value)
 		p.rules(cell, prediction)
 	}
@@ -40,7 +42,7 @@ func Explain(w io.Writer, cell *matrix.Cell, prediction matrix.Prediction, r *Re
 			p.outcome("predicted", prediction.Outcome, column, nil)
 			p.meaning(prediction.Outcome)
 		}
-		p.because(prediction.Because)
+		p.because("because", prediction.Because)
 		p.hidden(cell, prediction.Outcome)
 	}
 	if r != nil {
@@ -131,6 +133,7 @@ func (p *page) observed(r *Record) {
 		return
 	}
 	p.judged(r)
+	p.observedBecause(observation)
 	if observation.Fault != "" && v.Cause != observation.Fault {
 		p.hanging("fault", red, observation.Fault)
 	}

@@ -11,67 +11,88 @@ import (
 )
 
 // failures draws the ways in which cells failed, the worst first.
-func (p *page) failures(t *tally) {
-	if len(t.failures) == 0 {
+func (p *page) failures(v *View) {
+	if len(v.Failures) == 0 {
 		return
 	}
-	cells := 0
-	for _, f := range t.failures {
-		cells += f.count
-	}
-	p.rule("Failures", fmt.Sprintf("%s in %s, worst first", count(cells, "cell", "cells"), count(len(t.failures), "way", "ways")))
+	p.rule("Failures", fmt.Sprintf("%s in %s, worst first", count(cellsOf(v.Failures), "cell", "cells"), count(len(v.Failures), "way", "ways")))
 	p.line("")
 	drawn := 0
-	for _, f := range t.failures {
-		if f.record == nil || p.Failures >= 0 && drawn == p.Failures {
+	for _, f := range v.Failures {
+		if f.Record == nil || p.Failures >= 0 && drawn == p.Failures {
 			break
 		}
-		p.failure(f)
+		p.failure(f.Record, f)
 		drawn++
 	}
-	if rest := t.failures[drawn:]; len(rest) > 0 {
-		cells := 0
-		for _, f := range rest {
-			cells += f.count
-		}
+	if rest := v.Failures[drawn:]; len(rest) > 0 {
 		where := ""
-		if p.run.Path != "" {
-			where = "; all of them are in " + p.run.Path
+		if v.Path != "" {
+			where = "; all of them are in " + v.Path
 		}
-		p.hanging("and more", bold, fmt.Sprintf("%s that fail in %s%s", count(cells, "cell", "cells"), count(len(rest), "other way", "other ways"), where))
+		p.hanging("and more", bold, fmt.Sprintf("%s that fail in %s%s", count(cellsOf(rest), "cell", "cells"), count(len(rest), "other way", "other ways"), where))
 		p.line("")
 	}
 }
 
-// failure draws one cell as design section 7 has it, and how many more are like it.
-func (p *page) failure(f *failure) {
-	r := f.record
+func cellsOf(failures []*Failure) int {
+	cells := 0
+	for _, f := range failures {
+		cells += f.Count
+	}
+	return cells
+}
+
+// failure draws one cell: what was predicted and observed, why, the evidence, and the command that repeats it. f, if
+// any, says how many more cells fail like it.
+func (p *page) failure(r *Record, f *Failure) {
 	p.line(p.text(statusStyle(r.Verdict.Status), strings.ToUpper(string(r.Verdict.Status))) + "  " + p.text(bold, printable(r.ID)))
+	p.about(r.About)
 	p.judged(r)
-	p.because(r.Because)
+	p.because("because", r.Because)
+	p.observedBecause(r.Observation)
 	for i, e := range evidenceLines(r) {
 		p.evidence(i, e)
 	}
 	if r.Observation != nil {
 		p.command("", pad("all", witnessWidth)+p.explain(r))
 	}
-	if f.count > 1 {
+	if f != nil && f.Count > 1 {
 		// A line each, however long, so that they can be copied.
-		p.command("the same", count(f.count-1, "more cell", "more cells"))
-		for _, id := range f.others {
+		p.command("the same", count(f.Count-1, "more cell", "more cells"))
+		for _, id := range f.Others {
 			p.command("", id)
 		}
-		if f.count > len(f.others)+1 {
+		if f.Count > len(f.Others)+1 {
 			p.command("", "…")
 		}
 	}
-	p.command("repeat", p.Repeat+" "+quoteShell(r.ID))
+	p.repeat(r.ID)
 	p.line("")
 }
 
-// command writes a command or an ID on one line, however long, so that it can be copied.
-func (p *page) command(label, text string) {
-	p.line("  " + p.text(dim, pad(label, labelWidth)) + printable(text))
+// repeat writes the command that tries a cell again.
+func (p *page) repeat(id string) { p.command("repeat", p.Repeat+" "+quoteShell(id)) }
+
+// explain is the command that shows all of the evidence.
+func (p *page) explain(r *Record) string {
+	command := "pgauthmatrix explain " + quoteShell(r.ID)
+	if p.path != "" {
+		command += " --run " + filepath.Dir(p.path)
+	}
+	return command
+}
+
+// about writes the scenario's question, with the ids of the claims that it tests and of the defects that it keeps away.
+func (p *page) about(s *Scenario) {
+	if s == nil {
+		return
+	}
+	text := s.Question
+	if ids := slices.Concat(s.Claims, s.Museum); len(ids) > 0 {
+		text += " (" + strings.Join(ids, ", ") + ")"
+	}
+	p.hanging("question", dim, text)
 }
 
 // judged writes what was predicted, observed, expected and approved, and in what they differ.
@@ -134,21 +155,6 @@ func present(value string) string {
 	return value
 }
 
-// differingFields names each field once; the outcomes show the values.
-func differingFields(differences []verdict.Difference) []string {
-	var names []string
-	for _, d := range differences {
-		name := string(d.Field)
-		if d.Observed == verdict.Unknown {
-			name += " " + verdict.Unknown
-		}
-		if !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
 // words are an outcome without its trace, each with the fields it shows.
 func words(o matrix.Outcome) []outcomeWord {
 	var list []outcomeWord
@@ -173,6 +179,9 @@ func words(o matrix.Outcome) []outcomeWord {
 	}
 	add(o.Role, matrix.FieldRole)
 	add(strings.Replace(o.Rule, matrix.HBAFile, "hba", 1), matrix.FieldRule)
+	if o.Obtains != "" {
+		add("attacker obtains "+string(o.Obtains), matrix.FieldObtains)
+	}
 	return list
 }
 
@@ -189,14 +198,14 @@ func outcomeWidth(o matrix.Outcome) int {
 	return max(total, 0)
 }
 
-// fitsBeside: the trace has room behind so many columns of words.
+// fitsBeside: the trace has room after so many columns of words.
 func (p *page) fitsBeside(o matrix.Outcome, column int) bool {
 	return column+traceGap+width(o.Get(matrix.FieldTrace)) <= p.Width-labelWidth-2
 }
 
 const traceGap = 3
 
-// outcome writes one outcome: words, then the trace behind so many columns or, if column is negative, on a line of its
+// outcome writes one outcome: words, then the trace after so many columns or, if column is negative, on a line of its
 // own.
 func (p *page) outcome(label string, o matrix.Outcome, column int, differing map[matrix.Field]bool) {
 	var line []string
@@ -223,18 +232,26 @@ func (p *page) outcome(label string, o matrix.Outcome, column int, differing map
 	}
 }
 
-// because writes the rules that decided, with their sources in a column on the right.
-func (p *page) because(rules []matrix.Because) {
+// observedBecause writes which witness told what of the observed outcome.
+func (p *page) observedBecause(o *matrix.Observation) {
+	if o != nil {
+		p.because("observed because", o.Because)
+	}
+}
+
+// because writes the rules that decided, with their sources in a column on the right. A label that is wider than its
+// column has a line of its own.
+func (p *page) because(label string, rules []matrix.Because) {
+	if len(rules) > 0 && width(label) >= labelWidth {
+		p.line("  " + p.text(dim, label))
+		label = ""
+	}
 	source := 0
 	for _, b := range rules {
 		source = max(source, width(b.Source))
 	}
 	source = min(source, (p.Width-labelWidth)/3)
 	for i, b := range rules {
-		label := ""
-		if i == 0 {
-			label = "because"
-		}
 		number := fmt.Sprintf("%d ", i+1)
 		texts := wrap(b.Text, p.Width-labelWidth-2-len(number)-3-source)
 		sources := wrap(b.Source, source)
@@ -246,127 +263,9 @@ func (p *page) because(rules []matrix.Because) {
 			if n < len(sources) {
 				from = sources[n]
 			}
-			if n > 0 {
-				label, number = "", strings.Repeat(" ", len(number))
-			}
 			room := p.Width - labelWidth - 2 - len(number) - source
 			p.line("  " + p.text(dim, pad(label, labelWidth)) + number + pad(text, room) + p.text(dim, from))
+			label, number = "", strings.Repeat(" ", len(number))
 		}
 	}
-}
-
-// evidence is one witness's word in short.
-type evidence struct{ witness, text string }
-
-const witnessWidth = 8
-
-func (p *page) evidence(i int, e evidence) {
-	label := ""
-	if i == 0 {
-		label = "evidence"
-	}
-	witness := e.witness
-	for _, l := range wrap(e.text, p.Width-labelWidth-witnessWidth-2) {
-		p.line("  " + p.text(dim, pad(label, labelWidth)+pad(witness, witnessWidth)) + l)
-		label, witness = "", ""
-	}
-}
-
-// evidenceLines are what a reader wants first: the client's error, what the server refused, what crossed the wire, and
-// where to find the rest.
-func evidenceLines(r *Record) []evidence {
-	if r.Observation == nil {
-		return nil
-	}
-	e := r.Observation.Evidence
-	var list []evidence
-	switch c := e.Client; {
-	case c.Crash != "":
-		list = append(list, evidence{"client", "died: " + c.Crash})
-	case c.Message != "":
-		list = append(list, evidence{"client", abridge(c.Message, 4)})
-	case c.Connected && c.Session != nil:
-		list = append(list, evidence{"client", sessionText(c.Session)})
-	}
-	for i, c := range e.Connections {
-		for _, l := range c.Log {
-			if l.Severity == "LOG" && !strings.Contains(l.Text, "authenticated") {
-				continue
-			}
-			list = append(list, evidence{"server", connectionPrefix(i, e) + l.Severity + ": " + abridge(l.Text, 2)})
-		}
-	}
-	for i, c := range e.Connections {
-		if len(c.Wire) > 0 {
-			list = append(list, evidence{"wire", connectionPrefix(i, e) + wireText(c.Wire)})
-		}
-	}
-	return list
-}
-
-// explain is the command that shows all of the evidence.
-func (p *page) explain(r *Record) string {
-	command := "pgauthmatrix explain " + quoteShell(r.ID)
-	if p.run.Path != "" {
-		command += " --run " + filepath.Dir(p.run.Path)
-	}
-	return command
-}
-
-func connectionPrefix(i int, e matrix.Evidence) string {
-	if len(e.Connections) < 2 {
-		return ""
-	}
-	return fmt.Sprintf("#%d ", i+1)
-}
-
-// abridge keeps the first lines of a text.
-func abridge(s string, lines int) string {
-	all := strings.Split(strings.TrimSpace(s), "\n")
-	if len(all) > lines {
-		all = append(all[:lines], "…")
-	}
-	return strings.Join(all, "\n")
-}
-
-func sessionText(s *matrix.Session) string {
-	text := "session of " + s.SessionUser
-	if s.SSL {
-		text += ", " + s.SSLVersion
-	}
-	if s.ClientDN != "" {
-		text += ", certificate " + s.ClientDN
-	}
-	if s.GSSEncrypted {
-		text += ", GSS-encrypted"
-	}
-	if s.GSSAuthenticated {
-		text += ", GSS-authenticated"
-	}
-	if s.Principal != "" {
-		text += " as " + s.Principal
-	}
-	if s.SystemUser != "" {
-		text += ", system_user " + s.SystemUser
-	}
-	if !s.SSL && !s.GSSEncrypted {
-		text += ", not encrypted"
-	}
-	return text
-}
-
-// wireText is a connection's events in one line: `›` from the client, `‹` from the server.
-func wireText(events []matrix.WireEvent) string {
-	var b strings.Builder
-	for _, e := range events {
-		if e.From == "relay" {
-			continue
-		}
-		arrow := " ›\u00a0"
-		if e.From == "server" {
-			arrow = " ‹\u00a0"
-		}
-		b.WriteString(arrow + strings.ReplaceAll(strings.TrimSpace(e.Kind+" "+e.Detail), "\n", " "))
-	}
-	return strings.TrimSpace(b.String())
 }

@@ -12,7 +12,9 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
 )
 
@@ -23,8 +25,8 @@ type line struct {
 	Trailer *Trailer `json:"end,omitempty"`
 }
 
-// Writer appends records; it is safe for concurrent use. Each line is one write, so that a run that is killed keeps what
-// it had.
+// Writer appends records; it is safe for concurrent use. Each line is one write: a run that is killed keeps every line
+// that was written.
 type Writer struct {
 	mu      sync.Mutex
 	w       io.Writer
@@ -102,6 +104,7 @@ type Run struct {
 	Header Header
 	Path   string // as opened; empty for a run that is no file
 	open   func() (io.ReadCloser, error)
+	about  map[string]*Scenario // the header's scenarios by name
 }
 
 // Open opens a run's file, or the run.jsonl in a directory. A format version that this package does not know is an
@@ -150,14 +153,20 @@ func Read(open func() (io.ReadCloser, error)) (*Run, error) {
 	if err := json.Unmarshal(text, &first); err != nil {
 		return nil, fmt.Errorf("the header: %w", err)
 	}
-	return &Run{Header: *first.Header, open: open}, nil
+	run := &Run{Header: *first.Header, open: open, about: map[string]*Scenario{}}
+	for i := range run.Header.Scenarios {
+		s := &run.Header.Scenarios[i]
+		run.about[s.Name] = s
+	}
+	return run, nil
 }
 
 // Records streams the run's records in the order they were written; a record is the caller's to keep. After the last
-// one an *Incomplete error follows if the file has no trailer or its last line is cut off: what came before it is good.
+// one an *Incomplete error follows if the file has no trailer or its last line is cut off: the records before it are
+// good.
 func (r *Run) Records() iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
-		_, err := r.scan(func(record *Record) bool { return yield(record, nil) })
+		_, err := r.scan(decodeWhole, func(record *Record) bool { return yield(record, nil) })
 		if err != nil {
 			yield(nil, err)
 		}
@@ -169,8 +178,50 @@ type Incomplete struct{ What string }
 
 func (e *Incomplete) Error() string { return e.What }
 
-// scan visits the records until visit returns false. The trailer is nil if it was not reached.
-func (r *Run) scan(visit func(*Record) bool) (*Trailer, error) {
+// brief is what a View reads of a record that does not fail. Prediction and evidence, which are most of a line, are
+// passed over.
+type brief struct {
+	ID          string            `json:"id"`
+	Scenario    string            `json:"scenario"`
+	Axes        map[string]string `json:"axes"`
+	Verdict     verdict.Verdict   `json:"verdict"`
+	Start       time.Time         `json:"start"`
+	Micros      int64             `json:"us"`
+	Observation *struct {
+		Outcome matrix.Outcome `json:"outcome"`
+		Fault   string         `json:"fault"`
+	} `json:"observation"`
+}
+
+// decodeBrief decodes a line; a record that fails is whole, any other has what brief has.
+func decodeBrief(text []byte, into *line) error {
+	var l struct {
+		Record  *brief   `json:"cell"`
+		Trailer *Trailer `json:"end"`
+	}
+	if err := json.Unmarshal(text, &l); err != nil {
+		return err
+	}
+	into.Trailer = l.Trailer
+	if l.Record == nil {
+		return nil
+	}
+	if l.Record.Verdict.Status.Fails() {
+		return json.Unmarshal(text, into)
+	}
+	b := l.Record
+	into.Record = &Record{ID: b.ID, Scenario: b.Scenario, Axes: b.Axes, Verdict: b.Verdict, Start: b.Start, Micros: b.Micros}
+	if b.Observation != nil {
+		into.Record.Observation = &matrix.Observation{Outcome: b.Observation.Outcome, Fault: b.Observation.Fault}
+	}
+	return nil
+}
+
+// decodeWhole decodes a line.
+func decodeWhole(text []byte, into *line) error { return json.Unmarshal(text, into) }
+
+// scan visits the records, as decode makes them, until visit returns false. The trailer is nil if it was not reached.
+func (r *Run) scan(decode func([]byte, *line) error, visit func(*Record) bool) (*Trailer, error) {
 	source, err := r.open()
 	if err != nil {
 		return nil, err
@@ -199,11 +250,12 @@ func (r *Run) scan(visit func(*Record) bool) (*Trailer, error) {
 			return nil, fmt.Errorf("line %d: more lines after the run's end", n)
 		}
 		var l line
-		if err := json.Unmarshal(text, &l); err != nil {
+		if err := decode(text, &l); err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
 		switch {
 		case l.Record != nil:
+			l.Record.About = r.about[l.Record.Scenario]
 			if !visit(l.Record) {
 				return nil, nil
 			}
@@ -215,7 +267,7 @@ func (r *Run) scan(visit func(*Record) bool) (*Trailer, error) {
 	}
 }
 
-// readLine returns a line without its end, valid until the next call; with io.EOF what stands behind the last end.
+// readLine returns a line without its end, valid until the next call; with io.EOF what follows the last end.
 func readLine(r *bufio.Reader) ([]byte, error) {
 	text, err := r.ReadSlice('\n')
 	if errors.Is(err, bufio.ErrBufferFull) { // a long KRB5_TRACE
@@ -257,6 +309,7 @@ func (r *Run) Find(id string) (*Record, error) {
 			return nil, err
 		}
 		if l.Record != nil && l.Record.ID == id {
+			l.Record.About = r.about[l.Record.Scenario]
 			return l.Record, nil
 		}
 	}

@@ -2,11 +2,13 @@ package reports
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -89,6 +91,75 @@ func TestRecordsComeBackWhole(t *testing.T) {
 	}
 	for range run.Records() { // may be left at any time
 		break
+	}
+}
+
+// What a View reads of a line is the record without world, prediction and evidence or, of a cell that fails, the whole record.
+func TestBriefIsTheRecord(t *testing.T) {
+	failing := 0
+	generate(300, 7, func(r *Record) {
+		text, err := json.Marshal(line{Record: r})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var brief, whole line
+		if err := errors.Join(decodeBrief(text, &brief), decodeWhole(text, &whole)); err != nil {
+			t.Fatal(err)
+		}
+		want := whole.Record
+		if r.Verdict.Status.Fails() {
+			failing++
+		} else {
+			want.World, want.Predicted, want.Because = "", matrix.Outcome{}, nil
+			if o := want.Observation; o != nil {
+				o.Unseen, o.Because, o.Evidence = nil, nil, matrix.Evidence{}
+			}
+		}
+		if diff := cmp.Diff(want, brief.Record); diff != "" {
+			t.Errorf("%s (-want +brief):\n%s", r.ID, diff)
+		}
+	})
+	if failing == 0 || failing == 300 {
+		t.Errorf("%d of 300 cells fail", failing)
+	}
+}
+
+// A record knows its scenario: the header has it once. A file of an older version has none.
+func TestRecordsKnowTheirScenario(t *testing.T) {
+	file := everyStatus(t, whole)
+	for name, tt := range map[string]struct {
+		file  []byte
+		known bool
+	}{"new": {file, true}, "old": {regexp.MustCompile(`,"scenarios":\[[^\n]*?\}\]`).ReplaceAll(file, nil), false}} {
+		run := opened(t, tt.file)
+		records, err := recordsOf(t, run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, err := run.Find(records[0].ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range append(records, first) {
+			if want := tt.known && r.Scenario == "negotiation/both-enabled"; (r.About != nil) != want || want && r.About != &run.Header.Scenarios[0] {
+				t.Errorf("%s: %s has %+v", name, r.ID, r.About)
+			}
+		}
+		if s := view(t, run).Scenarios[0]; (s.About != nil) != tt.known {
+			t.Errorf("%s: %s has %+v", name, s.Name, s.About)
+		}
+		if n := bytes.Count(tt.file, []byte("CVE-2026-6479")); n != len(run.Header.Scenarios) {
+			t.Errorf("%s: the file holds the scenario %d times", name, n)
+		}
+	}
+}
+
+func TestScenariosOf(t *testing.T) {
+	got := ScenariosOf([]*matrix.Scenario{{Name: "a/b", Question: "Who?", Claims: []string{"S1"}, Museum: []string{"B2"}}, {Name: "a/c"}, {Name: "a/d", Question: "How?"}},
+		[]matrix.Cell{{Scenario: "a/d"}, {Scenario: "a/b"}, {Scenario: "a/d"}})
+	want := []Scenario{{Name: "a/b", Question: "Who?", Claims: []string{"S1"}, Museum: []string{"B2"}}, {Name: "a/d", Question: "How?"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -291,7 +362,7 @@ func TestRecordHoldsTheCell(t *testing.T) {
 	}
 }
 
-// Reading holds one record at a time; drawing holds the matrix and the failures, not the cells.
+// A View holds what there is to say, not the evidence: a record of the sample is about 2 KiB.
 func TestMemoryDoesNotGrowWithTheRun(t *testing.T) {
 	held := func(cells int) uint64 {
 		path := filepath.Join(t.TempDir(), FileName)
@@ -315,20 +386,14 @@ func TestMemoryDoesNotGrowWithTheRun(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var before, now runtime.MemStats
+		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		seen, most := 0, uint64(0)
-		if _, err := tallyRun(run, func(*Record) {
-			if seen++; seen%1000 == 0 {
-				runtime.GC()
-				runtime.ReadMemStats(&now)
-				most = max(most, now.HeapAlloc-min(before.HeapAlloc, now.HeapAlloc))
-			}
-		}); err != nil {
-			t.Fatal(err)
-		}
-		return most
+		v := view(t, run)
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		runtime.KeepAlive(v)
+		return after.HeapAlloc - min(before.HeapAlloc, after.HeapAlloc)
 	}
 	small, large := held(1000), held(5000)
 	t.Logf("1,000 cells hold %d KiB, 5,000 cells %d KiB", small>>10, large>>10)

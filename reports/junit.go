@@ -3,25 +3,18 @@ package reports
 import (
 	"bufio"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
 )
 
-type junitSuites struct {
-	XMLName  xml.Name      `xml:"testsuites"`
-	Name     string        `xml:"name,attr"`
-	Tests    int           `xml:"tests,attr"`
-	Failures int           `xml:"failures,attr"`
-	Errors   int           `xml:"errors,attr"`
-	Time     string        `xml:"time,attr"`
-	Suites   []*junitSuite `xml:"testsuite"`
-}
-
 type junitSuite struct {
+	XMLName    xml.Name        `xml:"testsuite"`
 	Name       string          `xml:"name,attr"`
 	Tests      int             `xml:"tests,attr"`
 	Failures   int             `xml:"failures,attr"`
@@ -36,7 +29,6 @@ type junitSuite struct {
 	Cases      []junitCase     `xml:"testcase"`
 	Out        string          `xml:"system-out"`
 	Err        string          `xml:"system-err"`
-	micros     int64
 }
 
 type junitProperty struct {
@@ -64,104 +56,137 @@ type junitProblem struct {
 }
 
 // JUnit writes JUnit XML: a suite per scenario, a test case per cell, in the elements, order and attributes that both the
-// Jenkins and the Ant schema allow. Differ and Drift are failures, Broken is an error,
-// Known and NotApplicable are skipped with their reason. What makes a run fail beside its cells (it is incomplete, a
-// divergence is stale) is an error in a suite of its own.
-func JUnit(w io.Writer, run *Run) error {
-	suites := map[string]*junitSuite{}
-	t, err := tallyRun(run, func(r *Record) {
-		s := suites[r.Scenario]
-		if s == nil {
-			s = newSuite(run.Header, r.Scenario)
-			suites[r.Scenario] = s
-		}
-		s.add(r)
-	})
-	if err != nil {
-		return err
-	}
-	all := junitSuites{Name: "pgauthmatrix " + run.Header.Run}
-	for _, s := range t.scenarios {
-		all.Suites = append(all.Suites, suites[s.name])
-	}
-	if s := runSuite(t); len(s.Cases) > 0 {
-		all.Suites = append(all.Suites, s)
-	}
-	var micros int64
-	for i, s := range all.Suites {
-		s.ID, s.Time = i, seconds(s.micros)
-		all.Tests += s.Tests
-		all.Failures += s.Failures
-		all.Errors += s.Errors
-		micros += s.micros
-	}
-	all.Time = seconds(micros)
+// Jenkins and the Ant schema allow. Differ and Drift are failures, Broken is an error, Known and NotApplicable are
+// skipped with their reason. Whatever else makes the run fail (it is incomplete, a divergence is stale) is an error in a
+// suite of its own. One suite at a time is held.
+func JUnit(w io.Writer, v *View, o Options) error {
+	all := junitTotals(v)
 	out := bufio.NewWriter(w)
 	fmt.Fprint(out, xml.Header)
 	encoder := xml.NewEncoder(out)
 	encoder.Indent("", " ")
-	if err := encoder.Encode(all); err != nil {
+	start := xml.StartElement{Name: xml.Name{Local: "testsuites"}, Attr: all}
+	if err := encoder.EncodeToken(start); err != nil {
+		return err
+	}
+	beside := besideCells(v)
+	id := 0
+	for _, s := range v.Scenarios {
+		if err := encoder.Encode(suiteOf(v, s, id, o)); err != nil {
+			return err
+		}
+		id++
+	}
+	if len(beside) > 0 {
+		suite := newSuite(v.Header, runSuite, nil, id)
+		suite.Cases, suite.Tests, suite.Errors, suite.Time = beside, len(beside), len(beside), seconds(0)
+		if err := encoder.Encode(suite); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(encoder.EncodeToken(start.End()), encoder.Close()); err != nil {
 		return err
 	}
 	fmt.Fprintln(out)
 	return out.Flush()
 }
 
-func newSuite(h Header, name string) *junitSuite {
-	family, _, _ := strings.Cut(name, "/")
-	return &junitSuite{Name: name, Package: family, Hostname: "localhost", Timestamp: h.Start.UTC().Format("2006-01-02T15:04:05"),
-		Properties: []junitProperty{{"run", h.Run}, {"tool", h.Tool}, {"selection", h.Selection}}}
+// junitTotals are the attributes of the outermost element.
+func junitTotals(v *View) []xml.Attr {
+	var micros int64
+	for _, s := range v.Scenarios {
+		for _, c := range s.Cases {
+			micros += c.Micros
+		}
+	}
+	beside := len(besideCells(v))
+	number := func(name string, n int) xml.Attr {
+		return xml.Attr{Name: xml.Name{Local: name}, Value: strconv.Itoa(n)}
+	}
+	return []xml.Attr{
+		{Name: xml.Name{Local: "name"}, Value: "pgauthmatrix " + v.Header.Run},
+		number("tests", v.Counts.Total()+beside),
+		number("failures", v.Counts[verdict.Differ]+v.Counts[verdict.Drift]),
+		number("errors", v.Counts[verdict.Broken]+beside),
+		{Name: xml.Name{Local: "time"}, Value: seconds(micros)},
+	}
 }
 
-func (s *junitSuite) add(r *Record) {
-	c := junitCase{Name: printable(strings.TrimPrefix(r.ID, r.Scenario+"/")), Classname: strings.ReplaceAll(r.Scenario, "/", "."), Time: seconds(r.Micros)}
-	v := r.Verdict
-	switch v.Status {
+func newSuite(h Header, name string, about *Scenario, id int) *junitSuite {
+	family, _, _ := strings.Cut(name, "/")
+	s := &junitSuite{Name: name, ID: id, Package: family, Hostname: "localhost", Timestamp: h.Start.UTC().Format("2006-01-02T15:04:05"),
+		Properties: []junitProperty{{"run", h.Run}, {"tool", h.Tool}, {"selection", h.Selection}}}
+	if about == nil {
+		return s
+	}
+	for _, p := range []junitProperty{{"question", about.Question}, {"claims", strings.Join(about.Claims, " ")}, {"museum", strings.Join(about.Museum, " ")}} {
+		if p.Value != "" {
+			s.Properties = append(s.Properties, p)
+		}
+	}
+	return s
+}
+
+func suiteOf(v *View, view *ScenarioView, id int, o Options) *junitSuite {
+	s := newSuite(v.Header, view.Name, view.About, id)
+	s.Cases = make([]junitCase, 0, len(view.Cases))
+	var micros int64
+	for i := range view.Cases {
+		s.add(view.Name, &view.Cases[i], v.Path, o)
+		micros += view.Cases[i].Micros
+	}
+	s.Tests, s.Time = len(s.Cases), seconds(micros)
+	return s
+}
+
+func (s *junitSuite) add(scenario string, c *Case, path string, o Options) {
+	test := junitCase{Name: printable(c.Name), Classname: strings.ReplaceAll(scenario, "/", "."), Time: seconds(c.Micros)}
+	switch c.Status {
 	case verdict.Agree:
 	case verdict.Known, verdict.NotApplicable:
 		s.Skipped++
-		c.Skipped = &junitMessage{printable(string(v.Status) + ": " + v.Cause)}
+		test.Skipped = &junitMessage{printable(string(c.Status) + ": " + c.Cause)}
 	case verdict.Differ, verdict.Drift:
 		s.Failures++
-		c.Failure = problem(r)
+		test.Failure = problem(scenario, c, path, o)
 	default:
 		s.Errors++
-		c.Error = problem(r)
+		test.Error = problem(scenario, c, path, o)
 	}
-	s.Tests++
-	s.micros += r.Micros
-	s.Cases = append(s.Cases, c)
+	s.Cases = append(s.Cases, test)
 }
 
-func problem(r *Record) *junitProblem {
-	v := r.Verdict
-	message := v.Cause
-	if message == "" {
-		message = "differs in " + strings.Join(differingFields(v.Differences), ", ")
-	}
+// problem is the text of a failing cell. Where the View no longer holds its record, the text refers to the first cell
+// that failed in the same way.
+func problem(scenario string, c *Case, path string, o Options) *junitProblem {
 	var text strings.Builder
-	p := &page{Writer: bufio.NewWriter(&text), Options: Options{}.filled(), run: &Run{}}
-	p.failure(&failure{record: r, count: 1})
+	p := newPage(&text, path, Options{Repeat: o.Repeat})
+	if c.Record != nil {
+		p.failure(c.Record, nil)
+	} else {
+		p.command("fails like", c.Failure.First)
+		p.repeat(scenario + "/" + c.Name)
+	}
 	_ = p.Flush() // a strings.Builder takes everything
-	return &junitProblem{Message: printable(message), Type: string(v.Status), Text: text.String()}
+	return &junitProblem{Message: printable(c.Failure.Message()), Type: string(c.Status), Text: text.String()}
 }
 
-// runSuite holds what fails the run beside its cells.
-func runSuite(t *tally) *junitSuite {
-	s := newSuite(t.header, "pgauthmatrix/run")
+// runSuite is the name of the suite for what fails the run but is no cell.
+const runSuite = "pgauthmatrix/run"
+
+func besideCells(v *View) []junitCase {
+	var cases []junitCase
 	fail := func(name, message string) {
-		s.Tests++
-		s.Errors++
-		s.Cases = append(s.Cases, junitCase{Name: name, Classname: "pgauthmatrix.run", Time: seconds(0),
+		cases = append(cases, junitCase{Name: name, Classname: strings.ReplaceAll(runSuite, "/", "."), Time: seconds(0),
 			Error: &junitProblem{Message: printable(message), Type: string(verdict.Broken)}})
 	}
-	if t.Incomplete != "" {
-		fail("complete", fmt.Sprintf("%s; %d of %d cells were judged", t.Incomplete, t.Counts.Total(), t.header.Cells))
+	if v.Incomplete != "" {
+		fail("complete", fmt.Sprintf("%s; %d of %d cells were judged", v.Incomplete, v.Counts.Total(), v.Header.Cells))
 	}
-	for _, d := range t.Stale {
+	for _, d := range v.Stale {
 		fail("stale "+d.Pattern, d.Pos+": names no cell; remove the entry")
 	}
-	return s
+	return cases
 }
 
 func seconds(us int64) string {

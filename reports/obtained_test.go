@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,19 +32,44 @@ func TestObtainedTable(t *testing.T) {
 		}
 	}
 	add("libpq18", "disable", "right", "listen", "17", matrix.Plaintext) // strip was not tried: not a row
-	got := strings.Split(b.table().RenderCSV(), "\n")
-	want := []string{
-		"sslmode,library,listen,strip",
-		`default,"libpq 15 17, pgx",–,downgrade`,
-		"prefer,libpq 15 17,–,downgrade",
-		"prefer,pgx,–,plaintext or downgrade",
-		`"require, verify-ca","libpq 15 17, pgx",–,–`,
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	want := &Table{Settings: 2, Header: []string{"sslmode", "library", "listen", "strip"}, Rows: [][]string{
+		{"default", "libpq 15 17, pgx", "–", "downgrade"},
+		{"prefer", "libpq 15 17", "–", "downgrade"},
+		{"prefer", "pgx", "–", "plaintext or downgrade"},
+		{"require, verify-ca", "libpq 15 17, pgx", "–", "–"},
+	}}
+	if diff := cmp.Diff(want, b.table()); diff != "" {
 		t.Error(diff)
 	}
 	if (&obtained{}).table() != nil {
 		t.Error("a table of nothing")
+	}
+}
+
+// However narrow the terminal, a table fits, and says the same.
+func TestObtainedFits(t *testing.T) {
+	wide := &Table{Settings: 5, Header: []string{"ticket", "gssencmode", "sslmode", "channel_binding", "library", "listen", "strip", "strip-gss", "impersonate", "inject"},
+		Rows: [][]string{
+			{"valid", "prefer", "disable, allow", "default", "libpq 13 15 17 18, pgx, pq", "plaintext", "downgrade", "downgrade", "session", "injected"},
+			{"none", "disable", "require, verify-ca, verify-full", "require", "libpq 13 15 17 18, pgx", "–", "–", "–", "–", "–"},
+		}}
+	words := func(lines []string) []string {
+		all := strings.FieldsFunc(strings.Join(lines, " "), func(r rune) bool { return strings.ContainsRune(" ,;=─", r) })
+		slices.Sort(all)
+		return slices.Compact(all)
+	}
+	want := words(slices.Concat(wide.Header, wide.Rows[0], wide.Rows[1]))
+	for _, columns := range []int{78, 98, 118, 198} {
+		lines := wide.lines(columns)
+		for _, l := range lines {
+			if width(l) > columns {
+				t.Errorf("%d columns: %d in %q", columns, width(l), l)
+			}
+		}
+		got := slices.DeleteFunc(words(lines), func(w string) bool { return w == "settings" })
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%d columns (-table +drawn):\n%s\n%s", columns, diff, strings.Join(lines, "\n"))
+		}
 	}
 }
 
@@ -74,8 +100,8 @@ func TestObtainedIsDrawn(t *testing.T) {
 	}
 	run := opened(t, []byte(file.String()))
 	for name, draw := range map[string]func(*strings.Builder) error{
-		"terminal": func(b *strings.Builder) error { return Terminal(b, run, Options{}) },
-		"markdown": func(b *strings.Builder) error { return Markdown(b, run, Options{}) },
+		"terminal": func(b *strings.Builder) error { return Terminal(b, view(t, run), Options{}) },
+		"markdown": func(b *strings.Builder) error { return Markdown(b, view(t, run), Options{}) },
 	} {
 		var b strings.Builder
 		if err := draw(&b); err != nil {

@@ -1,5 +1,8 @@
 // Package reports keeps what a run found and draws it. A run is one file, run.jsonl: a header, a record per cell in
 // the order they were made, a trailer. Every report is drawn from that file alone; nothing here touches anything live.
+//
+// NewView reads the file once and says what there is to say (view*.go). The entries of Formats say it, each in its own
+// way: terminal, JUnit, Markdown.
 package reports
 
 import (
@@ -19,26 +22,50 @@ const FileName = "run.jsonl"
 
 // Header is the first line of run.jsonl.
 type Header struct {
-	Format    int       `json:"format"` // set by NewWriter
-	Run       string    `json:"run"`    // the run's ID, which labels its containers
-	Start     time.Time `json:"start"`
-	Tool      string    `json:"tool"`               // version of pgauthmatrix
-	Engine    string    `json:"engine,omitempty"`   // e.g. "Docker Engine 20.10.24, linux/amd64, 2 CPUs"
-	Selection string    `json:"selection"`          // for people and for repeating: "pairwise, seed 1, negotiation/**"
-	Coverage  string    `json:"coverage,omitempty"` // for people: "pairwise: 41,250 of 41,250 pairs"
-	Lost      int       `json:"lost,omitempty"`     // cells that were asked for and are not in this run, because no source of their images answers: not part of Cells
-	Cells     int       `json:"cells"`              // cells this run is to judge; the counts must add up to it
-	Images    []Image   `json:"images,omitempty"`
-	Stale     []Stale   `json:"stale,omitempty"` // divergences that name no cell; only a full run can know
+	Format    int        `json:"format"` // set by NewWriter
+	Run       string     `json:"run"`    // the run's ID, which labels its containers
+	Start     time.Time  `json:"start"`
+	Tool      string     `json:"tool"`               // version of pgauthmatrix
+	Engine    string     `json:"engine,omitempty"`   // e.g. "Docker Engine 20.10.24, linux/amd64, 2 CPUs"
+	Selection string     `json:"selection"`          // for people and for repeating: "pairwise, seed 1, negotiation/**"
+	Coverage  string     `json:"coverage,omitempty"` // for people: "pairwise: 41,250 of 41,250 pairs"
+	Lost      int        `json:"lost,omitempty"`     // cells that were selected and are skipped, because an image that they need is unavailable: not part of Cells
+	Cells     int        `json:"cells"`              // cells this run is to judge; the counts must add up to it
+	Images    []Image    `json:"images,omitempty"`
+	Scenarios []Scenario `json:"scenarios,omitempty"` // those that have a cell in the run; none in a file of an older version
+	Stale     []Stale    `json:"stale,omitempty"`     // divergences that name no cell; only a full run can know
 }
 
-// Image is one image that the run used, or could not have.
+// Scenario is what a report says of a scenario: all that it needs of the scenario's file.
+type Scenario struct {
+	Name     string   `json:"name"` // FAMILY/NAME
+	Question string   `json:"question"`
+	Claims   []string `json:"claims,omitempty"` // ids of the claims that it tests
+	Museum   []string `json:"museum,omitempty"` // ids of the past defects that it keeps away, in docs/museum.md
+}
+
+// ScenariosOf describes those of the scenarios that have one of the cells, in their order.
+func ScenariosOf(scenarios []*matrix.Scenario, cells []matrix.Cell) []Scenario {
+	used := map[string]bool{}
+	for i := range cells {
+		used[cells[i].Scenario] = true
+	}
+	var list []Scenario
+	for _, s := range scenarios {
+		if used[s.Name] {
+			list = append(list, Scenario{Name: s.Name, Question: s.Question, Claims: s.Claims, Museum: s.Museum})
+		}
+	}
+	return list
+}
+
+// Image is one image that the run used, or that was unavailable.
 type Image struct {
-	Name        string `json:"name"`                  // e.g. "server 17", "client libpq15", "kdc"
-	Version     string `json:"version,omitempty"`     // what is inside, e.g. "PostgreSQL 17.12, krb5 1.21.3"
+	Name        string `json:"name"`                  // e.g. "server-17", "client-15", "kdc"
+	Version     string `json:"version,omitempty"`     // what is inside, e.g. "17.12-0+deb13u1"
 	Source      string `json:"source,omitempty"`      // where it came from
-	Unavailable string `json:"unavailable,omitempty"` // why it could not be had
-	Cells       int    `json:"cells,omitempty"`       // if unavailable: the selected cells that this kept out of the run; not part of Header.Cells
+	Unavailable string `json:"unavailable,omitempty"` // why there is no such image
+	Cells       int    `json:"cells,omitempty"`       // if unavailable: the selected cells that need it and are skipped; not part of Header.Cells
 }
 
 // Stale is a row of divergences.yaml that names no cell of a full run; it fails the run.
@@ -52,6 +79,7 @@ type Stale struct {
 type Record struct {
 	ID          string              `json:"id"`
 	Scenario    string              `json:"scenario"`
+	About       *Scenario           `json:"-"`     // the header's entry for Scenario, shared by its records; set by reading, nil if the header has none
 	Axes        map[string]string   `json:"axes"`  // every axis that has a value
 	World       string              `json:"world"` // hash of World.Key: equal for cells of equal worlds
 	Predicted   matrix.Outcome      `json:"predicted"`

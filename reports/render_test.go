@@ -184,7 +184,7 @@ func TestTerminal(t *testing.T) {
 		"terminal-color.txt": {Color: true, Failures: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			golden(t, name, draw(t, func(w io.Writer) error { return Terminal(w, run, o) }))
+			golden(t, name, draw(t, func(w io.Writer) error { return Terminal(w, view(t, run), o) }))
 		})
 	}
 }
@@ -205,7 +205,7 @@ func TestTerminalOfOtherRuns(t *testing.T) {
 	}
 	for name, run := range map[string]*Run{"terminal-green.txt": green, "terminal-interrupted.txt": interrupted, "terminal-killed.txt": killed, "terminal-empty.txt": opened(t, empty.Bytes())} {
 		t.Run(name, func(t *testing.T) {
-			golden(t, name, draw(t, func(w io.Writer) error { return Terminal(w, run, Options{Failures: 1}) }))
+			golden(t, name, draw(t, func(w io.Writer) error { return Terminal(w, view(t, run), Options{Failures: 1}) }))
 			s, err := Summarize(run)
 			if err != nil || s.Green() != (run == green) {
 				t.Errorf("green %t, %v", s.Green(), err)
@@ -221,13 +221,13 @@ var escapes = regexp.MustCompile("\x1b\\[[0-9;]*m")
 func TestTerminalKeepsItsWidth(t *testing.T) {
 	run := opened(t, everyStatus(t, whole))
 	large := saved(t, 1000, 61)
-	for _, run := range []*Run{run, large} {
+	for _, v := range []*View{view(t, run), view(t, large)} {
 		for _, columns := range []int{80, 100, 120, 140, 200} {
-			plain := draw(t, func(w io.Writer) error { return Terminal(w, run, Options{Width: columns}) })
+			plain := draw(t, func(w io.Writer) error { return Terminal(w, v, Options{Width: columns}) })
 			if bytes.ContainsRune(plain, '\x1b') {
 				t.Errorf("%d columns: an escape without colour", columns)
 			}
-			colored := draw(t, func(w io.Writer) error { return Terminal(w, run, Options{Width: columns, Color: true}) })
+			colored := draw(t, func(w io.Writer) error { return Terminal(w, v, Options{Width: columns, Color: true}) })
 			if stripped := escapes.ReplaceAll(colored, nil); !bytes.Equal(stripped, plain) {
 				t.Errorf("%d columns: colour changes more than the colour", columns)
 			}
@@ -243,11 +243,15 @@ func TestTerminalKeepsItsWidth(t *testing.T) {
 	}
 }
 
-// The matrix and the totals of a terminal report say the same as the records.
+// The matrix, the cases and the totals say the same as the records.
 func TestTotalsAddUp(t *testing.T) {
 	run := saved(t, 1200, 23)
 	cells, connected, downgrades, failing := 0, 0, 0, 0
-	tallied, err := tallyRun(run, func(r *Record) {
+	records, err := recordsOf(t, run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range records {
 		cells++
 		if o := outcomeOf(r); o != nil && o.End == matrix.Connected {
 			connected++
@@ -258,34 +262,59 @@ func TestTotalsAddUp(t *testing.T) {
 		if r.Verdict.Status.Fails() {
 			failing++
 		}
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
-	var sum, rows, blocks block
-	for _, s := range tallied.scenarios {
-		sum.merge(&s.block)
-		for _, r := range s.rows {
-			rows.merge(&r.block)
-			for _, b := range r.blocks {
+	v := view(t, run)
+	var sum, worlds, blocks Block
+	for _, s := range v.Scenarios {
+		sum.merge(&s.Block)
+		for _, w := range s.Worlds {
+			worlds.merge(&w.Block)
+			for _, b := range w.Blocks {
 				blocks.merge(b)
 			}
 		}
 	}
-	for name, b := range map[string]block{"scenarios": sum, "rows": rows, "blocks": blocks} {
-		if b.cells != cells || b.connected != connected || b.downgrade != downgrades || b.failing() != failing || cells != 1200 || failing == 0 || downgrades == 0 {
-			t.Errorf("%s: %+v, failing %d; the records have %d cells, %d connected, %d downgraded, %d failing", name, b, b.failing(), cells, connected, downgrades, failing)
+	for name, b := range map[string]Block{"scenarios": sum, "worlds": worlds, "blocks": blocks} {
+		if b.Cells != cells || b.Connected != connected || b.Downgrade != downgrades || b.Failing() != failing || cells != 1200 || failing == 0 || downgrades == 0 {
+			t.Errorf("%s: %+v, failing %d; the records have %d cells, %d connected, %d downgraded, %d failing", name, b, b.Failing(), cells, connected, downgrades, failing)
 		}
 	}
 	ways := 0
-	for i, f := range tallied.failures {
-		ways += f.count
-		if i > 0 && f.severity < tallied.failures[i-1].severity {
+	for i, f := range v.Failures {
+		ways += f.Count
+		if i > 0 && f.Verdict.Severity < v.Failures[i-1].Verdict.Severity {
 			t.Errorf("failure %d is worse than the one before", i)
 		}
 	}
 	if ways != failing {
 		t.Errorf("%d failures are filed, %d cells fail", ways, failing)
+	}
+}
+
+// The cases are the records in short, each with the way in which it fails.
+func TestCasesAreTheRecords(t *testing.T) {
+	run := saved(t, 600, 7)
+	records, err := recordsOf(t, run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := map[string]Case{}
+	for _, s := range view(t, run).Scenarios {
+		for _, c := range s.Cases {
+			cases[s.Name+"/"+c.Name] = c
+		}
+	}
+	if len(cases) != len(records) {
+		t.Errorf("%d cases of %d records", len(cases), len(records))
+	}
+	for _, r := range records {
+		c, fails := cases[r.ID], r.Verdict.Status.Fails()
+		if c.Status != r.Verdict.Status || c.Micros != r.Micros || (c.Failure != nil) != fails || (c.Record != nil) != fails {
+			t.Errorf("%s: %+v of %+v", r.ID, c, r.Verdict)
+		}
+		if fails && (c.Record.ID != r.ID || c.Failure.Verdict.Status != r.Verdict.Status) || !fails && c.Cause != r.Verdict.Cause {
+			t.Errorf("%s: %+v", r.ID, c)
+		}
 	}
 }
 
@@ -311,25 +340,83 @@ func TestWorstFailuresAreKept(t *testing.T) {
 	if err := w.Close(Trailer{}); err != nil {
 		t.Fatal(err)
 	}
-	tallied, err := tallyRun(opened(t, file.Bytes()), nil)
+	v := view(t, opened(t, file.Bytes()))
+	kept := 0
+	for i, f := range v.Failures {
+		if f.Record != nil {
+			kept++
+		}
+		if (f.Verdict.Severity == verdict.MustNotConnect) != (i < 3) || i < 3 && f.Record == nil {
+			t.Errorf("failure %d has severity %d, kept %t", i, f.Verdict.Severity, f.Record != nil)
+		}
+	}
+	if len(v.Failures) != cells || kept < failuresKept || kept > 2*failuresKept {
+		t.Errorf("%d ways, %d kept", len(v.Failures), kept)
+	}
+	text := string(draw(t, func(w io.Writer) error { return Terminal(w, v, Options{Failures: 5}) }))
+	if !strings.Contains(text, "and more   1,495 cells that fail in 1,495 other ways") || strings.Count(text, "\n  repeat ") != 5 {
+		t.Error("five are drawn and the rest is counted:\n" + text[strings.Index(text, "Failures"):])
+	}
+}
+
+// Cells that one cause breaks are one way to fail, whatever their scenario; cells that differ are not.
+func TestOneCauseIsOneWay(t *testing.T) {
+	var file bytes.Buffer
+	w, err := NewWriter(&file, sampleHeader(240))
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept := 0
-	for i, f := range tallied.failures {
-		if f.record != nil {
-			kept++
+	n := 0
+	generate(240, 0, func(r *Record) {
+		switch n++; n % 20 {
+		case 0:
+			r.Verdict = verdict.Verdict{Status: verdict.Broken, Severity: verdict.IsBroken, Cause: "the server was killed"}
+		case 1:
+			r.Verdict = verdict.Verdict{Status: verdict.Drift, Severity: verdict.IsDrift, Differences: []verdict.Difference{{Field: matrix.FieldRule, Against: verdict.Golden, Want: "a", Observed: "b"}}}
 		}
-		if (f.severity == verdict.MustNotConnect) != (i < 3) || i < 3 && f.record == nil {
-			t.Errorf("failure %d has severity %d, kept %t", i, f.severity, f.record != nil)
+		if err := w.Write(r); err != nil {
+			t.Fatal(err)
 		}
+	})
+	if err := w.Close(Trailer{}); err != nil {
+		t.Fatal(err)
 	}
-	if len(tallied.failures) != cells || kept < failuresKept || kept > 2*failuresKept {
-		t.Errorf("%d ways, %d kept", len(tallied.failures), kept)
+	v := view(t, opened(t, file.Bytes()))
+	if len(v.Failures) != 13 || v.Failures[0].Count != 12 || v.Failures[0].Verdict.Status != verdict.Broken || v.Failures[12].Count != 1 {
+		t.Errorf("%d ways: %+v", len(v.Failures), v.Failures[0])
 	}
-	text := string(draw(t, func(w io.Writer) error { return Terminal(w, opened(t, file.Bytes()), Options{Failures: 5}) }))
-	if !strings.Contains(text, "and more   1,495 cells that fail in 1,495 other ways") || strings.Count(text, "\n  repeat ") != 5 {
-		t.Error("five are drawn and the rest is counted:\n" + text[strings.Index(text, "Failures"):])
+}
+
+// A run of which every cell fails: the evidence of so many is held, the others name the first cell that failed alike.
+func TestJUnitBoundsWhatIsHeld(t *testing.T) {
+	const cells = casesKept + 10
+	var file bytes.Buffer
+	w, err := NewWriter(&file, sampleHeader(cells))
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := ""
+	generate(cells, 0, func(r *Record) {
+		last = r.ID
+		r.Verdict = verdict.Verdict{Status: verdict.Broken, Severity: verdict.IsBroken, Cause: "the server was killed"}
+		if err := w.Write(r); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if err := w.Close(Trailer{}); err != nil {
+		t.Fatal(err)
+	}
+	run := opened(t, file.Bytes())
+	text := draw(t, func(w io.Writer) error { return JUnit(w, view(t, run), Options{}) })
+	checkJUnit(t, text, run)
+	if got := bytes.Count(text, []byte("evidence")); got < casesKept || got >= cells+casesKept {
+		t.Errorf("%d cells with evidence", got)
+	}
+	if n := bytes.Count(text, []byte("fails like ")); n != 10 {
+		t.Errorf("%d cells refer to another one, want 10", n)
+	}
+	if !bytes.Contains(text, []byte("pgauthmatrix run &#39;"+last)) {
+		t.Errorf("the last cell cannot be repeated:\n%s", text[len(text)-1000:])
 	}
 }
 
@@ -340,19 +427,23 @@ func TestJUnit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			run := opened(t, everyStatus(t, end))
-			text := draw(t, func(w io.Writer) error { return JUnit(w, run) })
+			text := draw(t, func(w io.Writer) error { return JUnit(w, view(t, run), Options{}) })
 			golden(t, name, text)
 			checkJUnit(t, text, run)
 		})
 	}
 }
 
-func BenchmarkTerminal(b *testing.B) {
+// BenchmarkPublish draws a run in every format, as the end of a run does.
+func BenchmarkPublish(b *testing.B) {
 	run := saved(b, 5000, 97)
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := Terminal(io.Discard, run, Options{}); err != nil {
-			b.Fatal(err)
+		v := view(b, run)
+		for _, f := range Formats {
+			if err := f.Render(io.Discard, v, Options{}); err != nil {
+				b.Fatal(err)
+			}
 		}
 	}
 	b.ReportMetric(5000*float64(b.N)/b.Elapsed().Seconds(), "cells/s")
@@ -361,7 +452,13 @@ func BenchmarkTerminal(b *testing.B) {
 // checkJUnit reads the XML back: strictly well-formed, and the attributes add up.
 func checkJUnit(t *testing.T, text []byte, run *Run) {
 	t.Helper()
-	var all junitSuites
+	var all struct {
+		Name     string        `xml:"name,attr"`
+		Tests    int           `xml:"tests,attr"`
+		Failures int           `xml:"failures,attr"`
+		Errors   int           `xml:"errors,attr"`
+		Suites   []*junitSuite `xml:"testsuite"`
+	}
 	if err := xml.Unmarshal(text, &all); err != nil {
 		t.Fatal(err)
 	}
@@ -374,46 +471,53 @@ func checkJUnit(t *testing.T, text []byte, run *Run) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tests, failures, problems, skipped := 0, 0, 0, 0
+	var sum junitSuite
 	for i, s := range all.Suites {
-		if s.ID != i || s.Tests != len(s.Cases) || s.Name == "" || s.Timestamp == "" || s.Hostname == "" {
-			t.Errorf("suite %+v", s)
-		}
-		own := [3]int{}
-		for _, c := range s.Cases {
-			if c.Failure != nil {
-				own[0]++
-			}
-			if c.Error != nil {
-				own[1]++
-			}
-			if c.Skipped != nil {
-				own[2]++
-				if c.Skipped.Message == "" {
-					t.Errorf("%s is skipped without a reason", c.Name)
-				}
-			}
-		}
-		if own != [3]int{s.Failures, s.Errors, s.Skipped} {
-			t.Errorf("%s says %d %d %d and has %v", s.Name, s.Failures, s.Errors, s.Skipped, own)
-		}
-		tests, failures, problems, skipped = tests+s.Tests, failures+s.Failures, problems+s.Errors, skipped+s.Skipped
+		checkSuite(t, i, s)
+		sum.Tests, sum.Failures, sum.Errors, sum.Skipped = sum.Tests+s.Tests, sum.Failures+s.Failures, sum.Errors+s.Errors, sum.Skipped+s.Skipped
 	}
 	beside := len(summary.Stale)
 	if summary.Incomplete != "" {
 		beside++
 	}
 	c := summary.Counts
-	if tests != all.Tests || tests != c.Total()+beside || failures != all.Failures || failures != c[verdict.Differ]+c[verdict.Drift] ||
-		problems != all.Errors || problems != c[verdict.Broken]+beside || skipped != c[verdict.Known]+c[verdict.NotApplicable] {
-		t.Errorf("%d tests, %d failures, %d errors, %d skipped; the run has %v", tests, failures, problems, skipped, c)
+	got := []int{sum.Tests, sum.Failures, sum.Errors, sum.Skipped, all.Tests, all.Failures, all.Errors}
+	want := []int{c.Total() + beside, c[verdict.Differ] + c[verdict.Drift], c[verdict.Broken] + beside, c[verdict.Known] + c[verdict.NotApplicable]}
+	if want = append(want, want[:3]...); !slices.Equal(got, want) {
+		t.Errorf("tests, failures, errors, skipped of the suites and of the whole: %v, want %v of %v", got, want, c)
+	}
+}
+
+// checkSuite: the attributes of a suite count its cases, and a case that is skipped says why.
+func checkSuite(t *testing.T, id int, s *junitSuite) {
+	t.Helper()
+	if s.ID != id || s.Tests != len(s.Cases) || s.Name == "" || s.Timestamp == "" || s.Hostname == "" {
+		t.Errorf("suite %+v", s)
+	}
+	own := [3]int{}
+	for _, c := range s.Cases {
+		if c.Failure != nil {
+			own[0]++
+		}
+		if c.Error != nil {
+			own[1]++
+		}
+		if c.Skipped != nil {
+			own[2]++
+			if c.Skipped.Message == "" {
+				t.Errorf("%s is skipped without a reason", c.Name)
+			}
+		}
+	}
+	if own != [3]int{s.Failures, s.Errors, s.Skipped} {
+		t.Errorf("%s says %d %d %d and has %v", s.Name, s.Failures, s.Errors, s.Skipped, own)
 	}
 }
 
 func TestMarkdown(t *testing.T) {
 	run := opened(t, everyStatus(t, whole))
-	golden(t, "summary.md", draw(t, func(w io.Writer) error { return Markdown(w, run, Options{Failures: 3}) }))
-	golden(t, "summary-green.md", draw(t, func(w io.Writer) error { return Markdown(w, saved(t, 240, 0), Options{}) }))
+	golden(t, "summary.md", draw(t, func(w io.Writer) error { return Markdown(w, view(t, run), Options{Failures: 3}) }))
+	golden(t, "summary-green.md", draw(t, func(w io.Writer) error { return Markdown(w, view(t, saved(t, 240, 0)), Options{}) }))
 }
 
 func TestExplain(t *testing.T) {
@@ -432,6 +536,8 @@ func TestExplain(t *testing.T) {
 	localSaw.Outcome = refusal.Outcome
 	localSaw.Evidence.Connections[0].ServerPort, localSaw.Evidence.Connections[0].Wire = 0, nil
 	localRecord := NewRecord(local, refusal, &localSaw, verdict.Judge(local, refusal, &localSaw, nil, nil), sampleStart, time.Millisecond)
+	about := *localRecord
+	about.About = &Scenario{Name: "negotiation/local", Question: "May a client that has no ticket come in over the local socket?", Claims: []string{"S2"}}
 	crashed := NewRecord(local, refusal, &matrix.Observation{Fault: "the client crashed: signal 11"}, verdict.Verdict{Status: verdict.Broken, Severity: verdict.IsBroken, Cause: "the client crashed: signal 11"}, sampleStart, time.Millisecond)
 	skipped := NewRecord(pq, matrix.Prediction{}, nil, verdict.Judge(pq, matrix.Prediction{}, nil, nil, nil), sampleStart, 0)
 	lost := NewRecord(local, refusal, nil, verdict.Judge(local, refusal, nil, nil, nil), sampleStart, 0)
@@ -440,6 +546,7 @@ func TestExplain(t *testing.T) {
 		"explain-hidden.txt":   func(w io.Writer) error { return Explain(w, hidden, p, nil, Options{}) },
 		"explain-record.txt":   func(w io.Writer) error { return Explain(w, differs, p, record, Options{}) },
 		"explain-color.txt":    func(w io.Writer) error { return Explain(w, differs, p, record, Options{Color: true, Width: 80}) },
+		"explain-about.txt":    func(w io.Writer) error { return Explain(w, nil, matrix.Prediction{}, &about, Options{}) },
 		"explain-local.txt":    func(w io.Writer) error { return Explain(w, nil, matrix.Prediction{}, localRecord, Options{}) },
 		"explain-broken.txt":   func(w io.Writer) error { return Explain(w, nil, matrix.Prediction{}, crashed, Options{}) },
 		"explain-not-for.txt":  func(w io.Writer) error { return Explain(w, pq, matrix.Prediction{}, skipped, Options{}) },

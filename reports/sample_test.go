@@ -20,10 +20,14 @@ func sampleHeader(cells int) Header {
 	return Header{Run: "r7f3a", Start: sampleStart, Tool: "0.1.0", Engine: "Docker Engine 20.10.24, linux/amd64, 2 CPUs",
 		Selection: "pairwise, seed 1, family negotiation", Coverage: "pairwise: 41,250 of 41,250 pairs", Cells: cells,
 		Images: []Image{
-			{Name: "server 17", Version: "PostgreSQL 17.12, krb5 1.21.3", Source: "built from Debian trixie"},
-			{Name: "server 14", Unavailable: "postgres:14: no registry answers and no Debian suite carries it", Cells: 812},
-			{Name: "client libpq14", Unavailable: "no registry answers and no Debian suite carries it", Cells: 640},
-		}}
+			{Name: "server-17", Version: "17.12-0+deb13u1", Source: "built on trixie from the Debian mirror"},
+			{Name: "server-14", Unavailable: "postgres:14: no registry answers and no Debian release carries it", Cells: 812},
+			{Name: "client-14", Unavailable: "no registry answers and no Debian release carries it", Cells: 640},
+			{Name: "client-16", Unavailable: "no registry answers and no Debian release carries it", Cells: 12},
+		},
+		Lost: 1460,
+		Scenarios: []Scenario{{Name: "negotiation/both-enabled", Question: "With a ticket and a record for each channel, which channel does the client get, and which does it try next?",
+			Claims: []string{"S1", "S4"}, Museum: []string{"CVE-2026-6479"}}}}
 }
 
 // generate makes records of as many cells as wanted, spread over scenarios, worlds, servers and libraries as those of the
@@ -119,6 +123,7 @@ func refusedAtHBA() (matrix.Prediction, matrix.Observation) {
 		Because: []matrix.Because{{Text: "gssencmode=require: GSS encryption and nothing else", Source: "libpq, gssencmode"}, {Text: "no line matches a GSS channel", Source: "pg_hba.conf"}}}
 	_, o := connectedByTLS(18)
 	o.Outcome = p.Outcome
+	o.Because = []matrix.Because{{Text: `refused at hba (no-hba-entry): FATAL 28000 "no pg_hba.conf entry for host …"`, Source: "server log"}, {Text: "channel gss: the wire shows a GSSAPI handshake and then wrapped data", Source: "wire"}}
 	o.Evidence.Connections = o.Evidence.Connections[:1]
 	o.Evidence.Client.Connected, o.Evidence.Client.Session = false, nil
 	o.Evidence.Client.Message = "connection to server at \"pg.example.test\" (127.0.0.1), port 39211 failed: FATAL:  no pg_hba.conf entry for host \"172.20.0.4\", user \"alice\", database \"postgres\", GSS encryption\n"
@@ -152,6 +157,15 @@ func saved(t testing.TB, cells, failEvery int) *Run {
 		t.Fatal(err)
 	}
 	return opened(t, file.Bytes())
+}
+
+func view(t testing.TB, run *Run) *View {
+	t.Helper()
+	v, err := NewView(run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
 }
 
 func opened(t testing.TB, file []byte) *Run {

@@ -13,15 +13,16 @@ import (
 type paint bool
 
 const (
-	bold    = "1"
-	dim     = "2"
-	red     = "31"
-	green   = "32"
-	yellow  = "33"
-	blue    = "34"
-	magenta = "35"
-	cyan    = "36"
-	loudRed = "1;31"
+	bold        = "1"
+	dim         = "2"
+	red         = "31"
+	green       = "32"
+	yellow      = "33"
+	magenta     = "35"
+	cyan        = "36"
+	loudRed     = "1;31"
+	loudGreen   = "1;32"
+	loudMagenta = "1;35"
 )
 
 func (on paint) text(style, s string) string {
@@ -64,7 +65,7 @@ func width(s string) int { return utf8.RuneCountInString(s) }
 // pad fills up to a width on the right; longer text is left alone.
 func pad(s string, to int) string { return s + strings.Repeat(" ", max(0, to-width(s))) }
 
-// trimEnd takes blanks off the end of a line, also where colours stand between them.
+// trimEnd removes blanks from the end of a line, also where escapes for colours are between them.
 func trimEnd(line string) string {
 	end, escapes := 0, ""
 	for i := 0; i < len(line); {
@@ -148,6 +149,12 @@ func clock(d time.Duration) string {
 	}
 }
 
+// millis writes microseconds as milliseconds: 6.1 ms.
+func millis(us int64) string {
+	return fmt.Sprintf("%.1f ms", float64(us)/float64(time.Millisecond/time.Microsecond))
+}
+
+// count writes a number with its noun.
 func count(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one

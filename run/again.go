@@ -70,13 +70,7 @@ func Again(out io.Writer, input *Input, folder string) (*reports.Summary, error)
 	if err := r.writer.Close(trailer); err != nil {
 		return nil, err
 	}
-	if saved, err = reports.Open(r.Dir); err != nil {
-		return nil, err
-	}
-	if err := r.publish(out); err != nil {
-		return nil, err
-	}
-	return reports.Summarize(saved)
+	return r.publish(out)
 }
 
 // again judges one saved record.
@@ -99,11 +93,10 @@ func (r *Run) again(cells lookUp, record *reports.Record) error {
 // reclassified is an observation as today's classifier makes it from the saved evidence. What the harness failed to do stays a fault:
 // evidence that is not whole, or that control cells did not confirm, must not become an outcome.
 func reclassified(c *matrix.Cell, o *matrix.Observation) *matrix.Observation {
-	if o == nil || o.Fault != "" && !o.Classified {
+	if o == nil || o.Fault != "" && o.Fault != o.Unclassified {
 		return o
 	}
 	now := classify.Classify(c, o.Evidence)
-	now.Classified = true
 	return &now
 }
 

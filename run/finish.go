@@ -30,14 +30,7 @@ func (r *Run) Finish(out io.Writer, interrupted string) (*reports.Summary, error
 	if err := r.file.Close(); err != nil {
 		return nil, err
 	}
-	if err := r.publish(out); err != nil {
-		return nil, err
-	}
-	saved, err := reports.Open(r.Dir)
-	if err != nil {
-		return nil, err
-	}
-	return reports.Summarize(saved)
+	return r.publish(out)
 }
 
 // end waits for the end and writes the trailer.
@@ -77,42 +70,30 @@ func (r *Run) whole() bool {
 	return s.Strength == 0 && len(s.Patterns) == 0 && s.Family == "" && len(s.Axes) == 0 && s.Shard.Count <= 1 && r.config.AtMost == 0
 }
 
-// publish writes the reports that other programs read beside run.jsonl, and draws the run.
-func (r *Run) publish(out io.Writer) error {
+// publish reads the saved run once, writes the reports that other programs read beside run.jsonl, and draws the run.
+func (r *Run) publish(out io.Writer) (*reports.Summary, error) {
 	saved, err := reports.Open(r.Dir)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	view, err := reports.NewView(saved)
+	if err != nil {
+		return nil, err
 	}
 	o := Options(out)
-	for name, draw := range map[string]func(io.Writer) error{
-		"junit.xml":  func(w io.Writer) error { return reports.JUnit(w, saved) },
-		"summary.md": func(w io.Writer) error { return reports.Markdown(w, saved, o) },
-	} {
-		if err := writeFile(filepath.Join(r.Dir, name), draw); err != nil {
-			return err
-		}
+	if o.Files, err = reports.WriteFiles(r.Dir, view, o); err != nil {
+		return nil, err
 	}
 	if to := os.Getenv("GITHUB_STEP_SUMMARY"); to != "" {
-		text, err := os.ReadFile(filepath.Join(r.Dir, "summary.md"))
+		text, err := os.ReadFile(filepath.Join(r.Dir, reports.SummaryFile))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if err := appendFile(to, text); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	for _, name := range []string{"junit.xml", "summary.md"} {
-		o.Files = append(o.Files, filepath.Join(r.Dir, name))
-	}
-	return reports.Terminal(out, saved, o)
-}
-
-func writeFile(path string, draw func(io.Writer) error) error {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(draw(f), f.Close())
+	return &view.Summary, reports.Terminal(out, view, o)
 }
 
 func appendFile(path string, text []byte) error {

@@ -196,7 +196,7 @@ func (k *kernel) world(work, ctx context.Context, w *WorldPlan, cells []*matrix.
 func (k *kernel) fault(first int, cause string) {
 	for i := range k.bracket[first:] {
 		if o := &k.bracket[first+i].observation; o.Fault == "" {
-			o.Fault, o.Classified = cause, false
+			o.Fault = cause
 		}
 	}
 }

@@ -47,7 +47,8 @@ func Prepare(ctx context.Context, out io.Writer, config Config) (*Run, error) {
 	if cells, r.Coverage, err = matrix.Select(cells, matrix.Selection{Strength: config.Selection.Strength, Seed: config.Selection.Seed, Shard: config.Selection.Shard}); err != nil {
 		return nil, err
 	}
-	if err := r.plan(spread(cells, config.AtMost)); err != nil {
+	cells = spread(cells, config.AtMost)
+	if err := r.plan(cells); err != nil {
 		return nil, err
 	}
 	engine, err := engineText(ctx)
@@ -55,7 +56,7 @@ func Prepare(ctx context.Context, out io.Writer, config Config) (*Run, error) {
 		return nil, err
 	}
 	r.display = NewDisplay(out, r.Plan.attempts())
-	return r, r.open(engine)
+	return r, r.open(cells, engine)
 }
 
 func newRun(config Config) *Run {
@@ -97,7 +98,7 @@ func NewID() string {
 }
 
 // open makes the run's folder and run.jsonl.
-func (r *Run) open(engine string) error {
+func (r *Run) open(cells []matrix.Cell, engine string) error {
 	dir := r.config.Dir
 	if dir == "" {
 		dir = "runs"
@@ -110,13 +111,12 @@ func (r *Run) open(engine string) error {
 	if r.file, err = os.OpenFile(filepath.Join(r.Dir, reports.FileName), os.O_CREATE|os.O_EXCL|os.O_APPEND|os.O_WRONLY, 0o644); err != nil {
 		return fmt.Errorf("cannot write the run's records: %w", err)
 	}
-	cells := r.Plan.attempts() + len(r.Plan.Inapplicable)
 	coverage := Describe(r.Coverage)
 	if selected := r.Coverage.Selected; r.config.AtMost > 0 && selected > r.config.AtMost {
-		coverage += fmt.Sprintf("; of those, %d, spread evenly", cells)
+		coverage += fmt.Sprintf("; of those, %d, spread evenly", len(cells))
 	}
 	return r.write(r.file, reports.Header{Run: r.ID, Start: r.start, Tool: version(), Engine: engine, Selection: r.config.Described,
-		Coverage: coverage, Cells: cells, Lost: r.lost, Images: r.Images})
+		Coverage: coverage, Cells: len(cells), Lost: r.lost, Images: r.Images, Scenarios: reports.ScenariosOf(r.config.Scenarios, cells)})
 }
 
 // write begins the records, with those of the cells that are never attempted.

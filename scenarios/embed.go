@@ -3,8 +3,8 @@ package scenarios
 
 import "embed"
 
-// Files is this folder: FAMILY/NAME.yaml, FAMILY/NAME.golden, divergences.yaml, schema.json.
-// The patterns name files only: a folder that holds none would not compile.
+// Files is this folder: FAMILY/NAME.yaml and FAMILY/NAME.golden, divergences.yaml, schema.json.
+// The patterns match files only: a pattern that matches an empty folder does not compile.
 //
 //go:embed *.* */*.*
 var Files embed.FS

@@ -18,7 +18,7 @@ const (
 	Drift         Status = "Drift"         // observed = predicted ≠ golden: behaviour moved
 	Known         Status = "Known"         // would be Differ and is listed in divergences.yaml
 	NotApplicable Status = "NotApplicable" // this client cannot express the cell; decided before any probe
-	Broken        Status = "Broken"        // a fault, failed controls, or repeats that disagreed; never a refusal
+	Broken        Status = "Broken"        // a fault of the harness, or control cells that failed; never counts as a refusal
 )
 
 // Statuses lists every status in the order reports name them.

@@ -153,31 +153,40 @@ func renderCommand() *cobra.Command {
 	var failures int
 	cmd := &cobra.Command{
 		Use:   "render FOLDER",
-		Short: "Draw a saved run: terminal, junit or markdown",
+		Short: "Draw a saved run: " + reports.FormatNames(),
+		Long:  renderHelp(),
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			f, known := reports.FormatByName(format)
+			if !known {
+				return fmt.Errorf("--format %q: want %s", format, reports.FormatNames())
+			}
 			saved, err := reports.Open(args[0])
+			if err != nil {
+				return err
+			}
+			view, err := reports.NewView(saved)
 			if err != nil {
 				return err
 			}
 			o := options()
 			o.Rows, o.Failures = rows, failures
-			out := cmd.OutOrStdout()
-			switch format {
-			case "terminal":
-				return reports.Terminal(out, saved, o)
-			case "junit":
-				return reports.JUnit(out, saved)
-			case "markdown":
-				return reports.Markdown(out, saved, o)
-			}
-			return fmt.Errorf("--format %q: want terminal, junit or markdown", format)
+			return f.Render(cmd.OutOrStdout(), view, o)
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "terminal", "terminal, junit or markdown")
+	cmd.Flags().StringVar(&format, "format", reports.Formats[0].Name, reports.FormatNames())
 	cmd.Flags().BoolVar(&rows, "rows", false, "every scenario row by row, not only those with a failure")
 	cmd.Flags().IntVar(&failures, "failures", 20, "failures drawn in full; -1: all")
 	return cmd
+}
+
+// renderHelp lists the formats, a line each.
+func renderHelp() string {
+	text := "Draw a saved run, without a container. The formats:\n"
+	for _, f := range reports.Formats {
+		text += fmt.Sprintf("\n  %-10s  %s", f.Name, f.Meaning)
+	}
+	return text
 }
 
 func imagesCommand() *cobra.Command {

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/pgauthmatrix/pgauthmatrix/reports"
 )
 
 // call runs the program as a shell would, without a container engine.
@@ -44,6 +46,19 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// The help of render lists every format of the table.
+func TestRenderHelp(t *testing.T) {
+	out, _, err := call("render", "--help")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range reports.Formats {
+		if !strings.Contains(out, "\n  "+f.Name+" ") || !strings.Contains(out, f.Meaning) {
+			t.Errorf("no %s in\n%s", f.Name, out)
+		}
+	}
+}
+
 func TestBadInput(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "mine")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -67,7 +82,7 @@ func TestBadInput(t *testing.T) {
 		{"mistake in the file", strings.Replace(good, "require", "requre", 1), []string{"list", "-f", file}, `who.yaml:6:22: impossible value "requre" of sslmode; did you mean "require"?`},
 		{"rules that do not load", strings.Replace(good, "host all all all trust", "host all all trust", 1), []string{"explain", "-f", file, "mine/who/pg18/libpq18/sslmode=disable"}, "pg_hba.conf:1: end-of-line before authentication method"},
 		{"no run", good, []string{"render", filepath.Join(dir, "nowhere")}, "nowhere"},
-		{"no format", good, []string{"render", "--format", "pdf", dir}, "run.jsonl"},
+		{"no format", good, []string{"render", "--format", "pdf", dir}, `--format "pdf": want terminal, junit or markdown`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if err := os.WriteFile(file, []byte(tt.text), 0o644); err != nil {

@@ -1,0 +1,182 @@
+package matrix
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// axes reads the axes of one heading and returns its other entries.
+func (l *loading) axes(v *value, kind AxisKind, others []string) []entry {
+	var rest []entry
+	for _, e := range l.entriesOnce(v, "key") {
+		axis, ok := AxisByName(e.key)
+		switch {
+		case slices.Contains(others, e.key):
+			rest = append(rest, e)
+		case !ok || axis.Kind != kind:
+			l.unknownKey(e, string(kind), append(axisNames(kind), others...))
+		case axis.Name == "hba":
+			l.HBA = l.texts(axis, e)
+		case axis.Name == "ident":
+			l.Ident = l.texts(axis, e)
+		default:
+			before := len(l.problems)
+			values := l.axisValues(axis, e)
+			if l.bad[axis.Name] = len(l.problems) > before; len(values) > 0 {
+				l.name(axis, values)
+			}
+		}
+	}
+	return rest
+}
+
+func (l *loading) name(axis Axis, values []string) {
+	l.values[axis.Name] = values
+	l.Axes = append(l.Axes, AxisValues{axis.Name, values})
+}
+
+func (l *loading) axisValues(axis Axis, e entry) []string {
+	if e.value.kind == scalar && e.value.text == "all" && e.value.style == plain {
+		if axis.Values == nil {
+			l.problem(e.value.position, fmt.Sprintf("%s has no closed list that all could stand for", axis.Name), "name the values")
+		}
+		return axis.Values
+	}
+	var values []string
+	var words []*value // by which each of the values is named
+	for _, v := range l.scalars(e.value, axis.Name) {
+		if !l.axisValue(axis, v) {
+			continue
+		}
+		for _, member := range axis.members(v.text) {
+			if i := slices.Index(values, member); i >= 0 {
+				l.twice(axis, member, v, words[i])
+				break
+			}
+			values, words = append(values, member), append(words, v)
+		}
+	}
+	return values
+}
+
+// twice reports a value that two words name.
+func (l *loading) twice(axis Axis, value string, word, before *value) {
+	keep := fmt.Sprintf("keep this one or the one in column %d of line %d", before.column, before.line)
+	switch groups := axis.groups(); {
+	case word.text == before.text:
+		l.problem(word.position, fmt.Sprintf("%s=%s is there twice", axis.Name, word.text), keep)
+	case slices.Contains(groups, before.text):
+		l.problem(word.position, fmt.Sprintf("%s=%s is there twice: the group %s contains it", axis.Name, value, before.text), keep)
+	default:
+		l.problem(word.position, fmt.Sprintf("%s=%s is there twice: the group %s contains it", axis.Name, value, word.text), keep)
+	}
+}
+
+// axisValue says whether a value is possible on an axis, and reports it if not.
+func (l *loading) axisValue(axis Axis, v *value) bool {
+	wrong, right := axis.check(v.text)
+	if wrong != "" {
+		l.problem(v.position, wrong, right)
+	}
+	return wrong == ""
+}
+
+// check says what is wrong with the text of a value, and what would be right; nothing if it is a value of the axis.
+func (a Axis) check(text string) (wrong, right string) {
+	possible := slices.Concat(a.Words(), a.groups())
+	if a.Optional() {
+		possible = append(possible, NotGiven)
+	}
+	switch {
+	case slices.Contains(possible, text):
+		return "", ""
+	case a.Values != nil && text == "all":
+		return fmt.Sprintf("all stands for every value of %s and cannot be one of several", a.Name), "leave the others out, or name the values"
+	case a.Name == "server":
+		return fmt.Sprintf("unknown server version %q", text), "want a major version: " + orList(a.Values)
+	case a.Values != nil:
+		return fmt.Sprintf("impossible value %q of %s", text, a.Name), suggest(text, possible)
+	case strings.TrimSpace(text) == "":
+		return "empty value of " + a.Name, "name one, or leave the axis out"
+	case a.Name == "principal" && strings.Contains(text, "@"):
+		principal, realm, _ := strings.Cut(text, "@")
+		return fmt.Sprintf("the principal %q has a realm", text), fmt.Sprintf("write %s; the world has the realm, as in realm: %s", principal, realm)
+	}
+	return "", ""
+}
+
+// texts reads a configuration file, or several by name.
+func (l *loading) texts(axis Axis, e entry) []Text {
+	before := len(l.problems)
+	defer func() { l.bad[axis.Name] = len(l.problems) > before }()
+	switch {
+	case e.value.kind == mapping && len(e.value.entries) > 0:
+		var texts []Text
+		var names []string
+		for _, named := range l.entriesOnce(e.value, axis.Name+" text") {
+			if !kebabCase.MatchString(named.key) {
+				l.problem(named.position, fmt.Sprintf("%q is no name for a text of %s", named.key, axis.Name), "want a-z, 0-9 and single hyphens, as in host-then-reject")
+				continue
+			}
+			l.text(axis, named.value)
+			texts = append(texts, Text{named.key, named.value.text})
+			names = append(names, named.key)
+		}
+		if len(names) > 0 {
+			l.name(axis, names)
+		}
+		return texts
+	case l.want(e.value, axis.Name, scalar, mapping):
+		l.text(axis, e.value)
+		return []Text{{"", e.value.text}}
+	}
+	return nil
+}
+
+// text checks one configuration text.
+func (l *loading) text(axis Axis, v *value) {
+	if !l.want(v, "a text of "+axis.Name, scalar) {
+		return
+	}
+	if v.style == folded || v.style == wrapped {
+		l.problem(v.position, "YAML joins these lines into one", "write | after the key and the lines below it: the server gets them byte for byte")
+		return
+	}
+	if strings.TrimSpace(v.text) == "" {
+		if axis.Name == "hba" {
+			l.problem(v.position, "hba is empty", "want at least one pg_hba.conf record")
+		}
+		return
+	}
+	if v.style != literal {
+		return // what is in double quotes is meant, and a single line is seen at a glance
+	}
+	indent := -1
+	for i, line := range strings.Split(strings.TrimRight(v.text, "\n"), "\n") {
+		raw := l.lines[v.line+i] // the text starts in the line after the bar
+		if indent < 0 && strings.TrimSpace(line) != "" {
+			indent = len(raw) - len(line)
+		}
+		code := line[:len(line)-len(comment(line))]
+		for at, c := range []rune(code) {
+			if looks, right := lookalike(c); looks != "" {
+				l.problem(position{v.line + i + 1, indent + at + 1}, fmt.Sprintf("%s (U+%04X) in %s", looks, c, axis.Name), "write "+right)
+				break
+			}
+		}
+	}
+}
+
+// lookalike knows what word processors make of quotes and hyphens.
+func lookalike(c rune) (looks, right string) {
+	switch c {
+	case '\u201C', '\u201D', '\u201E', '\u00AB', '\u00BB':
+		return "typographic quote", `"`
+	case '\u2018', '\u2019':
+		return "typographic apostrophe", "'"
+	case '\u2010', '\u2011', '\u2012', '\u2013', '\u2014', '\u2212':
+		return "typographic hyphen", "-"
+	}
+	return "", ""
+}

@@ -1,0 +1,176 @@
+package matrix
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// harnessSettings are the settings that a scenario cannot have, and what to do instead. A name that ends in _ is a prefix.
+var harnessSettings = []struct{ name, right string }{
+	{"ssl", "use the world axis ssl"},
+	{"ssl_cert_file", "use the world axis servercert"},
+	{"ssl_key_file", "use the world axis servercert"},
+	{"ssl_ca_file", "use the client axis cert: the server trusts the CA of cert=good"},
+	{"krb_server_keyfile", "use the world axis keytab"},
+	{"hba_file", "write the records under hba"},
+	{"ident_file", "write the maps under ident"},
+	{"listen_addresses", "use the client axis transport"},
+	{"port", "use the client axis transport"},
+	{"unix_socket_", "use the client axis transport"},
+	{"log_", "leave it out: the server's log is a witness and stays as it is"},
+	{"logging_collector", "leave it out: the server's log is a witness and stays as it is"},
+	{"data_directory", "leave it out: the data directory is the image's"},
+	{"config_file", "write the settings here, one a line"},
+	{"include", "write the settings here, one a line"},
+	{"include_dir", "write the settings here, one a line"},
+	{"include_if_exists", "write the settings here, one a line"},
+}
+
+// harnessOwns says what to do instead of giving a setting that belongs to the harness; empty for any other setting.
+func (l *loading) harnessOwns(name string) string {
+	for _, s := range harnessSettings {
+		if name == s.name || strings.HasSuffix(s.name, "_") && strings.HasPrefix(name, s.name) {
+			return s.right
+		}
+	}
+	return ""
+}
+
+func (l *loading) settings(v *value) {
+	if v == nil || !l.want(v, "settings", mapping) {
+		return
+	}
+	var names []entry
+	for _, e := range v.entries {
+		folded := strings.ToLower(e.key) // PostgreSQL compares names without case
+		same := func(o entry) bool { return strings.ToLower(o.key) == folded }
+		switch right := l.harnessOwns(folded); {
+		case slices.ContainsFunc(names, same):
+			l.problem(e.position, fmt.Sprintf("setting %q is there twice", e.key), fmt.Sprintf("keep this one or the one in line %d", names[slices.IndexFunc(names, same)].line))
+		case right != "":
+			l.problem(e.position, fmt.Sprintf("the setting %s belongs to the harness", e.key), right)
+		case !settingName.MatchString(e.key):
+			l.problem(e.position, fmt.Sprintf("%q is no name of a setting", e.key), "want a name as in postgresql.conf, then a colon and the value")
+		case l.want(e.value, "the setting "+e.key, scalar):
+			l.Settings = append(l.Settings, Setting{e.key, e.value.text})
+		}
+		names = append(names, e)
+	}
+}
+
+func (l *loading) roles(v *value) {
+	if v == nil {
+		for _, user := range l.valuesOf("user") {
+			l.Roles = append(l.Roles, Role{Name: user})
+		}
+		return
+	}
+	if !l.want(v, "roles", list) {
+		return
+	}
+	for _, item := range v.items {
+		if role, ok := l.role(item); ok {
+			if slices.ContainsFunc(l.Roles, func(r Role) bool { return r.Name == role.Name }) {
+				l.problem(item.position, fmt.Sprintf("role %q is there twice", role.Name), "keep one of the two")
+				continue
+			}
+			l.Roles = append(l.Roles, role)
+		}
+	}
+}
+
+func (l *loading) role(v *value) (role Role, ok bool) {
+	before := len(l.problems)
+	nameAt := v.position
+	if v.kind == scalar {
+		role.Name = v.text
+	} else if l.want(v, "a role", scalar, mapping) {
+		entries := l.entriesOnce(v, "key")
+		for _, e := range entries {
+			switch e.key {
+			case "name":
+				role.Name, _ = l.nonEmptyText(e.value, "the role's name")
+				nameAt = e.value.position
+			case "login":
+				if l.want(e.value, e.key, scalar) && e.value.text != "true" && e.value.text != "false" {
+					l.problem(e.value.position, fmt.Sprintf("login is %q", e.value.text), "want true or false")
+				}
+				role.NoLogin = e.value.text == "false"
+			case "password":
+				if l.want(e.value, e.key, scalar) && !slices.Contains(storedKinds, e.value.text) {
+					l.problem(e.value.position, fmt.Sprintf("a role cannot store its password as %q", e.value.text), "want "+orList(storedKinds)+"; the password itself is made at run time")
+				}
+				role.Password = e.value.text
+			default:
+				l.problem(e.position, fmt.Sprintf("unknown key %q of a role", e.key), suggest(e.key, roleKeys))
+			}
+		}
+		if !hasKey(entries, "name") {
+			l.problem(v.position, "a role has no name", "want {name: ROLE, …}")
+		}
+	}
+	if len(l.problems) > before {
+		return role, false
+	}
+	switch { // PostgreSQL manual, "CREATE ROLE" and "Identifiers and Key Words"
+	case role.Name == "":
+		l.problem(nameAt, "a role has an empty name", "want the role's name")
+	case len(role.Name) > 63:
+		l.problem(nameAt, fmt.Sprintf("the role name has %d bytes", len(role.Name)), "want at most 63: PostgreSQL cuts the rest off")
+	case strings.HasPrefix(role.Name, "pg_"), role.Name == "public", role.Name == "none", role.Name == "postgres":
+		l.problem(nameAt, fmt.Sprintf("PostgreSQL reserves the role name %q", role.Name), "choose another")
+	}
+	return role, len(l.problems) == before
+}
+
+// valuesOf are the values that cells have on an axis.
+func (l *loading) valuesOf(name string) []string {
+	if values, ok := l.values[name]; ok {
+		return values
+	}
+	axis, _ := AxisByName(name)
+	if axis.Default == "" {
+		return nil
+	}
+	return []string{axis.Default}
+}
+
+func (l *loading) realm(v, principals *value) {
+	realm := Realm{Name: DefaultRealm}
+	if v != nil && l.want(v, "realm", scalar) {
+		realm.Name = v.text
+		if !realmName.MatchString(v.text) {
+			l.problem(v.position, fmt.Sprintf("%q is no name of a realm", v.text), "want letters, digits, dots and hyphens, upper case by custom, as in EXAMPLE.TEST")
+		}
+	}
+	if principals == nil {
+		for _, p := range slices.Concat(l.valuesOf("user"), l.valuesOf("principal")) {
+			if !slices.Contains(realm.Principals, p) {
+				realm.Principals = append(realm.Principals, p)
+			}
+		}
+	} else {
+		axis, _ := AxisByName("principal")
+		for _, p := range l.scalars(principals, "principals") {
+			switch {
+			case !l.axisValue(axis, p):
+			case slices.Contains(realm.Principals, p.text):
+				l.problem(p.position, fmt.Sprintf("principal %q is there twice", p.text), "keep one of the two")
+			default:
+				realm.Principals = append(realm.Principals, p.text)
+			}
+		}
+	}
+	l.Realms = []Realm{realm}
+}
+
+func (l *loading) host(v *value) {
+	l.Host = DefaultHost
+	if v != nil && l.want(v, "host", scalar) {
+		l.Host = v.text
+		if !hostName.MatchString(v.text) {
+			l.problem(v.position, fmt.Sprintf("%q is no fully qualified host name", v.text), "want lower case with a dot, as in "+DefaultHost)
+		}
+	}
+}

@@ -1,0 +1,115 @@
+package reports
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+)
+
+// evidence is what one witness said, in short.
+type evidence struct{ witness, text string }
+
+const witnessWidth = 8
+
+func (p *page) evidence(i int, e evidence) {
+	label := ""
+	if i == 0 {
+		label = "evidence"
+	}
+	witness := e.witness
+	for _, l := range wrap(e.text, p.Width-labelWidth-witnessWidth-2) {
+		p.line("  " + p.text(dim, pad(label, labelWidth)+pad(witness, witnessWidth)) + l)
+		label, witness = "", ""
+	}
+}
+
+// evidenceLines are what a reader wants first: the client's error, what the server refused, what crossed the wire, and
+// where to find the rest.
+func evidenceLines(r *Record) []evidence {
+	if r.Observation == nil {
+		return nil
+	}
+	e := r.Observation.Evidence
+	var list []evidence
+	switch c := e.Client; {
+	case c.Crash != "":
+		list = append(list, evidence{"client", "died: " + c.Crash})
+	case c.Message != "":
+		list = append(list, evidence{"client", abridge(c.Message, 4)})
+	case c.Connected && c.Session != nil:
+		list = append(list, evidence{"client", sessionText(c.Session)})
+	}
+	for i, c := range e.Connections {
+		for _, l := range c.Log {
+			if l.Severity == "LOG" && !strings.Contains(l.Text, "authenticated") {
+				continue
+			}
+			list = append(list, evidence{"server", connectionPrefix(i, e) + l.Severity + ": " + abridge(l.Text, 2)})
+		}
+	}
+	for i, c := range e.Connections {
+		if len(c.Wire) > 0 {
+			list = append(list, evidence{"wire", connectionPrefix(i, e) + wireText(c.Wire)})
+		}
+	}
+	return list
+}
+
+func connectionPrefix(i int, e matrix.Evidence) string {
+	if len(e.Connections) < 2 {
+		return ""
+	}
+	return fmt.Sprintf("#%d ", i+1)
+}
+
+// abridge keeps the first lines of a text.
+func abridge(s string, lines int) string {
+	all := strings.Split(strings.TrimSpace(s), "\n")
+	if len(all) > lines {
+		all = append(all[:lines], "…")
+	}
+	return strings.Join(all, "\n")
+}
+
+func sessionText(s *matrix.Session) string {
+	text := "session of " + s.SessionUser
+	if s.SSL {
+		text += ", " + s.SSLVersion
+	}
+	if s.ClientDN != "" {
+		text += ", certificate " + s.ClientDN
+	}
+	if s.GSSEncrypted {
+		text += ", GSS-encrypted"
+	}
+	if s.GSSAuthenticated {
+		text += ", GSS-authenticated"
+	}
+	if s.Principal != "" {
+		text += " as " + s.Principal
+	}
+	if s.SystemUser != "" {
+		text += ", system_user " + s.SystemUser
+	}
+	if !s.SSL && !s.GSSEncrypted {
+		text += ", not encrypted"
+	}
+	return text
+}
+
+// wireText is a connection's events in one line: `›` from the client, `‹` from the server.
+func wireText(events []matrix.WireEvent) string {
+	var b strings.Builder
+	for _, e := range events {
+		if e.From == "relay" {
+			continue
+		}
+		arrow := " ›\u00a0"
+		if e.From == "server" {
+			arrow = " ‹\u00a0"
+		}
+		b.WriteString(arrow + strings.ReplaceAll(strings.TrimSpace(e.Kind+" "+e.Detail), "\n", " "))
+	}
+	return strings.TrimSpace(b.String())
+}
