@@ -142,7 +142,7 @@ type bench struct {
 }
 
 // attempts makes one cell's attempt over and over for a while, with all that a run does for it: attempt, evidence,
-// classification, prediction, judgement, record. Every one must agree, or the rate is of something else.
+// classification, prediction, judgement, record. Every one must agree: otherwise the rate would be that of something else.
 func (b *bench) attempts(ctx context.Context, i int, d time.Duration) (perSecond float64, err error) {
 	file, err := os.Create(filepath.Join(b.dir, "bench.jsonl"))
 	if err != nil {

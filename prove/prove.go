@@ -1,4 +1,4 @@
-// Package prove plants faults one at a time, in real runs, and shows that every one is caught where it must show: a
+// Package prove plants faults, one in each of many real runs, and shows that every fault is caught where it must show: a
 // harness that says Agree to a planted fault cannot be believed when it says Agree to anything.
 package prove
 
@@ -22,7 +22,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
 )
 
-// fault is one thing that is planted, where it must show, and as what. Both are named by hand: no oracle says where a
+// fault is one thing that is planted, where it must show, and as which status. Both are written by hand: no oracle says where a
 // fault shows, and a cell that is Broken for another reason than the planted one proves nothing.
 type fault struct {
 	name  string
@@ -33,10 +33,10 @@ type fault struct {
 	plant plant
 }
 
-// atATime is how many runs go on at once, each with a fault of its own; they mostly wait.
+// atATime is the number of runs at a time, each with a fault of its own; they mostly wait.
 const atATime = 3
 
-// Prove runs every fault and prints the table. It is false if a fault was missed, or blamed on a cell it cannot touch.
+// Prove runs every fault and prints the table. It is false if a fault was missed, or if a cell failed that the fault cannot touch.
 func Prove(ctx context.Context, out io.Writer) (bool, error) {
 	input, err := run.Load()
 	if err != nil {
@@ -103,7 +103,7 @@ func Prove(ctx context.Context, out io.Writer) (bool, error) {
 	return caught == len(faults), nil
 }
 
-// result is what became of the cells of one fault.
+// result counts the cells of one fault.
 type result struct {
 	must, untouched int
 	missed, blamed  []string // a line a cell
@@ -155,8 +155,7 @@ func matches(patterns []string, id string) bool {
 	return false
 }
 
-// try runs cells with a fault planted and returns their verdicts. A cell that has none after a whole run is an error
-// of the run itself.
+// try runs cells with a fault planted and returns their verdicts. A run that did not end is an error.
 func try(ctx context.Context, input *run.Input, dir string, patterns []string, plant plant) (map[string]verdict.Verdict, error) {
 	s := &saboteur{plant: plant}
 	summary, folder, err := run.Planted(ctx, input, patterns, dir, s.provision)
@@ -171,7 +170,7 @@ func try(ctx context.Context, input *run.Input, dir string, patterns []string, p
 		return nil, err
 	}
 	if saved.Header.Lost > 0 {
-		return nil, fmt.Errorf("%d cells cannot be tried here: their images are not to be had", saved.Header.Lost)
+		return nil, fmt.Errorf("%d cells cannot be tried: their images are not available here", saved.Header.Lost)
 	}
 	verdicts := map[string]verdict.Verdict{}
 	for record, err := range saved.Records() {

@@ -140,7 +140,7 @@ func TestApprove(t *testing.T) {
 		{"no such cell", saved(t, cells, nil, nil, ""), []string{"a/two"}, "the run has no cell a/two that agrees"},
 		{"another cell differs", saved(t, cells, map[string]matrix.Observation{bad: {Outcome: golden["a/one/pg17/pgx/user=alice,sslmode=require"]}}, nil, ""), []string{cells[0].ID}, bad + " is Differ"},
 		{"another cell is Broken", saved(t, cells, map[string]matrix.Observation{bad: {Fault: "x"}}, nil, ""), []string{cells[0].ID}, bad + " is Broken"},
-		{"interrupted", saved(t, cells, nil, nil, "interrupt"), []string{"a/one"}, "did not come to its end"},
+		{"interrupted", saved(t, cells, nil, nil, "interrupt"), []string{"a/one"}, "did not end"},
 	} {
 		if out, err := approve(tt.run, tt.patterns...); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q\n%s", tt.name, err, tt.want, out)

@@ -61,7 +61,7 @@ func approvable(input *Input, saved *reports.Run, patterns []string) (map[string
 		return nil, err
 	}
 	if summary.Incomplete != "" || summary.Trailer.Interrupted != "" {
-		return nil, errors.New("the run did not come to its end: nothing is approved from it")
+		return nil, errors.New("the run did not end: nothing is approved from it")
 	}
 	observed := map[string]map[string]matrix.Outcome{}
 	used := make([]bool, len(patterns))

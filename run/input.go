@@ -13,7 +13,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/scenarios"
 )
 
-// Input is everything that people wrote: scenarios, control scenarios, approved outcomes and known disagreements.
+// Input is everything that people write: scenarios, control scenarios, approved outcomes and known disagreements.
 type Input struct {
 	Scenarios   []*matrix.Scenario
 	Controls    []*matrix.Scenario
@@ -141,8 +141,8 @@ func predict(scenarios []*matrix.Scenario, cells []matrix.Cell) (map[*matrix.Cel
 	return predicted, nil
 }
 
-// Predictable gives the cells of the scenarios. Its errors are what the oracle cannot predict of them and rules that a server
-// would not load: each is said once in a scenario, with how many cells it is in, what they have in common, and one of them.
+// Predictable gives the cells of the scenarios. Its errors are cells that the oracle cannot predict, and rules that a
+// server would not load. Each is said once for a scenario, with the number of its cells, what they have in common, and one of them.
 func Predictable(scenarios []*matrix.Scenario) ([]matrix.Cell, error) {
 	var every []matrix.Cell
 	var all []error
@@ -165,9 +165,9 @@ func Predictable(scenarios []*matrix.Scenario) ([]matrix.Cell, error) {
 		}
 		for _, text := range found {
 			in := bad[text]
-			so := fmt.Sprintf("this is so in %d of %d cells", len(in), len(cells))
+			so := fmt.Sprintf("it concerns %d of %d cells", len(in), len(cells))
 			if row := inCommon(cells, in); row != "" {
-				so = fmt.Sprintf("a row of exclude takes such cells away, %d of %d: {%s}", len(in), len(cells), row)
+				so = fmt.Sprintf("a row of exclude removes these %d of %d cells: {%s}", len(in), len(cells), row)
 			}
 			all = append(all, fmt.Errorf("%s: %s; %s (the first is %s)", s.Pos, text, so, in[0].ID))
 		}
@@ -176,7 +176,7 @@ func Predictable(scenarios []*matrix.Scenario) ([]matrix.Cell, error) {
 	return every, errors.Join(all...)
 }
 
-// inCommon says which values of the axes tell some cells from all of them, as a row of exclude.
+// inCommon gives the axis values that distinguish some cells from all of them, as a row of exclude.
 func inCommon(all []matrix.Cell, some []*matrix.Cell) string {
 	var axes []string
 	for _, a := range matrix.Axes {

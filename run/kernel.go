@@ -22,7 +22,7 @@ const (
 	controlsShare   = 10 // a bracket is at least so many times as long as its control cells
 )
 
-// After an interrupt, what is under way may come to its end for interruptGrace. The control cells that decide whether the open
+// After an interrupt, what is under way has interruptGrace to end. The control cells that decide whether the open
 // bracket is recorded have closingTime.
 const (
 	interruptGrace = 5 * time.Second
@@ -33,7 +33,7 @@ const (
 const attemptsAtATime = 6
 
 // kernel takes one Env through its worlds: control cells, then brackets of cells, each followed by the control cells and
-// recorded. Whatever keeps it from attempting a cell makes the cell Broken, with the cause. Only an interrupt and a record that
+// recorded. Whatever prevents the attempt of a cell makes the cell Broken, with the cause. Only an interrupt and a record that
 // cannot be written leave cells without a record.
 type kernel struct {
 	plan    *EnvPlan
@@ -47,7 +47,7 @@ type kernel struct {
 	length  time.Duration // of a bracket
 }
 
-// attempt is what one cell came to, before it is trusted.
+// attempt is the observation of one cell, before it is trusted.
 type attempt struct {
 	cell        *matrix.Cell
 	observation matrix.Observation
@@ -111,7 +111,7 @@ func (k *kernel) run(ctx context.Context, provision func(context.Context) (Env, 
 	return nil
 }
 
-// lingering gives a context that ends a while after ctx does: what is under way then may come to its end.
+// lingering gives a context that ends a while after ctx does: what is under way then may end.
 func lingering(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
 	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
@@ -202,7 +202,7 @@ func (k *kernel) fault(first int, cause string) {
 }
 
 // attempt makes attempts in the order of the cells, several at a time, as long as more allows to begin the n-th. It returns those
-// that came to their end; one that ctx cut short is left out.
+// that ended; one that ctx cut short is left out.
 func (k *kernel) attempt(ctx context.Context, cells []*matrix.Cell, more func(n int) bool, tried func()) []attempt {
 	all := make([]attempt, len(cells))
 	var mu sync.Mutex

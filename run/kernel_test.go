@@ -133,7 +133,7 @@ func (l *lines) Print(line string) {
 	l.lines = append(l.lines, line)
 }
 
-// tried is what a run with a fake Env came to.
+// tried is the result of a run with a fake Env.
 type tried struct {
 	env      *fakeEnv
 	display  *lines
@@ -341,7 +341,7 @@ func TestRecordsThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-// TestWorldsAreInstalledAgainAfterControlCells: a bracket that ends in the middle of a world leaves the control world behind.
+// TestWorldsAreInstalledAgainAfterControlCells: a bracket that ends in the middle of a world leaves the control world installed.
 func TestWorldsAreInstalledAgainAfterControlCells(t *testing.T) {
 	env := &fakeEnv{takes: time.Second}
 	try(t, env, 1, 70, 0, io.Discard)

@@ -20,7 +20,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
 )
 
-// Prepare provisions nothing but images. It expands the scenarios that the selection names, finds which images can be had, selects,
+// Prepare provisions nothing but images. It expands the scenarios that the selection names, finds which images are available, selects,
 // plans, and predicts every cell of the plan, so that whatever is wrong with it is known before a container starts. Then
 // it opens run.jsonl.
 func Prepare(ctx context.Context, out io.Writer, config Config) (*Run, error) {

@@ -16,7 +16,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
 )
 
-// Config says what a run is to try.
+// Config says what a run tries.
 type Config struct {
 	Scenarios   []*matrix.Scenario
 	Controls    []*matrix.Scenario // every Env is bracketed by their cells
@@ -131,7 +131,7 @@ func (r *Run) Wait(ctx context.Context, e *EnvPlan) error {
 	}
 }
 
-// Verdict is what a cell came to; the zero Verdict, which is no verdict, if it was not reached.
+// Verdict is the verdict on a cell; the zero Verdict, which is invalid, if the cell was not reached.
 func (r *Run) Verdict(id string) verdict.Verdict {
 	r.mu.Lock()
 	defer r.mu.Unlock()

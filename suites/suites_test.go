@@ -74,7 +74,7 @@ func TestMatrix(t *testing.T) {
 	describe(r)
 	gomega.RegisterFailHandler(ginkgo.Fail)
 	suite, reporter := ginkgo.GinkgoConfiguration()
-	// Ginkgo's own lines, a dot and then a page per failure, would bury the matrix: they go to a file.
+	// Ginkgo prints a dot for each spec and a page for each failure, which would hide the matrix: this goes to a file.
 	log, err := os.Create(r.Dir + "/ginkgo.log")
 	if err != nil {
 		t.Fatal(err)
