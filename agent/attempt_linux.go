@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"net"
@@ -18,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/pgauthmatrix/pgauthmatrix/agent/process"
 	"github.com/pgauthmatrix/pgauthmatrix/wire"
 )
 
@@ -27,30 +27,12 @@ const (
 	maxKRB5Trace   = 64 << 10
 )
 
-// one attempt as the libraries' own code needs it: everything is resolved, nothing is shared with another attempt.
-type prepared struct {
-	*Attempt
-	targets
-	dir     string   // private, also HOME
-	env     []string // the whole environment, NAME=VALUE, sorted
-	options []Option // as the library is given them
-	timeout time.Duration
-	redact  *strings.Replacer
-}
-
-// targets are where the hosts that an attempt names lead over TCP.
-type targets struct {
-	Relay    string `json:"relay,omitempty"`     // ADDRESS:PORT, where all but DeadHost lead; empty: unix socket
-	Dead     string `json:"dead,omitempty"`      // ADDRESS:PORT that refuses
-	DeadHost string `json:"dead_host,omitempty"` // whose name leads there
-}
-
 // attempt makes one attempt. An error is a fault of the harness.
 func (s *server) attempt(ctx context.Context, a *Attempt) (*AttemptResult, error) {
 	started := time.Now()
-	p := &prepared{Attempt: a, timeout: time.Duration(a.Timeout) * time.Second, redact: redactor(a.Options)}
-	if p.timeout <= 0 {
-		p.timeout = defaultTimeout
+	p := &Prepared{Attempt: a, Limit: time.Duration(a.Timeout) * time.Second, redact: redactor(a.Options)}
+	if p.Limit <= 0 {
+		p.Limit = defaultTimeout
 	}
 	result, err := s.attemptIn(ctx, p, started)
 	if err != nil {
@@ -58,91 +40,96 @@ func (s *server) attempt(ctx context.Context, a *Attempt) (*AttemptResult, error
 	}
 	result.Token, result.Unix = a.Token, a.Server == ""
 	result.Started, result.Micros = started.UnixMilli(), time.Since(started).Microseconds()
-	given := p.options
-	if a.Client == "pgx" {
-		given = a.Options // the relay comes in by name look-up
-	}
-	result.Conninfo = conninfo(given, true)
+	result.Conninfo = Conninfo(p.Given, true)
 	Redact(result, p.redact)
 	return result, nil
 }
 
-func (s *server) attemptIn(ctx context.Context, p *prepared, started time.Time) (result *AttemptResult, err error) {
+func (s *server) attemptIn(ctx context.Context, p *Prepared, started time.Time) (result *AttemptResult, err error) {
 	if err := checkOptions(p.Attempt); err != nil {
 		return nil, err
 	}
-	if p.dir, err = s.private.make(p.UID); err != nil {
+	if p.Dir, err = s.private.make(p.UID); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(p.dir)) }()
+	defer func() { err = errors.Join(err, os.RemoveAll(p.Dir)) }()
 	if err := p.environment(); err != nil {
 		return nil, err
 	}
-	p.options = p.Options
-	var relay *wire.Relay
+	p.Given = p.Options
+	driver := s.drivers[p.Client]
+	if driver == nil {
+		return nil, fmt.Errorf("no client %q: want %s", p.Client, strings.Join(slices.Sorted(maps.Keys(s.drivers)), ", "))
+	}
+	if p.Server == "" {
+		result, err = driver.Attempt(ctx, p)
+	} else {
+		result, err = s.relayed(ctx, p, driver, started)
+	}
+	if err != nil {
+		return nil, err
+	}
+	result.KRB5Trace, err = process.ReadTail(filepath.Join(p.Dir, "krb5.trace"), maxKRB5Trace)
+	return result, err
+}
+
+// relayed makes an attempt over TCP, through a relay of its own.
+func (s *server) relayed(ctx context.Context, p *Prepared, driver Driver, started time.Time) (result *AttemptResult, err error) {
+	tamper, err := s.tamper(p)
+	if err != nil {
+		return nil, err
+	}
 	var dials dialLog
-	if p.Server != "" {
-		tamper, err := s.tamper(p)
+	relay, err := wire.Listen(ctx, wire.Options{Dial: dials.dialer(p.Server), Start: started, Tamper: tamper})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if result == nil { // a fault: nobody wants the records, the connections must end
+			ended, cancel := context.WithCancel(ctx)
+			cancel()
+			relay.Close(ended)
+		}
+	}()
+	p.Relay = relay.Addr().String()
+	release, err := p.resolve(driver.Hostaddr())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	if result, err = driver.Attempt(ctx, p); err != nil {
+		return nil, err
+	}
+	closing, cancel := context.WithTimeout(ctx, relayGrace)
+	result.Records = relay.Close(closing)
+	cancel()
+	result.Peers, err = dials.peers(result.Records)
+	return result, err
+}
+
+// resolve says where each host of the attempt leads. A host that is to refuse does so until it is released.
+func (p *Prepared) resolve(hostaddr bool) (release func() error, err error) {
+	release = func() error { return nil }
+	ip, port, err := net.SplitHostPort(p.Relay)
+	if err != nil {
+		return release, err
+	}
+	hosts := strings.Split(optionOf(p.Options, "host"), ",")
+	ips, ports := slices.Repeat([]string{ip}, len(hosts)), slices.Repeat([]string{port}, len(hosts))
+	if p.Attempt.Dead {
+		refusing, free, err := refusingPort()
 		if err != nil {
-			return nil, err
+			return release, err
 		}
-		relay, err = wire.Listen(ctx, wire.Options{Dial: dials.dialer(p.Server), Start: started, Tamper: tamper})
-		if err != nil {
-			return nil, err
-		}
-		defer func() {
-			if result == nil { // a fault: nobody wants the records, the connections must end
-				ended, cancel := context.WithCancel(ctx)
-				cancel()
-				relay.Close(ended)
-			}
-		}()
-		p.Relay = relay.Addr().String()
-		hosts := strings.Split(optionOf(p.Options, "host"), ",")
-		ips, ports := slices.Repeat([]string{relay.Addr().IP.String()}, len(hosts)), slices.Repeat([]string{strconv.Itoa(relay.Addr().Port)}, len(hosts))
-		if p.Attempt.Dead {
-			port, release, err := refusingPort()
-			if err != nil {
-				return nil, err
-			}
-			defer func() { err = errors.Join(err, release()) }()
-			ips[0], ports[0] = "127.0.0.1", strconv.Itoa(port)
-			p.DeadHost, p.targets.Dead = hosts[0], net.JoinHostPort(ips[0], ports[0])
-		}
-		p.options = append(slices.Clone(p.Options),
+		release = free
+		ips[0], ports[0] = "127.0.0.1", strconv.Itoa(refusing)
+		p.DeadHost, p.Targets.Dead = hosts[0], net.JoinHostPort(ips[0], ports[0])
+	}
+	if hostaddr {
+		p.Given = append(slices.Clone(p.Options),
 			Option{Name: "hostaddr", Value: strings.Join(ips, ",")}, Option{Name: "port", Value: strings.Join(ports, ",")})
 	}
-	switch p.Client {
-	case "libpq":
-		result, err = s.libpq.attempt(ctx, p)
-	case "psql":
-		result, err = psqlAttempt(ctx, p)
-	case "pgx":
-		result, err = s.pgx.attempt(ctx, p, conninfo(p.Options, false))
-	case "pq":
-		result, err = s.pq.attempt(ctx, p, conninfo(p.options, false))
-	case "raw":
-		result, err = rawAttempt(ctx, p)
-	default:
-		err = fmt.Errorf("no client %q: want libpq, psql, pgx, pq or raw", p.Client)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if relay != nil {
-		closing, cancel := context.WithTimeout(ctx, relayGrace)
-		result.Records = relay.Close(closing)
-		cancel()
-		if result.Peers, err = dials.peers(result.Records); err != nil {
-			return nil, err
-		}
-	}
-	trace, err := readTail(filepath.Join(p.dir, "krb5.trace"), maxKRB5Trace)
-	if err != nil {
-		return nil, err
-	}
-	result.KRB5Trace = trace
-	return result, nil
+	return release, nil
 }
 
 // refusingPort is a port of 127.0.0.1 that surely refuses connections until it is released: it is bound, so that nobody
@@ -206,12 +193,12 @@ func checkOptions(a *Attempt) error {
 }
 
 // environment makes the attempt's files and the environment that names them.
-func (p *prepared) environment() error {
+func (p *Prepared) environment() error {
 	env := map[string]string{
-		"PATH": commandPath, "LC_ALL": "C",
-		"PGSYSCONFDIR":  filepath.Join(p.dir, "none"),
-		"PGSERVICEFILE": filepath.Join(p.dir, "none", "pg_service.conf"),
-		"PGPASSFILE":    filepath.Join(p.dir, "none", "pgpass"),
+		"PATH": process.Path, "LC_ALL": "C",
+		"PGSYSCONFDIR":  filepath.Join(p.Dir, "none"),
+		"PGSERVICEFILE": filepath.Join(p.Dir, "none", "pg_service.conf"),
+		"PGPASSFILE":    filepath.Join(p.Dir, "none", "pgpass"),
 	}
 	maps.Copy(env, p.Env)
 	for _, own := range []string{"HOME", "KRB5CCNAME", "KRB5_TRACE"} {
@@ -219,12 +206,12 @@ func (p *prepared) environment() error {
 			return fmt.Errorf("environment variable %s is the agent's", own)
 		}
 	}
-	env["HOME"] = p.dir
-	env["KRB5_TRACE"] = filepath.Join(p.dir, "krb5.trace")
+	env["HOME"] = p.Dir
+	env["KRB5_TRACE"] = filepath.Join(p.Dir, "krb5.trace")
 	// Never an empty file: libpq with MIT krb5 1.20 crashes on one (krb5_cccol_have_content).
-	env["KRB5CCNAME"] = "FILE:" + filepath.Join(p.dir, "no-ccache")
+	env["KRB5CCNAME"] = "FILE:" + filepath.Join(p.Dir, "no-ccache")
 	if p.CCache != "" {
-		ccache := filepath.Join(p.dir, "ccache")
+		ccache := filepath.Join(p.Dir, "ccache")
 		if err := copyFile(ccache, p.CCache, p.UID); err != nil {
 			return fmt.Errorf("credential cache: %w", err)
 		}
@@ -245,15 +232,15 @@ func (p *prepared) environment() error {
 		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) {
 			return fmt.Errorf("environment variable %q cannot be set", name)
 		}
-		p.env = append(p.env, name+"="+value)
+		p.Environ = append(p.Environ, name+"="+value)
 	}
-	slices.Sort(p.env)
+	slices.Sort(p.Environ)
 	return nil
 }
 
 // defaultCCache gives the attempt a krb5.conf of its own, which names its default cache: attempts share an
 // operating-system user, and with it /tmp/krb5cc_UID.
-func (p *prepared) defaultCCache(env map[string]string, ccache string) error {
+func (p *Prepared) defaultCCache(env map[string]string, ccache string) error {
 	content, err := os.ReadFile(env["KRB5_CONFIG"])
 	if err != nil {
 		return err
@@ -263,13 +250,13 @@ func (p *prepared) defaultCCache(env map[string]string, ccache string) error {
 	if !found {
 		return fmt.Errorf("%s has no [libdefaults]", env["KRB5_CONFIG"])
 	}
-	env["KRB5_CONFIG"] = filepath.Join(p.dir, "krb5.conf")
+	env["KRB5_CONFIG"] = filepath.Join(p.Dir, "krb5.conf")
 	return writeFile(env["KRB5_CONFIG"], []byte(before+section+"  default_ccache_name = FILE:"+ccache+"\n"+after), p.UID)
 }
 
 // furnishHome puts a copy of a file into the home directory.
-func (p *prepared) furnishHome(name, from string) error {
-	to := filepath.Join(p.dir, name)
+func (p *Prepared) furnishHome(name, from string) error {
+	to := filepath.Join(p.Dir, name)
 	if !filepath.IsLocal(name) {
 		return fmt.Errorf("%s is not in it", name)
 	}
@@ -304,28 +291,6 @@ func writeFile(to string, content []byte, uid int) error {
 		return os.Chown(to, uid, -1)
 	}
 	return nil
-}
-
-// readTail reads the end of a file; a missing one is empty.
-func readTail(path string, most int64) (string, error) {
-	file, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return "", err
-	}
-	begin := max(info.Size()-most, 0)
-	content, err := io.ReadAll(io.NewSectionReader(file, begin, info.Size()-begin))
-	if begin > 0 {
-		return "…" + string(content), err
-	}
-	return string(content), err
 }
 
 // dialLog remembers when each connection to the server began to be opened.

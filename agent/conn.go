@@ -10,12 +10,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/client"
+
+	"github.com/pgauthmatrix/pgauthmatrix/agent/process"
 )
 
 // Engine is what Start needs of a container engine. *client.Client of moby has it, and so has testcontainers-go's
@@ -42,7 +43,7 @@ type Conn struct {
 	exit      func() string // how the agent's process ended, for the cause
 
 	write  sync.Mutex // one request line at a time
-	stderr words
+	stderr process.Words
 
 	mu      sync.Mutex
 	nextID  uint64
@@ -338,37 +339,6 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 		}
 		p = p[end+1:]
 	}
-}
-
-// words keeps the beginning and the end of what is written to it: a Go program that dies says first why, others last.
-type words struct {
-	mu         sync.Mutex
-	begin, end []byte
-	lost       bool
-}
-
-const wordsSize = 2 << 10 // of the beginning, and of the end
-
-func (w *words) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	n := min(wordsSize-len(w.begin), len(p))
-	w.begin = append(w.begin, p[:n]...)
-	w.end = append(w.end, p[n:]...)
-	if len(w.end) > wordsSize {
-		w.end, w.lost = append([]byte(nil), w.end[len(w.end)-wordsSize:]...), true
-	}
-	return len(p), nil
-}
-
-func (w *words) String() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	text := string(w.begin)
-	if w.lost {
-		text += "…"
-	}
-	return strings.TrimSpace(text + string(w.end))
 }
 
 var archives struct {

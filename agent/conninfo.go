@@ -6,8 +6,9 @@ import (
 
 const redacted = "***"
 
-// conninfo writes options as a connection string (PostgreSQL manual, "Keyword/Value Connection Strings").
-func conninfo(options []Option, hideSecrets bool) string {
+// Conninfo writes options as a connection string (PostgreSQL manual, "Keyword/Value Connection Strings"). Secrets are hidden in
+// what people are shown, and not in what a library is given.
+func Conninfo(options []Option, hideSecrets bool) string {
 	var b strings.Builder
 	for i, o := range options {
 		if i > 0 {

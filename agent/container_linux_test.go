@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"io/fs"
 	"net"
@@ -11,12 +10,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pgauthmatrix/pgauthmatrix/agent/process"
 	"github.com/pgauthmatrix/pgauthmatrix/wire"
 )
 
@@ -104,99 +103,6 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-func TestRequestFrame(t *testing.T) {
-	a := &prepared{Attempt: &Attempt{Query: "select 1", UID: 7}, dir: "/d", env: []string{"A=b"}, options: []Option{{Name: "host", Value: "h"}, {Name: "user"}}, timeout: 1500 * time.Millisecond}
-	frame := requestFrame("3", a)
-	if length := binary.BigEndian.Uint32(frame); int(length) != len(frame)-4 {
-		t.Errorf("length %d of a frame of %d bytes", length, len(frame))
-	}
-	want := []string{"3", "7", "/d", "2", "select 1", "1", "A=b", "2", "host", "h", "user", "", ""}
-	if diff := cmp.Diff(want, strings.Split(string(frame[4:]), "\x00")); diff != "" {
-		t.Errorf("-want +got\n%s", diff)
-	}
-}
-
-func TestParseAttempt(t *testing.T) {
-	whole := func(pairs ...string) string { return strings.Join(append(pairs, "end", ""), "\x00") + "\x00" }
-	good := []string{"id", "3", "connected", "1", "message", "", "ssl", "1", "gss", "0", "connects", "2", "auth", "sasl ok", "column:pid", "42", "column:empty", ""}
-	want := &AttemptResult{Connected: true, SSLInUse: true, Connects: 2, AuthRequests: []string{"sasl", "ok"}, Row: map[string]string{"pid": "42", "empty": ""}}
-	got, err := parseAttempt("3", []byte(whole(good...)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("-want +got\n%s", diff)
-	}
-	for name, bad := range map[string]string{
-		"another attempt's":   strings.Replace(whole(good...), "id\x003", "id\x004", 1),
-		"no id":               whole(good[2:]...),
-		"cut":                 whole(good...)[:20],
-		"without its end":     strings.TrimSuffix(whole(good...), "end\x00\x00"),
-		"empty":               "",
-		"a flag that is none": strings.Replace(whole(good...), "ssl\x001", "ssl\x002", 1),
-		"an unknown word":     whole(append(slices.Clone(good), "witness", "1")...),
-	} {
-		if got, err := parseAttempt("3", []byte(bad)); err == nil {
-			t.Errorf("a result that is %s was read as %+v", name, got)
-		}
-	}
-}
-
-func TestReadAttempt(t *testing.T) {
-	tests := []struct{ how, crash, fault string }{
-		{"signal 11", "signal 11 (segmentation fault)", ""},
-		{"signal 14", "", "no end after 20s"},
-		{"exit 2", "", "exit status 2: words of the process"},
-		{"exit 0", "", "left no result"},
-		{"error fork: no", "", `says "error fork: no"`},
-	}
-	for _, test := range tests {
-		a := &prepared{Attempt: &Attempt{}, dir: t.TempDir(), timeout: defaultTimeout}
-		appendTo(t, filepath.Join(a.dir, "stderr"), "words of the process\n")
-		r, err := readAttempt("1", test.how, a)
-		switch {
-		case test.fault != "" && (err == nil || !strings.Contains(err.Error(), test.fault)):
-			t.Errorf("%s: got %v, %v, want fault …%s…", test.how, r, err, test.fault)
-		case test.fault == "" && (err != nil || r.Crash != test.crash || r.Connected || r.Message != "words of the process"):
-			t.Errorf("%s: got %+v, %v, want crash %s", test.how, r, err, test.crash)
-		}
-	}
-}
-
-func TestReadPsql(t *testing.T) {
-	exit := func(status int) syscall.WaitStatus { return syscall.WaitStatus(status << 8) }
-	tests := []struct {
-		name, stdout, stderr string
-		status               syscall.WaitStatus
-		want                 *AttemptResult // nil: a fault
-	}{
-		{"connected", psqlConnected + "\na,b,c\n\"x,y\",," + psqlNull + "\n", "", exit(0), &AttemptResult{Connects: -1, Connected: true, Row: map[string]string{"a": "x,y", "b": ""}}},
-		{"refused", "", "psql: error: FATAL:  no\n", exit(2), &AttemptResult{Connects: -1, Message: "psql: error: FATAL:  no"}},
-		{"the query failed", psqlConnected + "\n", "ERROR:  no\n", exit(1), &AttemptResult{Connects: -1, Connected: true, Message: "ERROR:  no"}},
-		{"lost after it connected", psqlConnected + "\n", "lost\n", exit(2), &AttemptResult{Connects: -1, Connected: true, Message: "lost"}},
-		{"crashed", "", "", syscall.WaitStatus(syscall.SIGSEGV), &AttemptResult{Connects: -1, Crash: "signal 11 (segmentation fault)"}},
-		{"crashed after it connected", psqlConnected + "\n", "", syscall.WaitStatus(syscall.SIGSEGV), &AttemptResult{Connects: -1, Crash: "signal 11 (segmentation fault)"}},
-		{"a status of its own", "", "psql: no such option\n", exit(1), nil},
-		{"status 0 without a word", "", "", exit(0), nil},
-		{"no row", psqlConnected + "\na\n", "", exit(0), nil},
-	}
-	for _, test := range tests {
-		got, err := readPsql(test.status, test.stdout, test.stderr)
-		if test.want == nil {
-			if err == nil {
-				t.Errorf("%s: got %+v, want a fault", test.name, got)
-			}
-			continue
-		}
-		if err != nil {
-			t.Errorf("%s: %v", test.name, err)
-		}
-		if diff := cmp.Diff(test.want, got); diff != "" {
-			t.Errorf("%s: -want +got\n%s", test.name, diff)
-		}
-	}
-}
-
 func TestAttemptRefusesWhatIsTheAgents(t *testing.T) {
 	host := Option{Name: "host", Value: "h"}
 	tests := []struct {
@@ -243,17 +149,17 @@ func TestAttemptEnvironmentIsExact(t *testing.T) {
 	ccache := filepath.Join(t.TempDir(), "cc")
 	appendTo(t, ccache, "a cache")
 	for _, test := range []struct{ ccache, want string }{{"", "no-ccache"}, {ccache, "ccache"}} {
-		p := &prepared{Attempt: &Attempt{Env: map[string]string{"KRB5_CONFIG": "/k", "PGPASSFILE": "/p"}, CCache: test.ccache}, dir: t.TempDir()}
+		p := &Prepared{Attempt: &Attempt{Env: map[string]string{"KRB5_CONFIG": "/k", "PGPASSFILE": "/p"}, CCache: test.ccache}, Dir: t.TempDir()}
 		if err := p.environment(); err != nil {
 			t.Fatal(err)
 		}
-		want := []string{"HOME=" + p.dir, "KRB5CCNAME=FILE:" + p.dir + "/" + test.want, "KRB5_CONFIG=/k", "KRB5_TRACE=" + p.dir + "/krb5.trace", "LC_ALL=C", "PATH=" + commandPath,
-			"PGPASSFILE=/p", "PGSERVICEFILE=" + p.dir + "/none/pg_service.conf", "PGSYSCONFDIR=" + p.dir + "/none"}
+		want := []string{"HOME=" + p.Dir, "KRB5CCNAME=FILE:" + p.Dir + "/" + test.want, "KRB5_CONFIG=/k", "KRB5_TRACE=" + p.Dir + "/krb5.trace", "LC_ALL=C", "PATH=" + process.Path,
+			"PGPASSFILE=/p", "PGSERVICEFILE=" + p.Dir + "/none/pg_service.conf", "PGSYSCONFDIR=" + p.Dir + "/none"}
 		slices.Sort(want)
-		if diff := cmp.Diff(want, p.env); diff != "" {
+		if diff := cmp.Diff(want, p.Environ); diff != "" {
 			t.Errorf("-want +got\n%s", diff)
 		}
-		_, err := os.Stat(filepath.Join(p.dir, test.want))
+		_, err := os.Stat(filepath.Join(p.Dir, test.want))
 		if exists := err == nil; exists != (test.ccache != "") {
 			t.Errorf("%s: %v", test.want, err)
 		}
@@ -266,36 +172,31 @@ func TestAmbientFilesAreTheAttemptsOwn(t *testing.T) {
 	for name, content := range files {
 		appendTo(t, filepath.Join(from, name), content)
 	}
-	p := &prepared{Attempt: &Attempt{Env: map[string]string{"KRB5_CONFIG": filepath.Join(from, "krb5.conf")}, CCache: filepath.Join(from, "cc"), Default: true,
-		Home: map[string]string{".postgresql/a.crt": filepath.Join(from, "crt"), ".postgresql/b.crt": filepath.Join(from, "crt")}}, dir: t.TempDir()}
+	p := &Prepared{Attempt: &Attempt{Env: map[string]string{"KRB5_CONFIG": filepath.Join(from, "krb5.conf")}, CCache: filepath.Join(from, "cc"), Default: true,
+		Home: map[string]string{".postgresql/a.crt": filepath.Join(from, "crt"), ".postgresql/b.crt": filepath.Join(from, "crt")}}, Dir: t.TempDir()}
 	if err := p.environment(); err != nil {
 		t.Fatal(err)
 	}
-	if i := slices.IndexFunc(p.env, func(v string) bool { return strings.HasPrefix(v, "KRB5CCNAME=") }); i >= 0 {
-		t.Errorf("%s is set", p.env[i])
+	if i := slices.IndexFunc(p.Environ, func(v string) bool { return strings.HasPrefix(v, "KRB5CCNAME=") }); i >= 0 {
+		t.Errorf("%s is set", p.Environ[i])
 	}
-	if !slices.Contains(p.env, "KRB5_CONFIG="+p.dir+"/krb5.conf") {
-		t.Errorf("the environment is %v", p.env)
+	if !slices.Contains(p.Environ, "KRB5_CONFIG="+p.Dir+"/krb5.conf") {
+		t.Errorf("the environment is %v", p.Environ)
 	}
 	for name, want := range map[string]string{"ccache": "a cache", ".postgresql/a.crt": "a certificate", ".postgresql/b.crt": "a certificate",
-		"krb5.conf": "[libdefaults]\n  default_ccache_name = FILE:" + p.dir + "/ccache\n  default_realm = R\n\n[realms]\n"} {
-		got, err := os.ReadFile(filepath.Join(p.dir, name))
+		"krb5.conf": "[libdefaults]\n  default_ccache_name = FILE:" + p.Dir + "/ccache\n  default_realm = R\n\n[realms]\n"} {
+		got, err := os.ReadFile(filepath.Join(p.Dir, name))
 		if err != nil || string(got) != want {
 			t.Errorf("%s is %q, %v", name, got, err)
 		}
-		if info, err := os.Stat(filepath.Join(p.dir, name)); err != nil || info.Mode().Perm() != 0o600 {
+		if info, err := os.Stat(filepath.Join(p.Dir, name)); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s has mode %v, %v", name, info.Mode(), err)
 		}
 	}
 }
 
-// A Go library gets to the relay and to the host that refuses, and nowhere else; only what leads to the relay counts.
-func TestTargets(t *testing.T) {
-	relay, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer relay.Close()
+// A host that is to refuse does so until it is released, and nobody else can listen there.
+func TestRefusingPort(t *testing.T) {
 	port, release, err := refusingPort()
 	if err != nil {
 		t.Fatal(err)
@@ -304,23 +205,8 @@ func TestTargets(t *testing.T) {
 	if l, err := net.Listen("tcp", dead); err == nil {
 		t.Errorf("somebody else can listen on %s", l.Addr())
 	}
-	count := 0
-	r := &workerRequest{targets: targets{Relay: relay.Addr().String(), Dead: dead, DeadHost: "dead"}}
-	for address, want := range map[string]string{relay.Addr().String(): "", dead: "connection refused", "127.0.0.1:1": "instead of the relay"} {
-		conn, err := newCountingDialer("pgx", r, 0, &count).DialContext(t.Context(), "tcp", address)
-		if err == nil {
-			_ = conn.Close()
-		}
-		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", address, err, want)
-		}
-	}
-	if count != 1 {
-		t.Errorf("%d connections to the relay, want 1", count)
-	}
-	r.Dead = ""
-	if _, err := newCountingDialer("pgx", r, 0, &count).DialContext(t.Context(), "tcp", ""); err == nil {
-		t.Error("without a host that refuses, an empty address is one")
+	if conn, err := net.Dial("tcp", dead); err == nil {
+		t.Errorf("%s accepts a connection", conn.RemoteAddr())
 	}
 	if err := release(); err != nil {
 		t.Error(err)
@@ -329,6 +215,39 @@ func TestTargets(t *testing.T) {
 		t.Errorf("released: %v", err)
 	} else {
 		_ = l.Close()
+	}
+}
+
+// Every host leads to the relay but the first of an attempt in which it is to refuse. Only a client that knows hostaddr is told.
+func TestResolve(t *testing.T) {
+	const relay = "127.0.0.1:4321"
+	for _, test := range []struct {
+		name, hosts    string
+		dead, hostaddr bool
+		given          string // what is given beside the host; D is the port that refuses
+	}{
+		{"one host", "a", false, true, " hostaddr=127.0.0.1 port=4321"},
+		{"two hosts", "a,b", false, true, " hostaddr=127.0.0.1,127.0.0.1 port=4321,4321"},
+		{"the first refuses", "a,b", true, true, " hostaddr=127.0.0.1,127.0.0.1 port=D,4321"},
+		{"by name look-up", "a,b", false, false, ""},
+		{"by name look-up, the first refuses", "a,b", true, false, ""},
+	} {
+		p := &Prepared{Attempt: &Attempt{Options: []Option{{Name: "host", Value: test.hosts}}, Dead: test.dead}, Targets: Targets{Relay: relay}}
+		p.Given = p.Options
+		release, err := p.resolve(test.hostaddr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, port, _ := net.SplitHostPort(p.Targets.Dead)
+		if got, want := Conninfo(p.Given, true), "host="+test.hosts+strings.Replace(test.given, "D", port, 1); got != want {
+			t.Errorf("%s: given %q, want %q", test.name, got, want)
+		}
+		if p.Relay != relay || (p.Targets.Dead != "") != test.dead || (p.DeadHost == "a") != test.dead {
+			t.Errorf("%s: %+v", test.name, p.Targets)
+		}
+		if err := release(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -49,7 +49,7 @@ func TestHealthOfCaches(t *testing.T) {
 	now := time.Now()
 	tgt := []string{"krbtgt", "EXAMPLE.TEST"}
 	config := filepath.Join(t.TempDir(), "krb5.conf")
-	if err := os.WriteFile(config, []byte("[libdefaults]\n  default_realm = EXAMPLE.TEST\n"), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(""), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {

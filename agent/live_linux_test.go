@@ -259,7 +259,7 @@ type seen struct {
 	Log  string // a text that the log of the last connection must hold
 }
 
-const liveQuery = "SELECT pg_backend_pid() AS pid, session_user::text AS role, NULL AS nothing, '' AS empty"
+const liveQuery = "SELECT pg_backend_pid()::text AS pid, session_user::text AS role, NULL AS nothing, '' AS empty"
 
 // try makes an attempt, collects its log, and checks what does not depend on the case.
 func (w *world) try(t *testing.T, conn *Conn, a Attempt) (AttemptResult, []LoggedConnection) {
@@ -476,8 +476,8 @@ func TestLiveHangAndCrash(t *testing.T) {
 	kill := map[string]string{
 		"libpq": `for p in /proc/[0-9]*; do read -r pid name state parent rest < $p/stat; [ "$name" = '(pgam-attempt)' ] && [ "$parent" = "$(pgrep -o -x pgam-attempt)" ] && kill -SEGV $pid && found=1; done; [ -n "$found" ]`,
 		"psql":  `pkill -SEGV -x psql`,
-		"pgx":   `pkill -SEGV -f '^/proc/self/exe pgx-worker'`,
-		"pq":    `pkill -SEGV -f '^/proc/self/exe pq-worker'`,
+		"pgx":   `pkill -SEGV -f '^/proc/self/exe worker pgx'`,
+		"pq":    `pkill -SEGV -f '^/proc/self/exe worker pq'`,
 	}
 	crash := map[string]string{"libpq": "signal 11 (segmentation fault)", "psql": "signal 11 (segmentation fault)", "pgx": "exit status 2: SIGSEGV", "pq": "exit status 2: SIGSEGV"}
 	for kind, script := range kill {
@@ -586,7 +586,7 @@ func TestLiveAttemptServerRefusesGarbage(t *testing.T) {
 		{"more than was announced", frame("1", "0", "/tmp", "1", "q", "0", "0", "more"), "5 bytes too many"},
 	}
 	for _, test := range tests {
-		r, err := conn.Run(t.Context(), Run{Argv: []string{attemptServer}, Stdin: []byte(test.stdin)})
+		r, err := conn.Run(t.Context(), Run{Argv: []string{"/usr/local/bin/pgam-attempt"}, Stdin: []byte(test.stdin)})
 		if err != nil || !strings.HasPrefix(string(r.Stdout), "ready 17") || !strings.Contains(string(r.Stderr), test.want) || (r.Exit == 2) != (test.want != "") {
 			t.Errorf("%s: exit status %d, %q %q, %v, want …%s…", test.name, r.Exit, r.Stdout, r.Stderr, err, test.want)
 		}

@@ -37,7 +37,7 @@ type Response struct {
 // Attempt makes one connection attempt in a process of its own.
 type Attempt struct {
 	Token   string            `json:"token"`             // the cell ID; the result must carry it back, or the harness calls it a fault
-	Client  string            `json:"client"`            // libpq | psql | pgx | pq | raw
+	Client  string            `json:"client"`            // a driver by its name: libpq | psql | pgx | pq | raw | foreign
 	Options []Option          `json:"options"`           // connection parameters as the library is given them, without hostaddr and, where Server is set, without port
 	Server  string            `json:"server,omitempty"`  // ADDRESS:PORT that the relay dials; empty: the unix socket named by option host, no relay
 	Env     map[string]string `json:"env,omitempty"`     // the whole environment of the attempt besides what the agent sets: PATH, HOME, LC_ALL, KRB5CCNAME, KRB5_TRACE, and PGSYSCONFDIR, PGSERVICEFILE, PGPASSFILE naming nothing
@@ -51,6 +51,9 @@ type Attempt struct {
 	Query   string            `json:"query"`             // asked once when connected; one row, its columns go to Row
 	Timeout int               `json:"timeout,omitempty"` // seconds until the attempt is a fault; default 20
 }
+
+// Foreign is the Attempt.Client of every client that its image brings with a driver program of its own.
+const Foreign = "foreign"
 
 // RawSequence is what the raw client sends: see wire.Raw.
 type RawSequence struct {
@@ -87,7 +90,7 @@ type AttemptResult struct {
 	Started      int64             `json:"started"`         // epoch milliseconds by the client container's clock
 	Peers        []Peer            `json:"peers,omitempty"` // the client's end of each connection that reached the server, in the order of Records; by them the server's log is found
 	Unix         bool              `json:"unix,omitempty"`  // the attempt went over a unix socket: no relay, no Records
-	Connects     int               `json:"connects"`        // transport connections that the library opened, counted in its own process; -1 for psql, which does not tell
+	Connects     int               `json:"connects"`        // transport connections that the library opened, counted in its own process; -1 for psql and for a driver program that does not tell
 	Connected    bool              `json:"connected"`
 	Message      string            `json:"message,omitempty"`       // the library's whole error text
 	Crash        string            `json:"crash,omitempty"`         // e.g. "signal 11 (segmentation fault)"; then Connected is false
@@ -95,6 +98,7 @@ type AttemptResult struct {
 	GSSInUse     bool              `json:"gss_in_use,omitempty"`    // not told by psql: false
 	AuthRequests []string          `json:"auth_requests,omitempty"` // see matrix.ClientEvidence; not told by psql: empty
 	AuthEarlier  int               `json:"auth_earlier,omitempty"`  // see matrix.ClientEvidence; pgx only
+	Untold       []string          `json:"untold,omitempty"`        // which of ssl_in_use, gss_in_use and auth_requests a driver program does not tell
 	Row          map[string]string `json:"row,omitempty"`           // the query's row by column name; SQL null is absent
 	Records      []wire.Record     `json:"records,omitempty"`       // in the order the connections were opened
 	Raw          *wire.Played      `json:"raw,omitempty"`           // of client raw; its Record is what the client itself saw

@@ -12,16 +12,18 @@ import (
 	"time"
 )
 
-// Serve answers the requests on in until it ends, then ends everything it started. ctx ends it early.
-func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
+// Serve answers the requests on in until it ends, then ends everything it started. ctx ends it early. The drivers, by the name
+// that Attempt.Client gives, are closed.
+func Serve(ctx context.Context, in io.Reader, out io.Writer, drivers map[string]Driver) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s := &server{private: newPrivateDirs(), out: out, pgx: workers{library: "pgx"}, pq: workers{library: "pq", env: []string{pqTraced}}}
+	s := &server{private: newPrivateDirs(), out: out, drivers: drivers}
 	defer s.private.remove()
-	s.libpq.init()
-	defer s.libpq.stop()
-	defer s.pgx.stop()
-	defer s.pq.stop()
+	defer func() {
+		for _, d := range drivers {
+			d.Close()
+		}
+	}()
 	if err := s.send(Response{Version: Version()}); err != nil {
 		return err
 	}
@@ -60,8 +62,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 // server is the agent's state.
 type server struct {
 	private      *privateDirs
-	libpq        libpqServer
-	pgx, pq      workers
+	drivers      map[string]Driver
 	admin        admin
 	impersonator impersonator
 

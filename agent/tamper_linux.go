@@ -46,7 +46,7 @@ func (i *impersonator) certificate(host string) (*tls.Certificate, error) {
 }
 
 // tamper is what the attempt's relay is told to do; nil: nothing.
-func (s *server) tamper(p *prepared) (*wire.Tamper, error) {
+func (s *server) tamper(p *Prepared) (*wire.Tamper, error) {
 	if p.Tamper == nil {
 		return nil, nil
 	}

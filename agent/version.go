@@ -9,10 +9,10 @@ import (
 	"sync"
 )
 
-//go:embed *.go
+//go:embed *.go drivers/*.go process/*.go
 var sources embed.FS
 
-// Version is a hash of this package's sources. An agent that says another one was left behind by an older build: Start
+// Version is a hash of the agent's sources. An agent that says another one was left behind by an older build: Start
 // refuses it, for what it does may not be what this program thinks it does.
 var Version = sync.OnceValue(func() string {
 	h := sha256.New()

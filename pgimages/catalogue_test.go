@@ -70,7 +70,7 @@ func TestTagsFollowTheirInputs(t *testing.T) {
 	if hash(files, "y") == before {
 		t.Error("a change of the rest does not change the hash")
 	}
-	if a, b := Client(17).base(), Server(17).base(); a != b {
+	if a, b := Client("client-17").base(), Server(17).base(); a != b {
 		t.Errorf("client and server of one version stand on %s and %s", a, b)
 	}
 }
@@ -102,7 +102,7 @@ func TestMirrors(t *testing.T) {
 
 func TestVersionsIn(t *testing.T) {
 	got := versionsIn([]byte("noise\npgam-version krb5-user 1.21.3-5\npgam-version libpq5 17.12-0+deb13u1\npgam-version postgresql-17 17.12-0+deb13u1\n"))
-	for label, want := range map[string]string{Server(17).versionLabel(): "17.12-0+deb13u1", Client(17).versionLabel(): "17.12-0+deb13u1", KDC().versionLabel(): "1.21.3-5"} {
+	for label, want := range map[string]string{Server(17).versionLabel(): "17.12-0+deb13u1", Client("client-17").versionLabel(): "17.12-0+deb13u1", KDC().versionLabel(): "1.21.3-5"} {
 		if got[label] != want {
 			t.Errorf("%s is %q, want %q", label, got[label], want)
 		}

@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -151,9 +153,12 @@ func (b *builder) image(ctx context.Context, s Spec) Image {
 
 // need builds the image of s on its base, which may be another image of the catalogue.
 func (b *builder) need(ctx context.Context, s Spec) (local bool, err error) {
+	if !s.known() {
+		return false, fmt.Errorf("there is no image %q in the catalogue", s.Name())
+	}
 	return b.once(ctx, s.tag(), func() error {
 		if s.kind == "client-nogss" {
-			if _, err := b.need(ctx, Client(s.major)); err != nil {
+			if _, err := b.need(ctx, s.withGSS()); err != nil {
 				return err
 			}
 		} else if _, err := b.suite(ctx, suiteFor(s.major)); err != nil {
@@ -167,11 +172,13 @@ func (b *builder) need(ctx context.Context, s Spec) (local bool, err error) {
 			_, err := b.cli.ImageTag(ctx, client.ImageTagOptions{Source: s.base(), Target: s.tag()})
 			return err
 		}
-		_, err := b.build(ctx, s.Name(), s.files(), client.ImageBuildOptions{
-			Tags:      []string{s.tag()},
-			BuildArgs: map[string]*string{"BASE": new(s.base())},
-		})
-		return err
+		arguments := map[string]*string{"BASE": new(s.base())}
+		if s.version == "" {
+			_, err := b.build(ctx, s.Name(), s.files(), client.ImageBuildOptions{Tags: []string{s.tag()}, BuildArgs: arguments})
+			return err
+		}
+		arguments["VERSION"], arguments["APT_OPTIONS"] = &s.version, new(suiteFor(s.major).aptArguments())
+		return b.labelled(ctx, s.Name(), s.tag(), s.files(), arguments, nil, nil)
 	})
 }
 
@@ -258,27 +265,24 @@ func (b *builder) pull(ctx context.Context, s suite) (source string, err error) 
 	return fmt.Sprintf("built on %s (pulled)", s.pull), nil
 }
 
-// install installs the suite's packages into the base that was pulled, and labels the result with their versions,
-// which are known only then.
+// install installs the suite's packages into the base that was pulled.
 func (b *builder) install(ctx context.Context, s suite, source string) error {
-	name := "suite-" + s.name
+	arguments := map[string]*string{"BASE": &s.pull, "MAJOR": new(strconv.Itoa(s.major)),
+		"PACKAGES": new(strings.Join(s.packages(), " ")), "APT_OPTIONS": new(s.aptArguments())}
+	return b.labelled(ctx, "suite-"+s.name, s.tag(), contextFiles("suite"), arguments, s.configuration(), map[string]string{labelSource: source})
+}
+
+// labelled builds an image and labels it with the versions of the packages that were installed, which are known only then.
+func (b *builder) labelled(ctx context.Context, name, tag string, files []file, arguments map[string]*string, configuration []string, labels map[string]string) error {
 	installed := "pgauthmatrix/" + name + ":installed"
-	major, packages, options := fmt.Sprint(s.major), strings.Join(s.packages(), " "), ""
-	for _, o := range s.aptOptions() {
-		options += " -o " + o
-	}
-	output, err := b.build(ctx, name, contextFiles("suite"), client.ImageBuildOptions{
-		Tags:      []string{installed},
-		BuildArgs: map[string]*string{"BASE": &s.pull, "MAJOR": &major, "PACKAGES": &packages, "APT_OPTIONS": &options},
-	})
+	output, err := b.build(ctx, name, files, client.ImageBuildOptions{Tags: []string{installed}, BuildArgs: arguments})
 	if err != nil {
 		return err
 	}
-	labels := versionsIn(output)
-	labels[labelSource] = source
-	dockerfile := "FROM " + installed + "\n" + strings.Join(s.configuration(), "\n") + "\n"
-	_, err = b.build(ctx, name, []file{{"Dockerfile", []byte(dockerfile), 0o644}},
-		client.ImageBuildOptions{Tags: []string{s.tag()}, Labels: labels})
+	versions := versionsIn(output)
+	maps.Copy(versions, labels)
+	dockerfile := strings.Join(append([]string{"FROM " + installed}, configuration...), "\n") + "\n"
+	_, err = b.build(ctx, name, []file{{"Dockerfile", []byte(dockerfile), 0o644}}, client.ImageBuildOptions{Tags: []string{tag}, Labels: versions})
 	_, untagErr := b.cli.ImageRemove(ctx, installed, client.ImageRemoveOptions{})
 	return errors.Join(err, untagErr)
 }

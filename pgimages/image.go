@@ -10,36 +10,69 @@ package pgimages
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
 // Spec names an image of the catalogue. Specs are comparable.
 type Spec struct {
-	kind  string // server | client | client-nogss | kdc
-	major int    // PostgreSQL major version; 0 for kdc
+	kind    string // server | client | client-nogss | client-asyncpg | kdc; all but kdc are directories of inputs
+	major   int    // PostgreSQL major version of the suite that it stands on; 0 for kdc
+	version string // of a client that is not libpq; empty for all others
 }
 
 // Server is the image of a PostgreSQL server. See StartSpec for what it does when started.
-func Server(major int) Spec { return Spec{"server", major} }
+func Server(major int) Spec { return Spec{kind: "server", major: major} }
 
-// Client is the image that attempts are made in: libpq of a major version, its psql in /usr/lib/postgresql/MAJOR/bin,
-// kinit and klist, and /usr/local/bin/pgam-attempt.
-func Client(libpq int) Spec { return Spec{"client", libpq} }
+// Client is an image that attempts are made in, by its name. client-MAJOR has libpq of a major version, its psql in
+// /usr/lib/postgresql/MAJOR/bin, and /usr/local/bin/pgam-attempt. The others are those of clientImages: each has a client with
+// its runtime, and the driver program /usr/local/bin/pgam-driver. All have kinit and klist. An image of a name that the
+// catalogue does not have is unavailable.
+func Client(name string) Spec {
+	for _, s := range clientImages {
+		if s.Name() == name {
+			return s
+		}
+	}
+	if major, err := strconv.Atoi(strings.TrimPrefix(name, "client-")); err == nil && major > 0 {
+		return Spec{kind: "client", major: major}
+	}
+	return Spec{kind: name}
+}
 
-// ClientWithoutGSS is a client image whose GSSAPI has no usable mechanism: gss_acquire_cred and gss_init_sec_context
+// ClientWithoutGSS is a client image of libpq whose GSSAPI has no usable mechanism: gss_acquire_cred and gss_init_sec_context
 // fail with GSS_S_BAD_MECH whatever ticket there is. It is for planting a fault, not for cells.
-func ClientWithoutGSS(libpq int) Spec { return Spec{"client-nogss", libpq} }
+func ClientWithoutGSS(name string) Spec {
+	s := Client(name)
+	s.kind += "-nogss"
+	return s
+}
 
 // KDC is the base of a realm; package kdc makes the realm in it.
-func KDC() Spec { return Spec{"kdc", 0} }
+func KDC() Spec { return Spec{kind: "kdc"} }
 
-// Name is server-17, client-17, client-nogss-17 or kdc.
+// Name is server-17, client-17, client-nogss-17, client-asyncpg-0.30 or kdc.
 func (s Spec) Name() string {
-	if s.major == 0 {
+	switch {
+	case s.version != "":
+		return s.kind + "-" + s.version
+	case s.major == 0:
 		return s.kind
 	}
 	return s.kind + "-" + strconv.Itoa(s.major)
+}
+
+// known is true of the images that can be made.
+func (s Spec) known() bool {
+	switch s.kind {
+	case "kdc":
+		return true
+	case "server", "client", "client-nogss":
+		return s.major > 0
+	}
+	return slices.Contains(clientImages, s)
 }
 
 // Image is one image of the catalogue: had, or unavailable with its reason.
@@ -49,11 +82,11 @@ type Image struct {
 	Tag         string    // pgauthmatrix/NAME:HASH, what StartSpec.Image wants
 	Source      string    // where the suite came from, e.g. "built on bookworm from the Debian mirror" or "… from debian:bookworm-slim (pulled)"
 	Local       bool      // it was here already; nothing was built
-	Version     string    // package version of the server, libpq or krb5: 17.12-0+deb13u1
+	Version     string    // package version of the server, the client or krb5: 17.12-0+deb13u1
 	Size        int64     // bytes, layers shared with other images included
 	Created     time.Time // when it was built
 	NoSource    bool      // Unavailable because no source of it answers here, not because something failed
-	Unavailable string    // why it cannot be had, with the command that mends it; then only Spec, Name and Tag are set
+	Unavailable string    // why it is not available, with the command that mends it; then only Spec, Name and Tag are set
 }
 
 // String is one line: name, version, size, age, source; or why it is unavailable.
@@ -83,7 +116,7 @@ func age(d time.Duration) string {
 // Labels of images.
 const (
 	labelSource  = "pgauthmatrix.source"  // Image.Source of the suite
-	labelVersion = "pgauthmatrix.version" // .postgresql, .libpq5, .krb5: package versions
+	labelVersion = "pgauthmatrix.version" // .postgresql, .libpq5, .krb5, .client: package versions
 )
 
 // versionLabel is the label that holds an image's version.
@@ -93,6 +126,8 @@ func (s Spec) versionLabel() string {
 		return labelVersion + ".postgresql"
 	case "kdc":
 		return labelVersion + ".krb5"
+	case "client", "client-nogss":
+		return labelVersion + ".libpq5"
 	}
-	return labelVersion + ".libpq5"
+	return labelVersion + ".client"
 }

@@ -2,6 +2,7 @@ package pgimages
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -12,9 +13,9 @@ import (
 
 // all are the images that can be made from the Debian mirror.
 func all() []Spec {
-	specs := []Spec{KDC(), ClientWithoutGSS(18)}
+	specs := append([]Spec{KDC(), ClientWithoutGSS("client-18")}, clientImages...)
 	for _, major := range []int{13, 15, 17, 18} {
-		specs = append(specs, Server(major), Client(major))
+		specs = append(specs, Server(major), Client(fmt.Sprintf("client-%d", major)))
 	}
 	return specs
 }
@@ -158,7 +159,7 @@ func TestClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, major := range []int{13, 15, 17, 18} {
-		image := image(t, Client(major))
+		image := image(t, Client(fmt.Sprintf("client-%d", major)))
 		r, err := Start(t.Context(), StartSpec{Image: image.Tag, RunID: "pgimages-test-client", Network: n})
 		if err != nil {
 			t.Fatal(err)
@@ -184,7 +185,7 @@ func TestClientWithoutGSS(t *testing.T) {
 	for _, c := range []struct {
 		spec Spec
 		gss  bool
-	}{{Client(18), true}, {ClientWithoutGSS(18), false}} {
+	}{{Client("client-18"), true}, {ClientWithoutGSS("client-18"), false}} {
 		image := image(t, c.spec)
 		r, err := Start(t.Context(), StartSpec{Image: image.Tag, RunID: "pgimages-test-nogss", Network: n})
 		if err != nil {
@@ -207,7 +208,7 @@ func TestClientWithoutGSS(t *testing.T) {
 func TestSweep(t *testing.T) {
 	livetest.NeedsContainers(t)
 	ctx := t.Context()
-	image := image(t, Client(18))
+	image := image(t, Client("client-18"))
 	cli, err := Engine(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -239,5 +240,38 @@ func TestSweep(t *testing.T) {
 	}
 	if left := found(t, cli, "pgauthmatrix.run=pgimages-test-sweep"); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// An image that brings a client has it in the version that its name says, a driver program that answers, and the Kerberos programs.
+func TestClientImages(t *testing.T) {
+	n := place(t, "pgimages-test-clients")
+	const attempt = `{"protocol": 1, "options": {"user": "u", "sslmode": "disable", "connect_timeout": "5"}, "hosts": [{"name": "a", "address": "127.0.0.1", "port": 1}], "query": "q", "timeout": 5}`
+	for _, spec := range clientImages {
+		t.Run(spec.Name(), func(t *testing.T) {
+			image := image(t, spec)
+			if !strings.HasPrefix(image.Version, spec.version+".") {
+				t.Errorf("it has version %s", image.Version)
+			}
+			r, err := Start(t.Context(), StartSpec{Image: image.Tag, RunID: "pgimages-test-clients", Network: n})
+			if err != nil {
+				t.Fatal(err)
+			}
+			run(t, r, "sh", "-c", "command -v kinit klist kvno")
+			for input, want := range map[string]struct {
+				exit int
+				text string
+			}{
+				attempt: {0, `"connected": false`},
+				strings.Replace(attempt, `"sslmode"`, `"require_auth": "gss", "sslmode"`, 1): {89, "require_auth=gss"},
+				`{"protocol": 2}`: {1, "protocol 2"},
+				"garbage":         {1, "JSON"},
+			} {
+				exit, stdout, stderr, err := r.Exec(t.Context(), []byte(input), "/usr/local/bin/pgam-driver")
+				if err != nil || exit != want.exit || !strings.Contains(string(stdout)+string(stderr), want.text) {
+					t.Errorf("%s: status %d, %s%s, %v; want %d, …%s…", input, exit, stdout, stderr, err, want.exit, want.text)
+				}
+			}
+		})
 	}
 }

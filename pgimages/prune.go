@@ -43,6 +43,9 @@ func stale(tag string) bool {
 	name, _, _ := strings.Cut(strings.TrimPrefix(tag, "pgauthmatrix/"), ":")
 	i := strings.LastIndexByte(name, '-')
 	major, err := strconv.Atoi(name[i+1:])
+	if c := Client(name); c.known() && c.version != "" {
+		return tag != c.tag()
+	}
 	switch {
 	case name == "kdc":
 		return tag != KDC().tag()
@@ -51,7 +54,7 @@ func stale(tag string) bool {
 	case strings.HasPrefix(name, "suite-postgres-") && err == nil:
 		return tag != suiteFor(major).tag()
 	case i > 0 && err == nil && slices.Contains([]string{"server", "client", "client-nogss"}, name[:i]):
-		return tag != Spec{name[:i], major}.tag()
+		return tag != Spec{kind: name[:i], major: major}.tag()
 	}
 	return false
 }

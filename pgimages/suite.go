@@ -15,7 +15,7 @@ import (
 
 // inputs are the Dockerfiles and what they copy; a build's context is one of its directories.
 //
-//go:embed suite server client client-nogss
+//go:embed suite server client client-nogss client-asyncpg
 var inputs embed.FS
 
 // suite is what all images of one PostgreSQL version stand on: packages installed into a base.
@@ -71,6 +71,15 @@ func (s suite) aptOptions() []string {
 	return options
 }
 
+// aptArguments are the options as apt-get takes them.
+func (s suite) aptArguments() string {
+	var arguments strings.Builder
+	for _, o := range s.aptOptions() {
+		arguments.WriteString(" -o " + o)
+	}
+	return arguments.String()
+}
+
 // configuration of the suite's images and of all that are built on them, in Dockerfile instructions. KRB5RCACHENAME takes
 // the replay cache of the server out of the picture.
 func (s suite) configuration() []string {
@@ -88,22 +97,35 @@ func (s suite) tag() string {
 	return "pgauthmatrix/suite-" + s.name + ":" + hash(contextFiles("suite"), fmt.Sprintf("%+v %v %v %v", s, s.packages(), s.aptOptions(), s.configuration()))
 }
 
-// tag of an image: its Dockerfile, what it copies, and the suite it stands on.
+// clientImages are the client images that have more than libpq, each on the suite that carries its version.
+var clientImages = []Spec{
+	{kind: "client-asyncpg", major: 15, version: "0.27"},
+	{kind: "client-asyncpg", major: 17, version: "0.30"},
+	{kind: "client-asyncpg", major: 18, version: "0.31"},
+}
+
+// tag of an image: its Dockerfile, what it copies, its version, and the suite it stands on.
 func (s Spec) tag() string {
-	return "pgauthmatrix/" + s.Name() + ":" + hash(s.files(), s.base())
+	return "pgauthmatrix/" + s.Name() + ":" + hash(s.files(), s.base()+s.version)
 }
 
 // base is the tag of the image that this one is built FROM.
 func (s Spec) base() string {
 	if s.kind == "client-nogss" {
-		return Client(s.major).tag()
+		return s.withGSS().tag()
 	}
 	return suiteFor(s.major).tag()
 }
 
+// withGSS is the image that one without GSSAPI stands on.
+func (s Spec) withGSS() Spec {
+	s.kind = strings.TrimSuffix(s.kind, "-nogss")
+	return s
+}
+
 // files are the context of the image's build; none for an image that is its base under another name.
 func (s Spec) files() []file {
-	if s.kind == "kdc" {
+	if s.kind == "kdc" || !s.known() {
 		return nil
 	}
 	return contextFiles(s.kind)
@@ -147,7 +169,8 @@ func hash(files []file, rest string) string {
 	return hex.EncodeToString(h.Sum(nil))[:12]
 }
 
-// versionsIn reads the lines "pgam-version PACKAGE VERSION" of an installation's output.
+// versionsIn reads the lines "pgam-version PACKAGE VERSION" of an installation's output. The package of a client that is not libpq is
+// called client.
 func versionsIn(output []byte) map[string]string {
 	labels := map[string]string{}
 	for line := range bytes.Lines(output) {

@@ -8,18 +8,15 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// libpqOptions are the connection parameters for libpq and for psql, which takes the same (PostgreSQL manual,
-// "Parameter Key Words").
-func libpqOptions(env world, cell *matrix.Cell, password string) []agent.Option {
-	c := cell.Client
-	o := commonOptions(env, cell, password)
-	o = option(o, "gssencmode", c.GSSEncMode)
-	return o
+// askLibpq gives libpq its connection parameters (PostgreSQL manual, "Parameter Key Words"). psql takes the same.
+func askLibpq(request *agent.Attempt, env world, cell *matrix.Cell, password string) {
+	request.Options = append(request.Options, commonOptions(env, cell, password)...)
+	request.Options = option(request.Options, "gssencmode", cell.Client.GSSEncMode)
 }
 
-// commonOptions are the parameters that pgx and, but for channel_binding and require_auth, lib/pq have, too. Neither has sslcrl: they send it to
-// the server as a setting of the session, like any word that they do not know, and are given it all the same. Without sslcert all of them look
-// for a certificate in the home directory, which is the attempt's own.
+// commonOptions are the parameters that pgx has, too, and lib/pq but for channel_binding and require_auth. Neither has sslcrl: they
+// send it to the server as a setting of the session, as they do with every word that they do not know, and are given it all the
+// same. Without sslcert all of them look for a certificate in the home directory, which is the attempt's own.
 func commonOptions(env world, cell *matrix.Cell, password string) []agent.Option {
 	c := cell.Client
 	var cert, key string
@@ -31,7 +28,7 @@ func commonOptions(env world, cell *matrix.Cell, password string) []agent.Option
 	o = option(o, "application_name", classify.ApplicationName(cell))
 	o = option(o, "connect_timeout", strconv.Itoa(connectSeconds(c.Attack)))
 	o = option(o, "sslmode", c.SSLMode)
-	// Before 17 there is no such parameter, and what it calls "postgres" is all there is.
+	// Before 17 libpq has no such parameter, and does only what sslnegotiation=postgres means.
 	if c.SSLNegotiation != "postgres" || !c.Library.UsesLibpq() || c.Library.Libpq() >= 17 {
 		o = option(o, "sslnegotiation", c.SSLNegotiation)
 	}

@@ -5,8 +5,9 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// pgxOptions are the connection parameters for pgx. It has no gssencmode: gssenc.Configure takes it away where it is given,
-// and where it is not, the attempt is made with pgx alone.
-func pgxOptions(env world, cell *matrix.Cell, password string) []agent.Option {
-	return option(commonOptions(env, cell, password), "gssencmode", cell.Client.GSSEncMode)
+// askPGX gives pgx its connection parameters. pgx has no gssencmode: gssenc.Configure takes it away where it is given, and where
+// it is not, the attempt is made with pgx alone.
+func askPGX(request *agent.Attempt, env world, cell *matrix.Cell, password string) {
+	request.Options = append(request.Options, commonOptions(env, cell, password)...)
+	request.Options = option(request.Options, "gssencmode", cell.Client.GSSEncMode)
 }

@@ -96,11 +96,16 @@ func attempt(ctx context.Context, env world, client maker, server collector, alo
 // requestFor turns a cell into what the agent is asked. The secret is the password, "" if none is given.
 func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret string, err error) {
 	c := cell.Client
+	ask := askers[c.Library.Kind()]
+	if ask == nil {
+		return request, "", fmt.Errorf("library %q: no client of that name can be asked", c.Library)
+	}
 	if secret, err = env.Password(c.User, c.Password); err != nil {
 		return request, "", err
 	}
 	request = agent.Attempt{
 		Token: cell.ID, Client: string(c.Library.Kind()), Env: env.ClientEnv(), Query: sessionQuery(cell.World.Server), Timeout: attemptTimeout,
+		Tamper: tamper(&c),
 	}
 	if c.Ticket != "none" && c.Ticket != "" {
 		principal := c.Principal
@@ -117,10 +122,6 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret str
 		cert, key := env.CertFiles("good", c.CertUser())
 		request.Home = map[string]string{".postgresql/postgresql.crt": cert, ".postgresql/postgresql.key": key}
 	}
-	if c.Library != matrix.Raw {
-		request.Tamper = tamper(&c)
-	}
-	var host []agent.Option
 	switch c.Transport {
 	case "tcp":
 		request.Server = env.ServerAddr()
@@ -129,26 +130,14 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret str
 		if names == "" {
 			return request, "", fmt.Errorf("hosts %q: want one, dead-first or twice", c.Hosts)
 		}
-		host = []agent.Option{{Name: "host", Value: names}}
+		request.Options = []agent.Option{{Name: "host", Value: names}}
 	case "unix":
 		_, port, _ := strings.Cut(env.ServerAddr(), ":")
-		host = []agent.Option{{Name: "host", Value: env.SocketDir()}, {Name: "port", Value: port}}
+		request.Options = []agent.Option{{Name: "host", Value: env.SocketDir()}, {Name: "port", Value: port}}
 	default:
 		return request, "", fmt.Errorf("transport %q: want tcp or unix", c.Transport)
 	}
-	request.Options = host
-	switch c.Library.Kind() {
-	case matrix.KindLibpq, matrix.KindPsql:
-		request.Options = append(request.Options, libpqOptions(env, cell, secret)...)
-	case matrix.KindPGX:
-		request.Options = append(request.Options, pgxOptions(env, cell, secret)...)
-	case matrix.KindPQ:
-		request.Options = append(request.Options, pqOptions(env, cell, secret)...)
-	case matrix.KindRaw:
-		request.Options, request.Raw = append(request.Options, rawOptions(cell)...), rawSequence(cell)
-	default:
-		return request, "", fmt.Errorf("library %q: want libpq, psql, pgx, pq or raw", c.Library)
-	}
+	ask(&request, env, cell, secret)
 	return request, secret, nil
 }
 

@@ -24,7 +24,12 @@ import (
 func Images(ctx context.Context, out io.Writer) error {
 	specs := []pgimages.Spec{pgimages.KDC()}
 	for _, v := range matrix.ServerVersions {
-		specs = append(specs, pgimages.Server(v), pgimages.Client(v))
+		specs = append(specs, pgimages.Server(v))
+	}
+	for _, c := range matrix.Clients {
+		if s := pgimages.Client(c.Image); c.Image != "" && !slices.Contains(specs, s) {
+			specs = append(specs, s)
+		}
 	}
 	images, err := ensure(ctx, out, specs)
 	for _, i := range images {
@@ -97,11 +102,11 @@ func unavailable(images []reports.Image) string {
 	return strings.Join(parts, "; ")
 }
 
-// needs are the images of a cell's server and client. A client that implements the protocol itself runs in any client's container.
+// needs are the images of a cell's server and client. A client that has no image of its own runs in any client container.
 func needs(c *matrix.Cell) []pgimages.Spec {
 	specs := []pgimages.Spec{pgimages.Server(c.World.Server)}
-	if v := c.Client.Library.Libpq(); v != 0 {
-		specs = append(specs, pgimages.Client(v))
+	if info, _ := c.Client.Library.Info(); info.Image != "" {
+		specs = append(specs, pgimages.Client(info.Image))
 	}
 	return specs
 }

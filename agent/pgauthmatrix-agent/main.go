@@ -12,23 +12,22 @@ import (
 	"syscall"
 
 	"github.com/pgauthmatrix/pgauthmatrix/agent"
+	"github.com/pgauthmatrix/pgauthmatrix/agent/drivers"
 )
 
 func main() {
-	err := fmt.Errorf("usage: %s serve | pgx-worker | pq-worker", os.Args[0])
-	if len(os.Args) == 2 {
-		switch os.Args[1] {
-		case "serve":
+	err := fmt.Errorf("usage: %s serve | worker LIBRARY", os.Args[0])
+	if len(os.Args) > 1 {
+		switch {
+		case len(os.Args) == 2 && os.Args[1] == "serve":
 			// What the container's environment says is not for the admin session nor for any attempt.
 			os.Clearenv()
 			_ = os.Setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-			err = agent.Serve(ctx, os.Stdin, os.Stdout)
+			err = agent.Serve(ctx, os.Stdin, os.Stdout, drivers.New())
 			stop()
-		case "pgx-worker":
-			err = agent.ServePgx(os.Stdin, os.Stdout)
-		case "pq-worker":
-			err = agent.ServePq(os.Stdin, os.Stdout)
+		case len(os.Args) == 3 && os.Args[1] == "worker":
+			err = drivers.Work(os.Args[2], os.Stdin, os.Stdout)
 		}
 	}
 	if err != nil {

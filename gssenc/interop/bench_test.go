@@ -41,7 +41,7 @@ func TestBesideLibpq(t *testing.T) {
 	}
 	w := theWorld(t)
 	ctx := context.Background()
-	images, err := pgimages.Ensure(ctx, []pgimages.Spec{pgimages.Client(version)}, nil)
+	images, err := pgimages.Ensure(ctx, []pgimages.Spec{pgimages.Client(fmt.Sprintf("client-%d", version))}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package agent
+package drivers
 
 import (
 	"bufio"
@@ -18,25 +18,24 @@ import (
 	"time"
 
 	"github.com/lib/pq"
+
+	"github.com/pgauthmatrix/pgauthmatrix/agent"
 )
 
-// pqTraced has lib/pq write every message of the protocol to os.Stderr: it shows nobody the messages it decrypts, and this
-// is where its authentication requests can be seen. lib/pq reads the variable when the process starts.
+// pqTraced has lib/pq write every message of the protocol to os.Stderr. lib/pq decrypts the messages itself, so this is the
+// only place where its authentication requests can be seen. lib/pq reads the variable when the process starts.
 const pqTraced = "PQGO_DEBUG=1"
 
-// ServePq is a worker: it makes one attempt with lib/pq per line of in.
-func ServePq(in io.Reader, out io.Writer) error {
-	pq.RegisterGSSProvider(func() (pq.GSS, error) { return newGSSProvider() })
-	return serveWorker(in, out, connectPq)
-}
+var pqLibrary = goLibrary{name: "pq", hostaddr: true, env: []string{pqTraced}, connect: connectPq,
+	register: func() { pq.RegisterGSSProvider(func() (pq.GSS, error) { return newGSSProvider() }) }}
 
 // connectPq makes an attempt; an error is a fault.
-func connectPq(ctx context.Context, r *workerRequest) (result *AttemptResult, err error) {
+func connectPq(ctx context.Context, r *workerRequest) (result *agent.AttemptResult, err error) {
 	trace, err := followPqTrace()
 	if err != nil {
 		return nil, err
 	}
-	result = &AttemptResult{}
+	result = &agent.AttemptResult{}
 	defer func() {
 		requests, failed := trace.end()
 		if failed != nil {

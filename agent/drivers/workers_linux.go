@@ -1,4 +1,4 @@
-package agent
+package drivers
 
 import (
 	"bufio"
@@ -10,17 +10,18 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/user"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/pgauthmatrix/pgauthmatrix/agent"
+	"github.com/pgauthmatrix/pgauthmatrix/agent/process"
 )
 
 // workerRequest and workerResponse are the lines between the agent and its workers.
 type workerRequest struct {
-	targets
+	agent.Targets
 	ID       uint64   `json:"id"`
 	Conninfo string   `json:"conninfo"`
 	Env      []string `json:"env"`
@@ -29,16 +30,38 @@ type workerRequest struct {
 }
 
 type workerResponse struct {
-	ID     uint64         `json:"id"`
-	Fault  string         `json:"fault,omitempty"`
-	Result *AttemptResult `json:"result,omitempty"`
+	ID     uint64               `json:"id"`
+	Fault  string               `json:"fault,omitempty"`
+	Result *agent.AttemptResult `json:"result,omitempty"`
 }
 
-// workers are processes of this very program that make one attempt with a Go library at a time: the library's GSSAPI
-// provider and the environment that it reads belong to a process.
+// goLibrary is a client library that is written in Go and is part of this program.
+type goLibrary struct {
+	name     string                                                              // of the driver
+	hostaddr bool                                                                // see agent.Driver
+	env      []string                                                            // what the library reads when the process starts, NAME=VALUE
+	register func()                                                              // gives the library its GSSAPI provider, before the first attempt of a process
+	connect  func(context.Context, *workerRequest) (*agent.AttemptResult, error) // makes an attempt; an error is a fault
+}
+
+// goLibraries are the libraries that Work knows.
+var goLibraries = []goLibrary{pgxLibrary, pqLibrary}
+
+// Work makes one attempt with a Go library per line of in, until in ends. The agent starts its own program anew to do this.
+func Work(name string, in io.Reader, out io.Writer) error {
+	for _, l := range goLibraries {
+		if l.name == name {
+			l.register()
+			return serveWorker(in, out, l.connect)
+		}
+	}
+	return fmt.Errorf("there is no worker for %q", name)
+}
+
+// workers are processes of this program that make one attempt with a Go library at a time: the library's GSSAPI provider and
+// the environment that it reads belong to a process.
 type workers struct {
-	library string   // pgx | pq
-	env     []string // what the library reads before its first attempt, NAME=VALUE
+	goLibrary
 
 	mu      sync.Mutex
 	idle    map[int][]*workerProcess // by operating-system user
@@ -51,7 +74,7 @@ type workerProcess struct {
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
 	lines  *bufio.Reader
-	stderr words
+	stderr process.Words
 	asked  uint64
 }
 
@@ -64,11 +87,11 @@ func (w *workers) get(uid int) (*workerProcess, error) {
 		return worker, nil
 	}
 	if w.stopped {
-		return nil, errors.New(w.library + ": the agent is ending")
+		return nil, errors.New(w.name + ": the agent is ending")
 	}
 	worker, err := w.start(uid)
 	if err != nil {
-		return nil, fmt.Errorf("%s: start a worker: %w", w.library, err)
+		return nil, fmt.Errorf("%s: start a worker: %w", w.name, err)
 	}
 	if w.all == nil {
 		w.all, w.idle = map[*workerProcess]bool{}, map[int][]*workerProcess{}
@@ -94,7 +117,7 @@ func (w *workers) end(worker *workerProcess, kill bool) string {
 	delete(w.all, worker)
 	w.mu.Unlock()
 	if status, ok := worker.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		return describeSignal(status.Signal())
+		return process.Signal(status.Signal())
 	}
 	how := "exit status 0"
 	if err != nil {
@@ -106,7 +129,9 @@ func (w *workers) end(worker *workerProcess, kill bool) string {
 	return how
 }
 
-func (w *workers) stop() {
+func (w *workers) Hostaddr() bool { return w.hostaddr }
+
+func (w *workers) Close() {
 	w.mu.Lock()
 	w.stopped = true
 	var all []*workerProcess
@@ -120,15 +145,11 @@ func (w *workers) stop() {
 }
 
 func (w *workers) start(uid int) (*workerProcess, error) {
-	p := &workerProcess{uid: uid, cmd: exec.Command("/proc/self/exe", w.library+"-worker")}
-	p.cmd.Env = append([]string{"PATH=" + commandPath, "LC_ALL=C", "HOME=/nonexistent"}, w.env...)
+	p := &workerProcess{uid: uid, cmd: exec.Command("/proc/self/exe", "worker", w.name)}
+	p.cmd.Env = append([]string{"PATH=" + process.Path, "LC_ALL=C", "HOME=/nonexistent"}, w.env...)
 	p.cmd.Stderr = &p.stderr
-	if uid != 0 {
-		credential, err := credentialOf(uid)
-		if err != nil {
-			return nil, err
-		}
-		p.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
+	if err := process.RunAs(p.cmd, uid); err != nil {
+		return nil, err
 	}
 	stdin, err := p.cmd.StdinPipe()
 	if err != nil {
@@ -142,30 +163,13 @@ func (w *workers) start(uid int) (*workerProcess, error) {
 	return p, p.cmd.Start()
 }
 
-// credentialOf is an operating-system user with its primary group, or the group of the same number if the user has no
-// entry in the password file.
-func credentialOf(uid int) (*syscall.Credential, error) {
-	c := &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}
-	u, err := user.LookupId(strconv.Itoa(uid))
-	var unknown user.UnknownUserIdError
-	if errors.As(err, &unknown) {
-		return c, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	gid, err := strconv.ParseUint(u.Gid, 10, 32)
-	c.Gid = uint32(gid)
-	return c, err
-}
-
-func (w *workers) attempt(ctx context.Context, a *prepared, conninfo string) (*AttemptResult, error) {
+func (w *workers) Attempt(ctx context.Context, a *agent.Prepared) (*agent.AttemptResult, error) {
 	worker, err := w.get(a.UID)
 	if err != nil {
 		return nil, err
 	}
 	worker.asked++
-	request := workerRequest{targets: a.targets, ID: worker.asked, Conninfo: conninfo, Env: a.env, Query: a.Query, Timeout: a.timeout.Milliseconds()}
+	request := workerRequest{Targets: a.Targets, ID: worker.asked, Conninfo: agent.Conninfo(a.Given, false), Env: a.Environ, Query: a.Query, Timeout: a.Limit.Milliseconds()}
 	line, err := json.Marshal(request)
 	if err != nil {
 		return nil, err
@@ -187,26 +191,26 @@ func (w *workers) attempt(ctx context.Context, a *prepared, conninfo string) (*A
 		}
 		answered <- response
 	}()
-	overdue := time.NewTimer(a.timeout + 20*time.Second)
+	overdue := time.NewTimer(a.Limit + 20*time.Second)
 	defer overdue.Stop()
 	select {
 	case response := <-answered:
 		if response.ID != request.ID || response.Fault == "" && response.Result == nil {
 			w.end(worker, true)
-			return nil, fmt.Errorf("%s: asked a worker for attempt %d, it answers for %d", w.library, request.ID, response.ID)
+			return nil, fmt.Errorf("%s: asked a worker for attempt %d, it answers for %d", w.name, request.ID, response.ID)
 		}
 		w.put(worker)
 		if response.Fault != "" {
-			return nil, errors.New(w.library + ": " + response.Fault)
+			return nil, errors.New(w.name + ": " + response.Fault)
 		}
 		return response.Result, nil
 	case err := <-failed:
 		// Its output has ended or makes no sense: nothing more comes from it either way.
 		how := w.end(worker, !errors.Is(err, io.EOF) && !errors.Is(err, syscall.EPIPE))
-		return &AttemptResult{Crash: how}, nil
+		return &agent.AttemptResult{Crash: how}, nil
 	case <-overdue.C:
 		w.end(worker, true)
-		return nil, fmt.Errorf("%s: no answer from the worker after %v", w.library, a.timeout)
+		return nil, fmt.Errorf("%s: no answer from the worker after %v", w.name, a.Limit)
 	case <-ctx.Done():
 		w.end(worker, true)
 		return nil, context.Cause(ctx)
@@ -214,7 +218,7 @@ func (w *workers) attempt(ctx context.Context, a *prepared, conninfo string) (*A
 }
 
 // serveWorker makes one attempt per line of in. An error of connect is a fault.
-func serveWorker(in io.Reader, out io.Writer, connect func(context.Context, *workerRequest) (*AttemptResult, error)) error {
+func serveWorker(in io.Reader, out io.Writer, connect func(context.Context, *workerRequest) (*agent.AttemptResult, error)) error {
 	lines := bufio.NewReader(in)
 	answers := json.NewEncoder(out)
 	for {
@@ -240,7 +244,7 @@ func serveWorker(in io.Reader, out io.Writer, connect func(context.Context, *wor
 }
 
 // attempt is made in the environment of the request, and in its time.
-func (r *workerRequest) attempt(connect func(context.Context, *workerRequest) (*AttemptResult, error)) (*AttemptResult, error) {
+func (r *workerRequest) attempt(connect func(context.Context, *workerRequest) (*agent.AttemptResult, error)) (*agent.AttemptResult, error) {
 	os.Clearenv()
 	for _, variable := range r.Env {
 		name, value, _ := strings.Cut(variable, "=")
@@ -266,13 +270,13 @@ func (r *workerRequest) attempt(connect func(context.Context, *workerRequest) (*
 // before it could be asked for its peer's address, so TCP is counted by socket. It refuses to go anywhere but to the targets.
 type countingDialer struct {
 	net.Dialer
-	targets
+	agent.Targets
 	library string
 	count   *int
 }
 
 func newCountingDialer(library string, r *workerRequest, timeout time.Duration, count *int) *countingDialer {
-	return &countingDialer{library: library, targets: r.targets, count: count, Dialer: net.Dialer{Timeout: timeout,
+	return &countingDialer{library: library, Targets: r.Targets, count: count, Dialer: net.Dialer{Timeout: timeout,
 		Control: func(network, address string, _ syscall.RawConn) error {
 			if strings.HasPrefix(network, "tcp") && address == r.Relay {
 				*count++

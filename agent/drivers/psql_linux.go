@@ -1,4 +1,4 @@
-package agent
+package drivers
 
 import (
 	"bytes"
@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/pgauthmatrix/pgauthmatrix/agent"
+	"github.com/pgauthmatrix/pgauthmatrix/agent/process"
 )
 
 const (
@@ -31,13 +34,20 @@ func psqlProgram() (string, error) {
 	return "", fmt.Errorf("more than one psql: %s", strings.Join(found, ", "))
 }
 
-func psqlAttempt(ctx context.Context, a *prepared) (*AttemptResult, error) {
+// psql executes the container's psql, a process per attempt.
+type psql struct{}
+
+func (psql) Hostaddr() bool { return true }
+
+func (psql) Close() {}
+
+func (psql) Attempt(ctx context.Context, a *agent.Prepared) (*agent.AttemptResult, error) {
 	program, err := psqlProgram()
 	if err != nil {
 		return nil, err
 	}
-	options, environ := a.options[:0:0], a.env
-	for _, o := range a.options { // arguments can be read by every process of the container
+	options, environ := a.Given[:0:0], a.Environ
+	for _, o := range a.Given { // arguments can be read by every process of the container
 		if o.Name == "password" {
 			environ = append(environ[:len(environ):len(environ)], "PGPASSWORD="+o.Value)
 			continue
@@ -46,29 +56,25 @@ func psqlAttempt(ctx context.Context, a *prepared) (*AttemptResult, error) {
 	}
 	var stdout, stderr bytes.Buffer
 	cmd := exec.Command(program, "-X", "-w", "-q", "--csv", "-P", "null="+psqlNull,
-		"-d", conninfo(options, false), "-c", `\echo `+psqlConnected, "-c", a.Query)
-	cmd.Env, cmd.Dir = environ, a.dir
+		"-d", agent.Conninfo(options, false), "-c", `\echo `+psqlConnected, "-c", a.Query)
+	cmd.Env, cmd.Dir = environ, a.Dir
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if a.UID != 0 {
-		credential, err := credentialOf(a.UID)
-		if err != nil {
-			return nil, err
-		}
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
+	if err := process.RunAs(cmd, a.UID); err != nil {
+		return nil, err
 	}
-	status, err := runGroup(ctx, cmd, a.timeout)
+	status, err := process.RunGroup(ctx, cmd, a.Limit)
 	if err != nil {
-		return nil, fmt.Errorf("psql: %w; standard error: %s", err, lastOf(stderr.String()))
+		return nil, fmt.Errorf("psql: %w; standard error: %s", err, process.Last(stderr.String()))
 	}
 	return readPsql(status, stdout.String(), stderr.String())
 }
 
 // readPsql reads what psql left. Exit status 2 is a connection that could not be made or was lost (psql manual, "Exit
 // Status"); what says that there was one is the first command's echo.
-func readPsql(status syscall.WaitStatus, stdout, stderr string) (*AttemptResult, error) {
-	r := &AttemptResult{Connects: -1, Message: strings.TrimSuffix(stderr, "\n")}
+func readPsql(status syscall.WaitStatus, stdout, stderr string) (*agent.AttemptResult, error) {
+	r := &agent.AttemptResult{Connects: -1, Message: strings.TrimSuffix(stderr, "\n")}
 	if status.Signaled() {
-		r.Crash = describeSignal(status.Signal())
+		r.Crash = process.Signal(status.Signal())
 		return r, nil
 	}
 	rows, connected := strings.CutPrefix(stdout, psqlConnected+"\n")
@@ -76,7 +82,7 @@ func readPsql(status syscall.WaitStatus, stdout, stderr string) (*AttemptResult,
 	case !connected && status.ExitStatus() == 2 && stdout == "":
 		return r, nil
 	case !connected:
-		return nil, fmt.Errorf("psql ended with status %d and has written %q; standard error: %s", status.ExitStatus(), lastOf(stdout), lastOf(stderr))
+		return nil, fmt.Errorf("psql ended with status %d and has written %q; standard error: %s", status.ExitStatus(), process.Last(stdout), process.Last(stderr))
 	}
 	r.Connected = true
 	if status.ExitStatus() != 0 {
@@ -84,7 +90,7 @@ func readPsql(status syscall.WaitStatus, stdout, stderr string) (*AttemptResult,
 	}
 	records, err := csv.NewReader(strings.NewReader(rows)).ReadAll()
 	if err != nil || len(records) < 2 {
-		return nil, fmt.Errorf("psql ended well and has written %q, which is no row (%w)", lastOf(rows), err)
+		return nil, fmt.Errorf("psql ended well and has written %q, which is no row (%w)", process.Last(rows), err)
 	}
 	r.Row = map[string]string{}
 	for i, column := range records[0] {

@@ -1,4 +1,4 @@
-package agent
+package drivers
 
 import (
 	"context"
@@ -10,32 +10,30 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"github.com/pgauthmatrix/pgauthmatrix/agent"
 	"github.com/pgauthmatrix/pgauthmatrix/gssenc"
 )
 
-// ServePgx is a worker: it makes one attempt with pgx per line of in.
-func ServePgx(in io.Reader, out io.Writer) error {
-	pgconn.RegisterGSSProvider(func() (pgconn.GSS, error) { return newGSSProvider() })
-	return serveWorker(in, out, connectPgx)
-}
+// pgxLibrary is given what a user of it would write. The relay comes in by name look-up: pgx does not know hostaddr, and would
+// send it to the server.
+var pgxLibrary = goLibrary{name: "pgx", connect: connectPgx,
+	register: func() { pgconn.RegisterGSSProvider(func() (pgconn.GSS, error) { return newGSSProvider() }) }}
 
-// connecting marks the context in which pgx connects. It dials in another one, too: behind a connection that failed after its
-// startup packet it sends a cancel request, which there is no session for, on a connection of its own and in the background
+// connecting marks the context in which pgx connects. pgx dials in another context, too: after a connection that failed after its
+// startup packet, pgx sends a cancel request on a connection of its own and in the background, although there is no session
 // (pgconn.go, asyncClose). Whether that comes before the end of the attempt is chance, and nothing depends on it.
 type connecting struct{}
 
 var errNoCancel = errors.New("pgauthmatrix: no cancel request for a connection that failed")
 
 // connectPgx makes an attempt; an error is a fault.
-func connectPgx(ctx context.Context, r *workerRequest) (*AttemptResult, error) {
-	result := &AttemptResult{}
+func connectPgx(ctx context.Context, r *workerRequest) (*agent.AttemptResult, error) {
+	result := &agent.AttemptResult{}
 	config, err := pgconn.ParseConfig(r.Conninfo)
 	if err != nil {
 		result.Message = err.Error()
 		return result, nil
 	}
-	// pgx is given what a user of it would write; the relay comes in by name look-up, not by hostaddr and port, which
-	// pgx does not know and would send to the server.
 	if r.Relay != "" {
 		config.LookupFunc = func(_ context.Context, host string) ([]string, error) {
 			if host == r.DeadHost {

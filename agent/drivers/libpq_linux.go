@@ -1,4 +1,4 @@
-package agent
+package drivers
 
 import (
 	"bufio"
@@ -17,6 +17,9 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/pgauthmatrix/pgauthmatrix/agent"
+	"github.com/pgauthmatrix/pgauthmatrix/agent/process"
 )
 
 // attemptServer makes attempts with the container's libpq; its source, pgimages/client/attempt.c, documents its protocol.
@@ -25,17 +28,15 @@ const attemptServer = "/usr/local/bin/pgam-attempt"
 // libpqServer is the one attempt server of a container, started by the first attempt. When it ends, the attempts that
 // are open fail and the next one starts another.
 type libpqServer struct {
-	path string
-
 	mu      sync.Mutex
-	process *libpqProcess
+	running *libpqProcess
 	nextID  uint64
 }
 
 type libpqProcess struct {
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
-	stderr words
+	stderr process.Words
 
 	mu      sync.Mutex // also serialises writes to stdin
 	pending map[string]chan string
@@ -43,14 +44,14 @@ type libpqProcess struct {
 	done    chan struct{}
 }
 
-func (s *libpqServer) init() { s.path = attemptServer }
+func (s *libpqServer) Hostaddr() bool { return true }
 
-func (s *libpqServer) stop() {
+func (s *libpqServer) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.process != nil {
-		_ = s.process.stdin.Close()
-		<-s.process.done
+	if s.running != nil {
+		_ = s.running.stdin.Close()
+		<-s.running.done
 	}
 }
 
@@ -58,31 +59,31 @@ func (s *libpqServer) stop() {
 func (s *libpqServer) get() (*libpqProcess, string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.process != nil {
+	if s.running != nil {
 		select {
-		case <-s.process.done:
-			s.process = nil
+		case <-s.running.done:
+			s.running = nil
 		default:
 		}
 	}
-	if s.process == nil {
-		process, err := startLibpq(s.path)
+	if s.running == nil {
+		started, err := startLibpq()
 		if err != nil {
 			return nil, "", err
 		}
-		s.process = process
+		s.running = started
 	}
 	s.nextID++
-	return s.process, strconv.FormatUint(s.nextID, 10), nil
+	return s.running, strconv.FormatUint(s.nextID, 10), nil
 }
 
-func startLibpq(path string) (*libpqProcess, error) {
+func startLibpq() (*libpqProcess, error) {
 	if err := noAmbientFiles(); err != nil {
 		return nil, err
 	}
-	p := &libpqProcess{cmd: exec.Command(path), pending: map[string]chan string{}, done: make(chan struct{})}
+	p := &libpqProcess{cmd: exec.Command(attemptServer), pending: map[string]chan string{}, done: make(chan struct{})}
 	// Every symbol is resolved once, here, instead of in each forked attempt.
-	p.cmd.Env = []string{"PATH=" + commandPath, "LC_ALL=C", "HOME=/nonexistent", "LD_BIND_NOW=1"}
+	p.cmd.Env = []string{"PATH=" + process.Path, "LC_ALL=C", "HOME=/nonexistent", "LD_BIND_NOW=1"}
 	p.cmd.Stderr = &p.stderr
 	stdin, err := p.cmd.StdinPipe()
 	if err != nil {
@@ -154,38 +155,38 @@ func (p *libpqProcess) ask(id string, frame []byte) (<-chan string, error) {
 	return ended, nil
 }
 
-func (s *libpqServer) attempt(ctx context.Context, a *prepared) (*AttemptResult, error) {
-	process, id, err := s.get()
+func (s *libpqServer) Attempt(ctx context.Context, a *agent.Prepared) (*agent.AttemptResult, error) {
+	running, id, err := s.get()
 	if err != nil {
 		return nil, err
 	}
-	ended, err := process.ask(id, requestFrame(id, a))
+	ended, err := running.ask(id, requestFrame(id, a))
 	if err != nil {
 		return nil, err
 	}
 	// The attempt's process is killed by its own alarm; that it is not reported would be the server's failure.
-	overdue := time.NewTimer(a.timeout + 20*time.Second)
+	overdue := time.NewTimer(a.Limit + 20*time.Second)
 	defer overdue.Stop()
 	select {
 	case how := <-ended:
 		return readAttempt(id, how, a)
-	case <-process.done:
-		return nil, process.cause
+	case <-running.done:
+		return nil, running.cause
 	case <-overdue.C:
-		_ = process.cmd.Process.Kill()
-		return nil, fmt.Errorf("libpq's attempt server has not reported the end of an attempt that was limited to %v", a.timeout)
+		_ = running.cmd.Process.Kill()
+		return nil, fmt.Errorf("libpq's attempt server has not reported the end of an attempt that was limited to %v", a.Limit)
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
 }
 
 // requestFrame is attempt.c's request.
-func requestFrame(id string, a *prepared) []byte {
-	seconds := int((a.timeout + time.Second - 1) / time.Second)
-	fields := []string{id, strconv.Itoa(a.UID), a.dir, strconv.Itoa(seconds), a.Query, strconv.Itoa(len(a.env))}
-	fields = append(fields, a.env...)
-	fields = append(fields, strconv.Itoa(len(a.options)))
-	for _, o := range a.options {
+func requestFrame(id string, a *agent.Prepared) []byte {
+	seconds := int((a.Limit + time.Second - 1) / time.Second)
+	fields := []string{id, strconv.Itoa(a.UID), a.Dir, strconv.Itoa(seconds), a.Query, strconv.Itoa(len(a.Environ))}
+	fields = append(fields, a.Environ...)
+	fields = append(fields, strconv.Itoa(len(a.Given)))
+	for _, o := range a.Given {
 		fields = append(fields, o.Name, o.Value)
 	}
 	payload := strings.Join(fields, "\x00") + "\x00"
@@ -193,9 +194,9 @@ func requestFrame(id string, a *prepared) []byte {
 }
 
 // readAttempt turns the end of an attempt's process and the file it left into a result.
-func readAttempt(id, how string, a *prepared) (*AttemptResult, error) {
+func readAttempt(id, how string, a *agent.Prepared) (*agent.AttemptResult, error) {
 	kind, rest, _ := strings.Cut(how, " ")
-	stderr, err := readTail(filepath.Join(a.dir, "stderr"), mostStderr)
+	stderr, err := process.ReadTail(filepath.Join(a.Dir, "stderr"), process.MostQuoted)
 	if err != nil {
 		return nil, err
 	}
@@ -210,13 +211,13 @@ func readAttempt(id, how string, a *prepared) (*AttemptResult, error) {
 			return nil, fmt.Errorf("libpq's attempt server says %q", how)
 		}
 		if syscall.Signal(number) == syscall.SIGALRM {
-			return nil, fmt.Errorf("no end after %v", a.timeout)
+			return nil, fmt.Errorf("no end after %v", a.Limit)
 		}
-		return &AttemptResult{Crash: describeSignal(syscall.Signal(number)), Message: strings.TrimSpace(stderr)}, nil
+		return &agent.AttemptResult{Crash: process.Signal(syscall.Signal(number)), Message: strings.TrimSpace(stderr)}, nil
 	default:
 		return nil, fmt.Errorf("libpq's attempt server says %q", how)
 	}
-	content, err := os.ReadFile(filepath.Join(a.dir, "result"))
+	content, err := os.ReadFile(filepath.Join(a.Dir, "result"))
 	if err != nil {
 		return nil, fmt.Errorf("libpq's attempt left no result: %w", err)
 	}
@@ -224,12 +225,12 @@ func readAttempt(id, how string, a *prepared) (*AttemptResult, error) {
 }
 
 // parseAttempt reads attempt.c's result file.
-func parseAttempt(id string, content []byte) (*AttemptResult, error) {
+func parseAttempt(id string, content []byte) (*agent.AttemptResult, error) {
 	texts := bytes.Split(content, []byte{0})
 	if len(texts) < 3 || len(texts)%2 != 1 || string(texts[len(texts)-3]) != "end" {
 		return nil, fmt.Errorf("libpq's attempt left a result that is not whole (%d bytes)", len(content))
 	}
-	r := &AttemptResult{}
+	r := &agent.AttemptResult{}
 	var errs []error
 	flag := func(value string) bool {
 		if value != "0" && value != "1" {
@@ -275,5 +276,3 @@ func parseAttempt(id string, content []byte) (*AttemptResult, error) {
 	}
 	return r, errors.Join(errs...)
 }
-
-func describeSignal(s syscall.Signal) string { return fmt.Sprintf("signal %d (%s)", int(s), s) }

@@ -1,4 +1,4 @@
-package agent
+package drivers
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pgauthmatrix/pgauthmatrix/agent"
 	"github.com/pgauthmatrix/pgauthmatrix/gssenc"
 	"github.com/pgauthmatrix/pgauthmatrix/wire"
 )
@@ -18,32 +19,39 @@ const (
 	rawWait         = 5 * time.Second // for each word of the server
 )
 
-// rawAttempt plays a sequence. That it could not be played is a fault.
-func rawAttempt(ctx context.Context, p *prepared) (*AttemptResult, error) {
+// raw has no library: it sends what Attempt.Raw says.
+type raw struct{}
+
+func (raw) Hostaddr() bool { return true }
+
+func (raw) Close() {}
+
+// Attempt plays a sequence. That it could not be played is a fault.
+func (raw) Attempt(ctx context.Context, p *agent.Prepared) (*agent.AttemptResult, error) {
 	if p.Raw == nil {
 		return nil, errors.New("client raw is not told what to send")
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, p.timeout, fmt.Errorf("client raw did not end within %s", p.timeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, p.Limit, fmt.Errorf("client raw did not end within %s", p.Limit))
 	defer cancel()
 	given := map[string]string{}
-	for _, o := range p.options {
+	for _, o := range p.Given {
 		given[o.Name] = o.Value
 	}
-	raw := wire.Raw{User: given["user"], Database: given["dbname"], SQL: p.Raw.SQL, Count: rawAlternations, Wait: rawWait}
+	client := wire.Raw{User: given["user"], Database: given["dbname"], SQL: p.Raw.SQL, Count: rawAlternations, Wait: rawWait}
 	if p.CCache != "" {
-		raw.Seal = func(conn net.Conn) (net.Conn, error) { return p.seal(ctx, conn) }
+		client.Seal = func(conn net.Conn) (net.Conn, error) { return seal(ctx, p, conn) }
 	}
-	if raw.Address = net.JoinHostPort(given["hostaddr"], given["port"]); p.Server == "" {
-		raw.Address = given["host"] + "/.s.PGSQL." + given["port"]
+	if client.Address = net.JoinHostPort(given["hostaddr"], given["port"]); p.Server == "" {
+		client.Address = given["host"] + "/.s.PGSQL." + given["port"]
 	}
-	played, err := raw.Play(ctx, wire.Sequence(p.Raw.Name))
+	played, err := client.Play(ctx, wire.Sequence(p.Raw.Name))
 	if err != nil {
 		return nil, err
 	}
 	if played.Record.Error != "" {
 		return nil, fmt.Errorf("client raw: %s", played.Record.Error)
 	}
-	result := &AttemptResult{Connects: 1, Message: played.Error, Raw: &played}
+	result := &agent.AttemptResult{Connects: 1, Message: played.Error, Raw: &played}
 	for _, e := range played.Record.Events {
 		if e.Kind == wire.AuthRequest {
 			result.AuthRequests = append(result.AuthRequests, e.Detail)
@@ -53,9 +61,9 @@ func rawAttempt(ctx context.Context, p *prepared) (*AttemptResult, error) {
 }
 
 // seal begins GSS encryption with the attempt's ticket.
-func (p *prepared) seal(ctx context.Context, conn net.Conn) (net.Conn, error) {
+func seal(ctx context.Context, p *agent.Prepared, conn net.Conn) (net.Conn, error) {
 	source := gssenc.Source{}
-	for _, pair := range p.env {
+	for _, pair := range p.Environ {
 		switch name, value, _ := strings.Cut(pair, "="); name {
 		case "KRB5_CONFIG":
 			source.Config = value
