@@ -1,5 +1,5 @@
 # Two commands do everything on a machine with Go and a Docker engine:
-#   make test-matrix   build the images, provision, try and judge the cells (pairwise; FULL=1: every cell)
+#   make test-matrix   build the images, provision, try and judge the cells (every combination of four axes; FULL=1: every cell)
 #   make test          every test of this repository, with the race detector
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -8,14 +8,44 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0
 STATIC := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w"
 RUN ?=
 FULL ?=
+QUICK ?=
 SHARD ?=
 FUZZTIME ?= 10m
+LIVE_FUZZTIME := $(if $(filter quick,$(LIVE_DEPTH)),20x,100x)
 
-.PHONY: help build driver-pgx511 test-matrix test fuzz images prove bench lint fmt clean
+.PHONY: help build driver-pgx511 images test-matrix check test fuzz prove bench lint vet fmt format clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t16
+	@awk -F ':.*## ' '/^##@/ {print substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+##@ The matrix
+test-matrix: build ## build images, provision, attempt, judge: QUICK=1 a first run, FULL=1 every cell, RUN='negotiation/**' these cells, SHARD=i/n a part
+	@go test -c -o bin/matrix.test ./suites
+	@bin/matrix.test -runs runs $(if $(QUICK),-quick,-strength $(if $(FULL)$(RUN),0,4)) $(if $(RUN),-cells '$(RUN)') $(if $(SHARD),-shard $(SHARD))
+
+images: build ## build or find every image, with a line for each
+	@bin/pgauthmatrix images
+
+##@ Tests of this repository
+check: format vet lint ## format, vet, lint, and every test that needs no container, with the race detector
+	@go test -race -short ./...
+
+test: build format vet ## every test, with the race detector; LIVE_DEPTH=quick|normal|full says how deep those with containers sample
+	@bin/pgauthmatrix images
+	@go build -race ./... # on every core; -p 1, which is for the tests with containers, compiles on one
+	@go test -race -timeout 60m -p 1 ./...
+	@.ci/fuzz $(LIVE_FUZZTIME)
+
+fuzz: ## every fuzz target, FUZZTIME=10m each
+	@.ci/fuzz $(FUZZTIME)
+
+prove: build ## plant faults one at a time; every one must be caught
+	@bin/pgauthmatrix prove
+
+bench: build ## cells and worlds per second, beside pgbench -C, in one run
+	@bin/pgauthmatrix bench
+
+##@ Single steps
 build: ## the program and its agent, into bin/
 	@mkdir -p bin
 	@$(STATIC) -o bin/pgauthmatrix ./cmd/pgauthmatrix
@@ -25,36 +55,17 @@ driver-pgx511: ## the driver program of pgx 5.11.0, into bin/; then: bin/pgauthm
 	@mkdir -p bin
 	@cd agent/drivers/pgx511 && GOOS=linux $(STATIC) -o ../../../bin/driver-pgx511 .
 
-test-matrix: build ## the main job: build images, provision, attempt, judge (every combination of four axes; FULL=1: every cell; RUN: every cell of RUN='negotiation/**', SHARD=i/n)
-	@go test -c -o bin/matrix.test ./suites
-	@bin/matrix.test -runs runs -strength $(if $(FULL)$(RUN),0,4) $(if $(RUN),-cells '$(RUN)') $(if $(SHARD),-shard $(SHARD))
-
-test: build ## every test, with -race
+format: ## fail if a file is not formatted
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'gofmt: the files above are not formatted: run make fmt'; exit 1; }
+
+vet: ## go vet
 	@go vet ./...
-	@bin/pgauthmatrix images
-	@go build -race ./... # on every core; -p 1, which is for the live tests, compiles on one
-	@go test -race -timeout 30m -p 1 ./...
-	@$(MAKE) --no-print-directory fuzz FUZZTIME=100x
-
-fuzz: ## every fuzz target, FUZZTIME=10m each
-	@for room in gssenc wire; do for target in $$(grep -rhoE '^func Fuzz[A-Za-z]+' $$room/*_test.go | cut -c6-); do \
-		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -parallel 1 ./$$room >/tmp/fuzz.$$$$ 2>&1 || { cat /tmp/fuzz.$$$$; exit 1; }; rm -f /tmp/fuzz.$$$$; echo "fuzz $$target: $(FUZZTIME)"; done; done
-
-images: build ## build or find every image; a line each
-	@bin/pgauthmatrix images
-
-prove: build ## plant faults one at a time; every one must be caught
-	@bin/pgauthmatrix prove
-
-bench: build ## cells per second beside pgbench -C, in one run
-	@bin/pgauthmatrix bench
 
 lint: ## golangci-lint, pinned
 	@go run $(GOLANGCI_LINT) run ./...
 
-fmt: ## gofmt
+fmt: ## format every file
 	@gofmt -w .
 
-clean: ## binaries and run folders
+clean: ## remove binaries and run folders
 	@rm -rf bin runs

@@ -23,7 +23,7 @@ import (
 
 const (
 	defaultTimeout = 20 * time.Second
-	relayGrace     = 3 * time.Second // for the server's end of a connection whose client has ended
+	relayGrace     = 15 * time.Second // for the server's end of a connection whose client has ended
 	maxKRB5Trace   = 64 << 10
 )
 

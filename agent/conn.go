@@ -185,6 +185,18 @@ func (c *Conn) Collect(ctx context.Context, what Collect) (CollectResult, error)
 	return *response.Collect, nil
 }
 
+// Health asks whether credential caches and KDCs are as they must be. What is not is a result, not an error.
+func (c *Conn) Health(ctx context.Context, h Health) (HealthResult, error) {
+	response, err := c.call(ctx, Request{Health: &h})
+	if err != nil {
+		return HealthResult{}, err
+	}
+	if response.Health == nil {
+		return HealthResult{}, c.wrongAnswer("health")
+	}
+	return *response.Health, nil
+}
+
 // Close ends the agent and everything it started. It does not remove the executable.
 func (c *Conn) Close() error {
 	_ = c.fail(errors.New("closed"))

@@ -33,6 +33,9 @@ const (
 	stepIdle   = 50 * time.Millisecond
 )
 
+// collectTimeout is how long a backend's exit may take to be logged. It takes milliseconds; a loaded machine can take seconds.
+const collectTimeout = 30 * time.Second
+
 func follow(path string, fromEnd bool) (*follower, error) {
 	f := &follower{index: newLogIndex(), path: path, hurry: make(chan struct{}, 1), broken: make(chan struct{})}
 	fd, err := syscall.InotifyInit1(syscall.IN_CLOEXEC | syscall.IN_NONBLOCK)
@@ -165,7 +168,7 @@ func (f *follower) cut(p []byte) {
 func (f *follower) collect(ctx context.Context, c Collect) (CollectResult, error) {
 	timeout := time.Duration(c.Timeout) * time.Millisecond
 	if timeout <= 0 {
-		timeout = 5 * time.Second
+		timeout = collectTimeout
 	}
 	expired := time.NewTimer(timeout)
 	defer expired.Stop()

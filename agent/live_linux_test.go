@@ -20,6 +20,7 @@ import (
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 
+	"github.com/pgauthmatrix/pgauthmatrix/livetest"
 	"github.com/pgauthmatrix/pgauthmatrix/wire"
 )
 
@@ -52,6 +53,7 @@ func newWorld(t testing.TB, hba string) *world {
 
 func newWorldOf(t testing.TB, major int, hba string) *world {
 	t.Helper()
+	livetest.NeedsContainers(t)
 	cli, err := client.New(client.FromEnv)
 	if err != nil {
 		t.Fatalf("these tests need a container engine: %v", err)
@@ -442,7 +444,7 @@ host       all trusted  all trust
 
 // Every server version's way to log a connection's end is understood.
 func TestLiveLogOfEveryServer(t *testing.T) {
-	for _, major := range liveLibpq {
+	for _, major := range livetest.Versions(t) {
 		t.Run(strconv.Itoa(major), func(t *testing.T) {
 			w := newWorldOf(t, major, "local all postgres trust\nhost all trusted all trust\nhost all scram all scram-sha-256\n")
 			w.t = t

@@ -22,6 +22,7 @@ const (
 // logIndex takes a server's log apart by connection. It is fed line by line and is asked with take.
 type logIndex struct {
 	mu         sync.Mutex
+	pid        int              // of the postmaster, from the line with which it starts; 0: that line was not read
 	open       map[int]*backend // by process id
 	finished   []*backend       // in the order of their exits, not yet taken
 	postmaster []LogLine
@@ -71,10 +72,12 @@ func (x *logIndex) feed(line string) {
 		}
 		if strings.HasPrefix(text, "starting PostgreSQL ") {
 			clear(x.open) // what a killed server left behind has no exit to wait for
+			x.pid = prefix.pid
 		}
 	}
 	b := x.backendOf(prefix)
-	drop := strings.HasPrefix(severity, "DEBUG")
+	// The checkpointer and the other processes that serve no client write when they please. What they say is not the postmaster's word.
+	drop := strings.HasPrefix(severity, "DEBUG") || b == nil && x.pid != 0 && prefix.pid != x.pid
 	if isSubordinate(severity) {
 		drop = x.skipping[prefix.pid]
 	}

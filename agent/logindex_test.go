@@ -282,6 +282,38 @@ sh: 1: something of a shell
 	}
 }
 
+// TestLogIndexPostmasterAlone: a checkpoint that begins during a reload is no part of the reload. A restarted server has another process id.
+func TestLogIndexPostmasterAlone(t *testing.T) {
+	x := newLogIndex()
+	feedAll(x, `1000.100|10||00000|LOG:  starting PostgreSQL 17.5 on x86_64-pc-linux-gnu
+1000.101|27||00000|LOG:  checkpoint starting: time
+	and a second line
+1000.101|27||00000|DETAIL:  of the checkpointer
+1000.102|10||00000|LOG:  received SIGHUP, reloading configuration files
+1000.103|28||00000|LOG:  automatic vacuum of table "postgres.pg_catalog.pg_authid"
+1000.104|10||00000|LOG:  checkpointer process (PID 27) was terminated by signal 9: Killed
+1000.105|10||00000|DETAIL:  of the postmaster
+a library's words
+1001.100|40||00000|LOG:  starting PostgreSQL 17.5 on x86_64-pc-linux-gnu
+1001.101|10||00000|LOG:  the process id of the first, used again
+1001.102|40||00000|LOG:  database system is ready to accept connections
+`)
+	got, _, err := x.take(Collect{Postmaster: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts []string
+	for _, l := range got.Postmaster {
+		texts = append(texts, l.Text)
+	}
+	want := []string{"starting PostgreSQL 17.5 on x86_64-pc-linux-gnu", "received SIGHUP, reloading configuration files",
+		"checkpointer process (PID 27) was terminated by signal 9: Killed", "of the postmaster", "a library's words",
+		"starting PostgreSQL 17.5 on x86_64-pc-linux-gnu", "database system is ready to accept connections"}
+	if diff := cmp.Diff(want, texts); diff != "" {
+		t.Fatalf("-want +got\n%s", diff)
+	}
+}
+
 func TestLogIndexIsBounded(t *testing.T) {
 	x := newLogIndex()
 	for i := range maxUnclaimed + 10 {

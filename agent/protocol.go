@@ -19,6 +19,7 @@ type Request struct {
 	SQL     *SQL     `json:"sql,omitempty"`     // server container
 	Follow  *Follow  `json:"follow,omitempty"`  // server container
 	Collect *Collect `json:"collect,omitempty"` // server container
+	Health  *Health  `json:"health,omitempty"`  // client container
 }
 
 // Response answers one Request. Fault says that the harness failed to do what was asked (never that a server refused).
@@ -30,6 +31,7 @@ type Response struct {
 	Run     *RunResult     `json:"run,omitempty"`
 	SQL     *SQLResult     `json:"sql,omitempty"`
 	Collect *CollectResult `json:"collect,omitempty"`
+	Health  *HealthResult  `json:"health,omitempty"`
 }
 
 // Attempt makes one connection attempt in a process of its own.
@@ -164,7 +166,8 @@ const LogLinePrefix = "%n|%p|%r|%e|"
 // Local asks for the connections over the unix socket that began at Since or later and have not been taken yet: it waits
 // for Count of them to be complete and, with PID, for that backend's. Local alone clears what there is.
 //
-// Postmaster asks for the lines of the postmaster and of the processes that serve no client, since the last time.
+// Postmaster asks for the lines of the postmaster since the last time, and for those that no process of the server has signed. Where the
+// line with which the postmaster starts was not read, they are the lines of every process that serves no client.
 //
 // What has not come after Timeout is a fault that says what there is instead.
 type Collect struct {
@@ -174,7 +177,7 @@ type Collect struct {
 	Count      int    `json:"count,omitempty"` // of Local
 	PID        int    `json:"pid,omitempty"`   // of Local
 	Postmaster bool   `json:"postmaster,omitempty"`
-	Timeout    int    `json:"timeout,omitempty"` // milliseconds, default 5000
+	Timeout    int    `json:"timeout,omitempty"` // milliseconds, default 30000
 }
 
 // Peer is the client's end of a connection to the server. A port can be used again: what an earlier connection from it
@@ -213,4 +216,30 @@ type LogLine struct {
 	Severity string `json:"sev"`
 	SQLState string `json:"state,omitempty"`
 	Text     string `json:"text"`
+}
+
+// Health asks whether credential caches hold what they must, and whether KDCs issue tickets. It starts no process.
+type Health struct {
+	Config string       `json:"config"` // path of krb5.conf
+	Caches []CacheState `json:"caches,omitempty"`
+	Logins []Login      `json:"logins,omitempty"`
+}
+
+// CacheState is a FILE credential cache as it must be: its ticket-granting ticket is valid, or has expired.
+type CacheState struct {
+	Path    string `json:"path"`
+	Expired bool   `json:"expired,omitempty"`
+}
+
+// Login is a principal that must get a ticket-granting ticket by its keytab, and then a ticket for a service.
+type Login struct {
+	Keytab    string `json:"keytab"`
+	Principal string `json:"principal"`     // NAME@REALM
+	SPN       string `json:"spn,omitempty"` // SERVICE/HOST@REALM; empty: no service ticket
+}
+
+// HealthResult says what is not as it must be, a text for each cache and each login; both are empty if all is well.
+type HealthResult struct {
+	Caches []string `json:"caches,omitempty"`
+	Logins []string `json:"logins,omitempty"`
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 )
 
 // Serve answers the requests on in until it ends, then ends everything it started. ctx ends it early. The drivers, by the name
@@ -98,6 +99,8 @@ func (s *server) answer(ctx context.Context, r Request) (response Response, err 
 		var result CollectResult
 		result, err = s.collect(ctx, *r.Collect)
 		response.Collect = &result
+	case r.Health != nil:
+		response.Health = health(ctx, *r.Health, time.Now())
 	default:
 		err = errors.New("a request that asks for nothing this agent knows")
 	}

@@ -33,8 +33,12 @@ const (
 	slice     = 4 * time.Second // of each transport, on each side, in each round
 	atATime   = 6               // attempts at a time, as in a run
 	pgClients = 4               // connections at a time of pgbench
-	world     = "negotiation/host-alone/pg17/ssl=on/libpq17/"
+	envCells  = "negotiation/host-alone/pg17/ssl=on"
+	world     = envCells + "/libpq17/"
 )
+
+// clients have a container each, as in a run. They are those that Debian carries: others need a registry.
+var clients = []string{"libpq13", "libpq15", "libpq17", "libpq18"}
 
 // transports are the mix: one attempt each in the clear, with TLS and with GSS encryption, all under the same record.
 var transports = []struct{ name, cell, conninfo string }{
@@ -68,7 +72,15 @@ func Run(ctx context.Context, out io.Writer) error {
 	if err := run.Images(ctx, out); err != nil {
 		return err
 	}
-	plan, err := fixtures.PlanFor(cells)
+	all, _, err := input.Cells(matrix.Selection{Patterns: []string{envCells}, Axes: []matrix.AxisValues{{Axis: "library", Values: clients}}})
+	if err != nil {
+		return err
+	}
+	planned := make([]*matrix.Cell, len(all))
+	for i := range all {
+		planned[i] = &all[i]
+	}
+	plan, err := fixtures.PlanFor(planned)
 	if err != nil {
 		return err
 	}
@@ -114,6 +126,9 @@ func Run(ctx context.Context, out io.Writer) error {
 		t.AppendSeparator()
 	}
 	t.Render()
+	if err := b.worlds(ctx, out); err != nil {
+		return err
+	}
 	slices.Sort(ratios)
 	fmt.Fprintf(out, "cells per second to pgbench -C, same mix, median of %d rounds: %.2f (%.2f to %.2f); %d attempts and %d pgbench connections at a time\n",
 		rounds, ratios[len(ratios)/2], ratios[0], ratios[len(ratios)-1], atATime, pgClients)
@@ -127,7 +142,7 @@ type bench struct {
 }
 
 // attempts makes one cell's attempt over and over for a while, with all that a run does for it: attempt, evidence,
-// classification, prediction, judgement, record. Every one must agree, or the rate is of something else.
+// classification, prediction, judgement, record. Every one must agree: otherwise the rate would be that of something else.
 func (b *bench) attempts(ctx context.Context, i int, d time.Duration) (perSecond float64, err error) {
 	file, err := os.Create(filepath.Join(b.dir, "bench.jsonl"))
 	if err != nil {
@@ -168,6 +183,34 @@ func (b *bench) attempts(ctx context.Context, i int, d time.Duration) (perSecond
 	}
 	wg.Wait()
 	return float64(n.Load()) / time.Since(began).Seconds(), first
+}
+
+// worlds changes between two worlds for a while, with all that a run does for each: install, prove, check that every part is healthy.
+func (b *bench) worlds(ctx context.Context, out io.Writer) error {
+	own := b.cells[0].World
+	other := *own
+	other.HBA = "# another world\n" + own.HBA
+	var installing, checking time.Duration
+	changed := 0
+	for began := time.Now(); time.Since(began) < slice; changed++ {
+		w := &other
+		if changed%2 == 1 {
+			w = own
+		}
+		start := time.Now()
+		if err := b.env.Install(ctx, w); err != nil {
+			return err
+		}
+		installed := time.Now()
+		if err := b.env.Healthy(ctx); err != nil {
+			return err
+		}
+		installing, checking = installing+installed.Sub(start), checking+time.Since(installed)
+	}
+	n := time.Duration(changed)
+	fmt.Fprintf(out, "worlds per second, with %d client containers: %.1f; %d ms to install and prove one, %d ms to check that every part is healthy\n",
+		len(clients), float64(changed)/(installing+checking).Seconds(), (installing / n).Milliseconds(), (checking / n).Milliseconds())
+	return nil
 }
 
 var tps = regexp.MustCompile(`tps = ([0-9.]+)`)

@@ -29,7 +29,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/pgimages"
 )
 
-// Spec is one realm as it is wanted.
+// Spec describes a realm.
 type Spec struct {
 	Realm      string
 	MaxLife    time.Duration // of its tickets; 0: 24 hours
@@ -98,7 +98,7 @@ const readyPrincipal = "pgauthmatrix/ready"
 func kadminWord(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
 
 // Start runs one KDC for these realms; the first is its default. It is ready when it has issued a ticket in each realm,
-// besides every ticket that was asked for. On error nothing is left behind; the error has the KDC's own words.
+// besides every ticket that was asked for. On error nothing is left running; the error has the KDC's log.
 func Start(ctx context.Context, at Placement, specs ...Spec) (*Realm, error) {
 	if len(specs) == 0 {
 		return nil, errors.New("kdc: no realm to start")
@@ -141,7 +141,7 @@ func (r *Realm) Add(ctx context.Context, spec Spec) error {
 		return fmt.Errorf("kdc: realm %s is not one of this KDC's: %s", spec.Realm, strings.Join(r.realms, ", "))
 	}
 	if spec.MaxLife != 0 || len(spec.Enctypes) != 0 {
-		return fmt.Errorf("kdc: MaxLife and Enctypes of %s were settled when it started", spec.Realm)
+		return fmt.Errorf("kdc: MaxLife and Enctypes of %s are fixed when it starts", spec.Realm)
 	}
 	return r.make(ctx, false, []Spec{spec})
 }
@@ -195,7 +195,7 @@ var (
 	fileName  = regexp.MustCompile(`^[A-Za-z0-9_@+=,][A-Za-z0-9_.@+=,-]*$`)
 )
 
-// lines finds what would end a line of kadmin's input or be no file name.
+// lines finds text that would end a line of kadmin's input, and names that cannot be a file's.
 func lines(specs []Spec) error {
 	for _, s := range specs {
 		for _, p := range s.Principals {
@@ -376,7 +376,7 @@ func (r *Realm) Password(realm, principal string) (string, error) {
 func (r *Realm) Healthy(ctx context.Context) error {
 	var script strings.Builder
 	for _, realm := range r.realms {
-		fmt.Fprintf(&script, "timeout 10 kinit -k -t /pgam/%s/ready.keytab -c MEMORY: %s@%s || exit 1\n", realm, readyPrincipal, realm)
+		fmt.Fprintf(&script, "timeout 60 kinit -k -t /pgam/%s/ready.keytab -c MEMORY: %s@%s || exit 1\n", realm, readyPrincipal, realm)
 	}
 	if out, err := r.run(ctx, "sh", "-c", script.String()); err != nil {
 		return fmt.Errorf("kdc: no ticket is issued: %w: %s", err, strings.TrimSpace(out))
@@ -384,7 +384,7 @@ func (r *Realm) Healthy(ctx context.Context) error {
 	return nil
 }
 
-// Log is the KDC's log so far: who asked for what, and what it answered.
+// Log is the KDC's log so far: requests and answers.
 func (r *Realm) Log(ctx context.Context) (string, error) {
 	reader, err := r.container.CopyFileFromContainer(ctx, "/pgam/kdc.log")
 	if err != nil {

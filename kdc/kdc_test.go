@@ -9,6 +9,7 @@ import (
 	"github.com/jcmturner/gokrb5/v8/credentials"
 	"github.com/jcmturner/gokrb5/v8/keytab"
 
+	"github.com/pgauthmatrix/pgauthmatrix/livetest"
 	"github.com/pgauthmatrix/pgauthmatrix/pgimages"
 )
 
@@ -64,6 +65,7 @@ func keys(t *testing.T, r *Realm, name string) (kvnos, enctypes map[int]int) {
 }
 
 func TestRealm(t *testing.T) {
+	livetest.NeedsContainers(t)
 	ctx, at := t.Context(), place(t)
 	began := time.Now()
 	r, err := Start(ctx, at,
@@ -180,6 +182,7 @@ func TestRealm(t *testing.T) {
 }
 
 func TestWhatKadminRefusesIsAnError(t *testing.T) {
+	livetest.NeedsContainers(t)
 	ctx, at := t.Context(), place(t)
 	for want, spec := range map[string]Spec{
 		"modify_principal|add_principal|usage": {Realm: "A.TEST", Principals: []Principal{{Name: "alice", Attributes: []string{"+no_such_attribute"}}}},

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pgauthmatrix/pgauthmatrix/livetest"
 )
 
 // all are the images that can be made from the Debian mirror.
@@ -19,6 +21,7 @@ func all() []Spec {
 }
 
 func TestEnsure(t *testing.T) {
+	livetest.NeedsContainers(t)
 	start := time.Now()
 	images, err := Ensure(t.Context(), all(), func(name, line string) { t.Logf("%6.1f %s: %s", time.Since(start).Seconds(), name, line) })
 	if err != nil {
@@ -83,7 +86,8 @@ func run(t *testing.T, r *Running, argv ...string) string {
 }
 
 func TestServer(t *testing.T) {
-	for _, major := range []int{13, 15, 17, 18} {
+	livetest.NeedsContainers(t)
+	for _, major := range livetest.Versions(t) {
 		t.Run(Server(major).Name(), func(t *testing.T) {
 			ctx, image := t.Context(), image(t, Server(major))
 			n := place(t, "pgimages-test-"+image.Name)
@@ -134,6 +138,7 @@ func TestServer(t *testing.T) {
 }
 
 func TestServerThatCannotStart(t *testing.T) {
+	livetest.NeedsContainers(t)
 	image := image(t, Server(18))
 	n := place(t, "pgimages-test-broken")
 	r, err := Start(t.Context(), StartSpec{Image: image.Tag, RunID: "pgimages-test-broken", Network: n, Args: []string{"-c", "nonsense=1"}})
@@ -147,6 +152,7 @@ func TestServerThatCannotStart(t *testing.T) {
 
 // A client reaches the server's socket through the volume they share, and has the libpq of its version.
 func TestClient(t *testing.T) {
+	livetest.NeedsContainers(t)
 	server := image(t, Server(18))
 	n := place(t, "pgimages-test-client")
 	if _, err := Start(t.Context(), StartSpec{Image: server.Tag, RunID: "pgimages-test-client", Network: n, Hostname: "pg.example.test"}); err != nil {
@@ -174,6 +180,7 @@ func TestClient(t *testing.T) {
 
 // The client without GSSAPI says what libpq says where no credential can be had, although there is one.
 func TestClientWithoutGSS(t *testing.T) {
+	livetest.NeedsContainers(t)
 	n := place(t, "pgimages-test-nogss")
 	for _, c := range []struct {
 		spec Spec
@@ -199,6 +206,7 @@ func TestClientWithoutGSS(t *testing.T) {
 }
 
 func TestSweep(t *testing.T) {
+	livetest.NeedsContainers(t)
 	ctx := t.Context()
 	image := image(t, Client("client-18"))
 	cli, err := Engine(ctx)

@@ -45,7 +45,7 @@ type StartSpec struct {
 	Aliases  []string          // further names on the network
 	Args     []string          // of postgres, e.g. -c, ssl=on; a server that is restarted gets them again: no $ ` " \ in them
 	Env      map[string]string // further environment
-	Timeout  time.Duration     // until it has to be ready; default 30 s
+	Timeout  time.Duration     // until it has to be ready; default 3 min
 }
 
 // Running is a started container.
@@ -73,7 +73,7 @@ func Start(ctx context.Context, spec StartSpec) (*Running, error) {
 		return nil, err
 	}
 	if spec.Timeout == 0 {
-		spec.Timeout = 30 * time.Second
+		spec.Timeout = 3 * time.Minute
 	}
 	aliases := spec.Aliases
 	if spec.Hostname != "" {
@@ -202,7 +202,7 @@ func (r *Running) Exec(ctx context.Context, stdin []byte, argv ...string) (exit 
 // RestartArgv restarts the server of a container, as root in it: pg_ctl gives postgres the arguments it had. It exits with a
 // status other than 0 if the server does not come back; the log says why, and the container stays.
 var RestartArgv = []string{"setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups",
-	"pg_ctl", "restart", "--pgdata=" + DataDir, "--mode=fast", "--wait", "--timeout=30", "--log=" + LogFile}
+	"pg_ctl", "restart", "--pgdata=" + DataDir, "--mode=fast", "--wait", "--timeout=120", "--log=" + LogFile}
 
 // Restart restarts the server.
 func (r *Running) Restart(ctx context.Context) error {

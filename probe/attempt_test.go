@@ -286,28 +286,28 @@ func TestRequest(t *testing.T) {
 		ccache  string
 		options []string
 	}{
-		{"nothing but defaults", testCell(17, "libpq17"), "10.9.0.2:5432", "", []string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "libpq17")), "connect_timeout=15", "sslrootcert=/roots/right"}},
+		{"nothing but defaults", testCell(17, "libpq17"), "10.9.0.2:5432", "", []string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "libpq17")), "connect_timeout=60", "sslrootcert=/roots/right"}},
 		{"everything", testCell(17, "psql18", func(c *matrix.Cell) {
 			c.Client.Principal, c.Client.Ticket, c.Client.GSSEncMode, c.Client.SSLMode, c.Client.SSLNegotiation = "bob", "expired", "prefer", "require", "direct"
 			c.Client.Cert, c.Client.Root, c.Client.ChannelBinding, c.Client.RequireAuth, c.Client.KrbSrvName, c.Client.Password = "good", "other", "disable", "gss", "svc", "wrong"
-		}), "10.9.0.2:5432", "/caches/bob-expired", []string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "psql18")), "connect_timeout=15",
+		}), "10.9.0.2:5432", "/caches/bob-expired", []string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "psql18")), "connect_timeout=60",
 			"sslmode=require", "sslnegotiation=direct", "sslrootcert=/roots/other", "sslcert=/certs/alice.crt", "sslkey=/certs/alice.key", "channel_binding=disable", "require_auth=gss", "krbsrvname=svc", "password=(secret)", "gssencmode=prefer"}},
 		{"pgx", testCell(17, "pgx", func(c *matrix.Cell) { c.Client.Ticket = "valid" }), "10.9.0.2:5432", "/caches/alice-valid",
-			[]string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "pgx")), "connect_timeout=15", "sslrootcert=/roots/right"}},
+			[]string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "pgx")), "connect_timeout=60", "sslrootcert=/roots/right"}},
 		{"pgx with gssenc", testCell(17, "pgx", func(c *matrix.Cell) { c.Client.GSSEncMode = "require" }), "10.9.0.2:5432", "",
-			[]string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "pgx")), "connect_timeout=15", "sslrootcert=/roots/right", "gssencmode=require"}},
+			[]string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "pgx")), "connect_timeout=60", "sslrootcert=/roots/right", "gssencmode=require"}},
 		{"pq has no gssencmode and no channel_binding", testCell(17, "pq", func(c *matrix.Cell) {
 			c.Client.GSSEncMode, c.Client.ChannelBinding, c.Client.SSLNegotiation, c.Client.KrbSrvName = "disable", "disable", "postgres", "svc"
 		}), "10.9.0.2:5432", "",
-			[]string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "pq")), "connect_timeout=15", "sslnegotiation=postgres", "sslrootcert=/roots/right", "krbsrvname=svc"}},
+			[]string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "pq")), "connect_timeout=60", "sslnegotiation=postgres", "sslrootcert=/roots/right", "krbsrvname=svc"}},
 		{"a revocation list", testCell(17, "pgx", func(c *matrix.Cell) { c.Client.Root, c.Client.CRL = "system", "stale" }), "10.9.0.2:5432", "",
-			[]string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "pgx")), "connect_timeout=15", "sslrootcert=/roots/system", "sslcrl=/crls/stale"}},
-		{"two hosts", testCell(17, "libpq17", func(c *matrix.Cell) { c.Client.Hosts = matrix.DeadFirst }), "10.9.0.2:5432", "", []string{"host=dead.example.test,pg.example.test", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "libpq17")), "connect_timeout=15", "sslrootcert=/roots/right"}},
-		{"one host twice", testCell(17, "pgx", func(c *matrix.Cell) { c.Client.Hosts = matrix.Twice }), "10.9.0.2:5432", "", []string{"host=pg.example.test,pg.example.test", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "pgx")), "connect_timeout=15", "sslrootcert=/roots/right"}},
+			[]string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "pgx")), "connect_timeout=60", "sslrootcert=/roots/system", "sslcrl=/crls/stale"}},
+		{"two hosts", testCell(17, "libpq17", func(c *matrix.Cell) { c.Client.Hosts = matrix.DeadFirst }), "10.9.0.2:5432", "", []string{"host=dead.example.test,pg.example.test", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "libpq17")), "connect_timeout=60", "sslrootcert=/roots/right"}},
+		{"one host twice", testCell(17, "pgx", func(c *matrix.Cell) { c.Client.Hosts = matrix.Twice }), "10.9.0.2:5432", "", []string{"host=pg.example.test,pg.example.test", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "pgx")), "connect_timeout=60", "sslrootcert=/roots/right"}},
 		{"ambient credentials", testCell(17, "pq", func(c *matrix.Cell) {
 			c.Client.Ticket, c.Client.Cert, c.Client.Principal = matrix.Ambient, matrix.Ambient, "bob"
-		}), "10.9.0.2:5432", "/caches/bob-valid", []string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "pq")), "connect_timeout=15", "sslrootcert=/roots/right"}},
-		{"unix socket", testCell(17, "libpq17", func(c *matrix.Cell) { c.Client.Transport = "unix" }), "", "", []string{"host=/run/sockets", "port=5432", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "libpq17")), "connect_timeout=15", "sslrootcert=/roots/right"}},
+		}), "10.9.0.2:5432", "/caches/bob-valid", []string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "pq")), "connect_timeout=60", "sslrootcert=/roots/right"}},
+		{"unix socket", testCell(17, "libpq17", func(c *matrix.Cell) { c.Client.Transport = "unix" }), "", "", []string{"host=/run/sockets", "port=5432", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "libpq17")), "connect_timeout=60", "sslrootcert=/roots/right"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

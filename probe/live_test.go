@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,11 +15,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgauthmatrix/pgauthmatrix/fixtures"
+	"github.com/pgauthmatrix/pgauthmatrix/livetest"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
 var (
-	liveVersions = flag.String("servers", "13,15,17,18", "server versions that TestLive tries")
+	liveVersions = flag.String("servers", "", "server versions that TestLive tries; none: as LIVE_DEPTH says")
 	capture      = flag.Bool("capture", false, "TestLive writes what it saw to testdata, for TestCaptured")
 )
 
@@ -268,17 +270,22 @@ var liveTables = []struct {
 
 // TestLive makes attempts on real servers, several at a time, and holds them against outcomes written by hand.
 func TestLive(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: no containers")
+	livetest.NeedsContainers(t)
+	var servers []int
+	for text := range strings.FieldsFuncSeq(*liveVersions, func(r rune) bool { return r == ',' }) {
+		server, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		servers = append(servers, server)
+	}
+	if len(servers) == 0 {
+		servers = livetest.Versions(t)
 	}
 	for _, table := range liveTables {
-		for version := range strings.SplitSeq(*liveVersions, ",") {
-			t.Run(table.name+version, func(t *testing.T) {
+		for _, server := range servers {
+			t.Run(table.name+strconv.Itoa(server), func(t *testing.T) {
 				t.Parallel() // most of it is waiting
-				var server int
-				if _, err := fmt.Sscan(version, &server); err != nil {
-					t.Fatal(err)
-				}
 				live(t, server, table.cells(), capturedFile(table.name, server))
 			})
 		}
@@ -287,7 +294,7 @@ func TestLive(t *testing.T) {
 
 // live tries the cells that are for this server; file is where -capture puts what was seen.
 func live(t *testing.T, server int, list []liveCell, file string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 	defer cancel()
 	worlds := map[string]*matrix.World{}
 	for name := range liveWorlds {

@@ -6,11 +6,9 @@ import (
 	"slices"
 
 	"github.com/pgauthmatrix/pgauthmatrix/agent"
-	"github.com/pgauthmatrix/pgauthmatrix/classify"
 	"github.com/pgauthmatrix/pgauthmatrix/fixtures"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/pgimages"
-	"github.com/pgauthmatrix/pgauthmatrix/run"
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
 	"github.com/pgauthmatrix/pgauthmatrix/wire"
 )
@@ -60,33 +58,33 @@ func faults() []fault {
 		{"include_realm=0 became include_realm=1", cells(on("hostgssenc-gss"), gssOnly), cells(on("hostgssenc-gss"), plainOnly),
 			differ, "^reason , observed map-no-match$", hba("include_realm=0", "include_realm=1")},
 		{"TLS silently off", cells(on("host-alone"), tlsOnly), cells(on("host-alone"), plainOnly),
-			differ, "^stage session, observed tls$", swap(func(w *matrix.World) { w.SSL = "off" })},
+			differ, "^stage session, observed tls$", wrong(func(w *matrix.World) { w.SSL = "off" })},
 		{"stale keytab", cells(on("hostgssenc-gss"), gssOnly), cells(on("hostgssenc-gss"), plainOnly),
-			differ, "^reason , observed keytab-mismatch$", swap(func(w *matrix.World) { w.Keytab = "stale" })},
+			differ, "^reason , observed keytab-mismatch$", wrong(func(w *matrix.World) { w.Keytab = "stale" })},
 		{"keytab of another SPN", cells(on("hostgssenc-gss"), gssOnly), cells(on("hostgssenc-gss"), plainOnly),
-			differ, "^reason , observed keytab-mismatch$", swap(func(w *matrix.World) { w.Keytab = "other" })},
+			differ, "^reason , observed keytab-mismatch$", wrong(func(w *matrix.World) { w.Keytab = "other" })},
 		{"server certificate of another CA",
 			cells("server-certificate/pg17/ssl=on,servercert=good", "ticket=none,gssencmode=disable,sslmode=verify-full,root=right"),
 			cells("server-certificate/pg17/ssl=on,servercert=good", "ticket=none,gssencmode=disable,sslmode=disable,root=right"),
-			differ, "^reason , observed server-cert-untrusted$", swap(func(w *matrix.World) { w.ServerCert = "other-ca" })},
+			differ, "^reason , observed server-cert-untrusted$", wrong(func(w *matrix.World) { w.ServerCert = "other-ca" })},
 		{"client image without GSSAPI", cells(on("host-alone"), plainOnly, gssOnly), nil,
-			broken, "control cell .*An unsupported mechanism was requested", &run.Sabotage{Plan: func(p *fixtures.Plan) { p.ClientImage = pgimages.ClientWithoutGSS }}},
+			broken, "control cell .*An unsupported mechanism was requested", plant{plan: func(p *fixtures.Plan) { p.ClientImage = pgimages.ClientWithoutGSS }}},
 		{"KDC stopped in mid-run", cells(on("hostgssenc-gss"), gssOnly, plainOnly, preferAll), nil,
-			broken, "the KDC is not healthy", once(func(ctx context.Context, env *fixtures.Env) error { return env.StopKDC(ctx) })},
+			broken, "the KDC is not healthy", strike(func(ctx context.Context, env *fixtures.Env) error { return env.StopKDC(ctx) })},
 		{"tickets gone in mid-run, where no cell needs one", cells(on("host-alone"), plainOnly), nil,
-			broken, "is not valid any more", once(func(ctx context.Context, env *fixtures.Env) error {
+			broken, "is not valid any more", strike(func(ctx context.Context, env *fixtures.Env) error {
 				return program(ctx, env.Client(client), "rm", env.CCache("pgam_control", "valid"))
 			})},
 		{"krb5.conf emptied in mid-run, where no cell needs it", cells(on("host-alone"), plainOnly), nil,
-			broken, "control cell .*libpq17", once(func(ctx context.Context, env *fixtures.Env) error {
+			broken, "control cell .*libpq17", strike(func(ctx context.Context, env *fixtures.Env) error {
 				return program(ctx, env.Client(client), "truncate", "-s", "0", pgimages.KRB5Conf)
 			})},
 		{"server killed in mid-run", cells(on("host-alone"), plainOnly, tlsOnly, gssOnly), nil,
-			broken, anyCause, once(func(ctx context.Context, env *fixtures.Env) error {
+			broken, anyCause, strike(func(ctx context.Context, env *fixtures.Env) error {
 				return program(ctx, env.Server(), "pkill", "-9", "postgres")
 			})},
 		{"client's agent killed in mid-run", cells(on("host-alone"), plainOnly, tlsOnly, gssOnly), nil,
-			broken, anyCause, once(func(ctx context.Context, env *fixtures.Env) error {
+			broken, anyCause, strike(func(ctx context.Context, env *fixtures.Env) error {
 				_ = program(ctx, env.Client(client), "pkill", "-9", "pgauthmatrix")
 				return nil // the agent dies before it can answer
 			})},
@@ -112,8 +110,8 @@ func faults() []fault {
 				e.Connections[i].Wire = nil
 			}
 		})},
-		{"relay strips where nobody asked it to", cells(on("host-alone"), preferTLS), nil, differ, "^trace ", &run.Sabotage{
-			Client: func(c *matrix.Client) { c.Attack = "strip" }}},
+		{"relay strips where nobody asked it to", cells(on("host-alone"), preferTLS), nil, differ, "^trace ", plant{
+			client: func(c *matrix.Client) { c.Attack = matrix.Strip }}},
 		{"relay does not say what it did", attacked("sslmode=prefer", "strip"), nil, broken, "the relay does not say what became of the attack", witness(func(e *matrix.Evidence) {
 			for i := range e.Connections {
 				e.Connections[i].Wire = slices.DeleteFunc(e.Connections[i].Wire, func(w matrix.WireEvent) bool { return w.From == "attacker" })
@@ -134,20 +132,20 @@ func faults() []fault {
 				}
 			}
 		})},
-		{"relay records of two attempts swapped", cells(on("host-alone"), plainOnly, tlsOnly), nil, broken, contradiction, exchange(func(a, b *matrix.Evidence) {
+		{"relay records of two attempts swapped", cells(on("host-alone"), plainOnly, tlsOnly), nil, broken, contradiction, swapped(func(a, b *matrix.Evidence) {
 			for i := range min(len(a.Connections), len(b.Connections)) {
 				a.Connections[i].Wire, b.Connections[i].Wire = b.Connections[i].Wire, a.Connections[i].Wire
 			}
 		})},
-		{"log lines of two attempts swapped", cells(on("host-alone"), plainOnly, tlsOnly), nil, broken, contradiction, exchange(func(a, b *matrix.Evidence) {
+		{"log lines of two attempts swapped", cells(on("host-alone"), plainOnly, tlsOnly), nil, broken, contradiction, swapped(func(a, b *matrix.Evidence) {
 			for i := range min(len(a.Connections), len(b.Connections)) {
 				a.Connections[i].Log, b.Connections[i].Log = b.Connections[i].Log, a.Connections[i].Log
 			}
 		})},
-		{"agent answers for another attempt", cells(on("host-alone"), plainOnly, tlsOnly), nil, broken, contradiction, exchange(func(a, b *matrix.Evidence) {
+		{"agent answers for another attempt", cells(on("host-alone"), plainOnly, tlsOnly), nil, broken, contradiction, swapped(func(a, b *matrix.Evidence) {
 			*a, *b = *b, *a
 		})},
-		{"agent answers for another attempt, both refused", cells(on("hostssl-alone"), plainOnly), nil, broken, contradiction, exchange(func(a, b *matrix.Evidence) {
+		{"agent answers for another attempt, both refused", cells(on("hostssl-alone"), plainOnly), nil, broken, contradiction, swapped(func(a, b *matrix.Evidence) {
 			*a, *b = *b, *a
 		})},
 	}
@@ -184,56 +182,10 @@ func hide(e *matrix.Evidence) {
 	}
 }
 
-// once plants a fault after the first attempt of the first world.
-func once(plant func(context.Context, *fixtures.Env) error) *run.Sabotage {
-	planted := false
-	return &run.Sabotage{Attempted: func(ctx context.Context, env *fixtures.Env, n int) error {
-		if n != 0 || planted {
-			return nil
-		}
-		planted = true
-		return plant(ctx, env)
-	}}
-}
-
 func program(ctx context.Context, conn *agent.Conn, argv ...string) error {
 	r, err := conn.Run(ctx, agent.Run{Argv: argv})
 	if err == nil && r.Exit != 0 {
 		err = fmt.Errorf("%v ended with status %d: %s", argv, r.Exit, r.Stderr)
 	}
 	return err
-}
-
-// witness changes what one witness said, and classifies again: the classification sees the lie, the judge its result.
-func witness(lie func(*matrix.Evidence)) *run.Sabotage {
-	return &run.Sabotage{Evidence: func(cells []*matrix.Cell, observations []matrix.Observation) error {
-		for i := range observations {
-			lie(&observations[i].Evidence)
-		}
-		return again(cells, observations)
-	}}
-}
-
-// exchange swaps something between every attempt and one of another client or another channel.
-func exchange(swap func(a, b *matrix.Evidence)) *run.Sabotage {
-	return &run.Sabotage{Evidence: func(cells []*matrix.Cell, observations []matrix.Observation) error {
-		if len(cells)%2 != 0 {
-			return fmt.Errorf("an attempt has no other to be swapped with: %d attempts", len(cells))
-		}
-		for i := range len(cells) / 2 {
-			swap(&observations[i].Evidence, &observations[len(cells)-1-i].Evidence)
-		}
-		return again(cells, observations)
-	}}
-}
-
-// again classifies what was planted. A fault that was there before would stand for the planted one.
-func again(cells []*matrix.Cell, observations []matrix.Observation) error {
-	for i, o := range observations {
-		if o.Fault != "" {
-			return fmt.Errorf("%s was Broken before the fault was planted: %s", cells[i].ID, o.Fault)
-		}
-		observations[i] = classify.Classify(cells[i], o.Evidence)
-	}
-	return nil
 }

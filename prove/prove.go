@@ -1,9 +1,10 @@
-// Package prove plants faults one at a time, in real runs, and shows that every one is caught where it must show: a
+// Package prove plants faults, one in each of many real runs, and shows that every fault is caught where it must show: a
 // harness that says Agree to a planted fault cannot be believed when it says Agree to anything.
 package prove
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -21,7 +22,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
 )
 
-// fault is one thing that is planted, where it must show, and as what. Both are named by hand: no oracle says where a
+// fault is one thing that is planted, where it must show, and as which status. Both are written by hand: no oracle says where a
 // fault shows, and a cell that is Broken for another reason than the planted one proves nothing.
 type fault struct {
 	name  string
@@ -29,13 +30,13 @@ type fault struct {
 	not   []string // every cell of these patterns, tried in the same run, must still agree
 	as    verdict.Status
 	why   string // regular expression: a cause if Broken, a difference (FIELD WANTED, observed OBSERVED) if Differ
-	plant *run.Sabotage
+	plant plant
 }
 
-// atATime is how many runs go on at once, each with a fault of its own; they mostly wait.
+// atATime is the number of runs at a time, each with a fault of its own; they mostly wait.
 const atATime = 3
 
-// Prove runs every fault and prints the table. It is false if a fault was missed, or blamed on a cell it cannot touch.
+// Prove runs every fault and prints the table. It is false if a fault was missed, or if a cell failed that the fault cannot touch.
 func Prove(ctx context.Context, out io.Writer) (bool, error) {
 	input, err := run.Load()
 	if err != nil {
@@ -51,7 +52,7 @@ func Prove(ctx context.Context, out io.Writer) (bool, error) {
 	for _, f := range faults {
 		everything = append(append(everything, f.shows...), f.not...)
 	}
-	healthy, err := try(ctx, input, dir, everything, nil)
+	healthy, err := try(ctx, input, dir, everything, plant{})
 	if err != nil {
 		return false, err
 	}
@@ -102,7 +103,7 @@ func Prove(ctx context.Context, out io.Writer) (bool, error) {
 	return caught == len(faults), nil
 }
 
-// result is what became of the cells of one fault.
+// result counts the cells of one fault.
 type result struct {
 	must, untouched int
 	missed, blamed  []string // a line a cell
@@ -154,11 +155,11 @@ func matches(patterns []string, id string) bool {
 	return false
 }
 
-// try runs cells with a fault planted and returns their verdicts. A cell that has none after a whole run is an error
-// of the run itself.
-func try(ctx context.Context, input *run.Input, dir string, patterns []string, plant *run.Sabotage) (map[string]verdict.Verdict, error) {
-	summary, folder, err := run.Planted(ctx, input, patterns, dir, plant)
-	if err != nil {
+// try runs cells with a fault planted and returns their verdicts. A run that did not end is an error.
+func try(ctx context.Context, input *run.Input, dir string, patterns []string, plant plant) (map[string]verdict.Verdict, error) {
+	s := &saboteur{plant: plant}
+	summary, folder, err := run.Planted(ctx, input, patterns, dir, s.provision)
+	if err = errors.Join(err, s.failure()); err != nil {
 		return nil, err
 	}
 	if summary.Incomplete != "" {
@@ -169,7 +170,7 @@ func try(ctx context.Context, input *run.Input, dir string, patterns []string, p
 		return nil, err
 	}
 	if saved.Header.Lost > 0 {
-		return nil, fmt.Errorf("%d cells cannot be tried here: their images are not to be had", saved.Header.Lost)
+		return nil, fmt.Errorf("%d cells cannot be tried: their images are not available here", saved.Header.Lost)
 	}
 	verdicts := map[string]verdict.Verdict{}
 	for record, err := range saved.Records() {
@@ -179,17 +180,4 @@ func try(ctx context.Context, input *run.Input, dir string, patterns []string, p
 		verdicts[record.ID] = record.Verdict
 	}
 	return verdicts, nil
-}
-
-// swap plants a change of the world's text or settings that neither the cells nor the oracle know of.
-func swap(change func(*matrix.World)) *run.Sabotage {
-	return &run.Sabotage{World: func(w matrix.World) matrix.World {
-		change(&w)
-		return w
-	}}
-}
-
-// hba changes one token of the rules, where they have it.
-func hba(old, new string) *run.Sabotage {
-	return swap(func(w *matrix.World) { w.HBA = strings.Replace(w.HBA, old, new, 1) })
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgauthmatrix/pgauthmatrix/livetest"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/run"
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
@@ -75,10 +76,11 @@ func TestFaultsNameCells(t *testing.T) {
 				continue
 			}
 			c := named[0]
-			if f.plant.World == nil || !matches(f.shows, c.ID) {
+			if f.plant.world == nil || !matches(f.shows, c.ID) {
 				continue
 			}
-			if w := f.plant.World(*c.World); w.Key() == c.World.Key() {
+			w := *c.World
+			if f.plant.world(&w); w.Key() == c.World.Key() {
 				t.Errorf("%s changes nothing in the world of %s", f.name, c.ID)
 			}
 		}
@@ -87,6 +89,7 @@ func TestFaultsNameCells(t *testing.T) {
 
 // TestProve is make prove.
 func TestProve(t *testing.T) {
+	livetest.NeedsContainers(t)
 	var out strings.Builder
 	ok, err := Prove(t.Context(), &out)
 	if err != nil || !ok {

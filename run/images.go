@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/term"
@@ -35,7 +38,7 @@ func Images(ctx context.Context, out io.Writer) error {
 	return err
 }
 
-// images finds or makes the images that cells need, and returns the cells whose images can be had. What the others
+// images finds or makes the images that cells need, and returns the cells whose images are available. What the others
 // lack is in r.Images with the number of cells it costs: they are reported, never left out in silence.
 func (r *Run) images(ctx context.Context, out io.Writer, cells []matrix.Cell) ([]matrix.Cell, error) {
 	specs := []pgimages.Spec{pgimages.KDC()}
@@ -84,7 +87,7 @@ func (r *Run) images(ctx context.Context, out io.Writer, cells []matrix.Cell) ([
 	}
 	r.lost = len(cells) - len(kept)
 	if len(kept) == 0 {
-		return nil, fmt.Errorf("every selected cell needs an image that cannot be had: %s", unavailable(r.Images))
+		return nil, fmt.Errorf("every selected cell needs an image that is not available here: %s", unavailable(r.Images))
 	}
 	return kept, nil
 }
@@ -99,8 +102,7 @@ func unavailable(images []reports.Image) string {
 	return strings.Join(parts, "; ")
 }
 
-// needs are the images of a cell's server and client. A client that needs no image of its own is put into whichever client container
-// there is.
+// needs are the images of a cell's server and client. A client that has no image of its own runs in any client container.
 func needs(c *matrix.Cell) []pgimages.Spec {
 	specs := []pgimages.Spec{pgimages.Server(c.World.Server)}
 	if info, _ := c.Client.Library.Info(); info.Image != "" {
@@ -112,23 +114,110 @@ func needs(c *matrix.Cell) []pgimages.Spec {
 	return specs
 }
 
-// ensure shows builds as they go: one line that changes on a terminal, a line per image elsewhere.
+// ensure shows builds as they go: one line that changes on a terminal, a line for each image and one every ten seconds elsewhere.
 func ensure(ctx context.Context, out io.Writer, specs []pgimages.Spec) ([]pgimages.Image, error) {
-	began := time.Now()
 	f, ok := out.(*os.File)
-	live := ok && term.IsTerminal(int(f.Fd()))
-	seen := map[string]bool{}
-	images, err := pgimages.Ensure(ctx, specs, func(name, line string) {
-		if live {
-			text := fmt.Sprintf("%4.0fs %s: %s", time.Since(began).Seconds(), name, line)
-			fmt.Fprintf(out, "\r\x1b[K%.*s", Options(out).Width-1, text)
-		} else if !seen[name] {
-			seen[name] = true
-			fmt.Fprintf(out, "%4.0fs building %s\n", time.Since(began).Seconds(), name)
+	b := &builds{out: out, terminal: ok && term.IsTerminal(int(f.Fd())), width: Options(out).Width, began: time.Now(), now: time.Now}
+	stop := make(chan struct{})
+	var ticking sync.WaitGroup
+	ticking.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Second):
+				b.tick()
+			}
 		}
 	})
-	if live {
-		fmt.Fprint(out, "\r\x1b[K")
-	}
+	images, err := pgimages.Ensure(ctx, specs, b.told)
+	close(stop)
+	ticking.Wait()
+	b.end()
 	return images, err
+}
+
+// builds draws the images that are being built. It is safe for concurrent use.
+type builds struct {
+	out      io.Writer
+	terminal bool
+	width    int // columns of the terminal
+	began    time.Time
+	now      func() time.Time
+
+	mu    sync.Mutex
+	drawn time.Time
+	going []*building // in the order in which they began
+}
+
+// building is one image; what it says last is what it does.
+type building struct {
+	name, line string
+	began      time.Time
+	percent    int // of what it does, as its own words have it; 0: unknown
+	lines      int
+}
+
+// between is how often a line is written that nobody redraws.
+const between = 10 * time.Second
+
+// percentage is how apt, the engine and mmdebstrap write one.
+var percentage = regexp.MustCompile(`\b(\d{1,3}) ?%`)
+
+// told takes a line of an image's build.
+func (b *builds) told(name, line string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := slices.IndexFunc(b.going, func(g *building) bool { return g.name == name })
+	if n < 0 {
+		n = len(b.going)
+		b.going = append(b.going, &building{name: name, began: b.now()})
+		if !b.terminal {
+			b.drawn = b.now()
+			fmt.Fprintf(b.out, "%4.0fs building %s\n", b.now().Sub(b.began).Seconds(), name)
+		}
+	}
+	g := b.going[n]
+	g.line = line
+	g.lines++
+	if m := percentage.FindStringSubmatch(line); m != nil {
+		g.percent, _ = strconv.Atoi(m[1]) // at most three digits
+	}
+	if b.terminal {
+		b.draw(g)
+	}
+}
+
+// tick draws while an image is built that says nothing.
+func (b *builds) tick() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch n := len(b.going); {
+	case n == 0:
+	case b.terminal:
+		b.draw(b.going[n-1])
+	case b.now().Sub(b.drawn) >= between:
+		b.drawn = b.now()
+		fmt.Fprintf(b.out, "%4.0fs %s\n", b.now().Sub(b.began).Seconds(), b.going[n-1].text(b.now()))
+	}
+}
+
+func (b *builds) draw(g *building) {
+	text := fmt.Sprintf("%4.0fs %s", b.now().Sub(b.began).Seconds(), g.text(b.now()))
+	fmt.Fprintf(b.out, "\r\x1b[K%.*s", max(b.width-1, 0), text)
+}
+
+// text says how far an image is, and how long it will take if it goes on like this.
+func (g *building) text(now time.Time) string {
+	if g.percent <= 0 || g.percent >= 100 {
+		return fmt.Sprintf("%s (%d): %s", g.name, g.lines, g.line)
+	}
+	left := now.Sub(g.began) * time.Duration(100-g.percent) / time.Duration(g.percent)
+	return fmt.Sprintf("%s %d %%, about %s left: %s", g.name, g.percent, left.Round(time.Second), g.line)
+}
+
+func (b *builds) end() {
+	if b.terminal {
+		fmt.Fprint(b.out, "\r\x1b[K")
+	}
 }

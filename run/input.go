@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
@@ -12,7 +13,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/scenarios"
 )
 
-// Input is everything that people wrote: scenarios, control scenarios, approved outcomes and known disagreements.
+// Input is everything that people write: scenarios, control scenarios, approved outcomes and known disagreements.
 type Input struct {
 	Scenarios   []*matrix.Scenario
 	Controls    []*matrix.Scenario
@@ -68,7 +69,7 @@ func Load(files ...string) (*Input, error) {
 
 // Cell finds one cell by its ID.
 func (i *Input) Cell(id string) (*matrix.Cell, error) {
-	cells, _, err := matrix.Select(expand(append(i.Scenarios, i.Controls...)), matrix.Selection{Patterns: []string{id}})
+	cells, _, err := selectFrom(slices.Concat(i.Scenarios, i.Controls), matrix.Selection{Patterns: []string{id}})
 	if err != nil {
 		return nil, err
 	}
@@ -80,13 +81,69 @@ func (i *Input) Cell(id string) (*matrix.Cell, error) {
 	return nil, fmt.Errorf("%s names %d cells, not one; `pgauthmatrix list '%s'` lists them", id, len(cells), id)
 }
 
-// Cells are the selected ones, whether or not their images can be had.
+// Cells are the selected ones, whether or not their images are available here.
 func (i *Input) Cells(s matrix.Selection) ([]matrix.Cell, matrix.Coverage, error) {
-	return matrix.Select(expand(i.Scenarios), s)
+	return selectFrom(i.Scenarios, s)
 }
 
-// Predictable gives the cells of the scenarios. Its errors are what the oracle cannot predict of them and rules that a server
-// would not load: each is said once in a scenario, with how many cells it is in, what they have in common, and one of them.
+// PredictedCells are the selected cells; what the oracle cannot predict of them is an error, as it is in a run.
+func (i *Input) PredictedCells(s matrix.Selection) ([]matrix.Cell, matrix.Coverage, error) {
+	cells, coverage, err := i.Cells(s)
+	if err == nil {
+		_, err = predict(i.Scenarios, cells)
+	}
+	return cells, coverage, err
+}
+
+// selectFrom expands the scenarios that a selection names, and selects.
+func selectFrom(scenarios []*matrix.Scenario, s matrix.Selection) ([]matrix.Cell, matrix.Coverage, error) {
+	expanded, err := matrix.ExpandSelected(scenarios, s)
+	if err != nil {
+		return nil, matrix.Coverage{}, err
+	}
+	return matrix.Select(expanded, s)
+}
+
+// expand gives every cell of several scenarios.
+func expand(scenarios []*matrix.Scenario) []matrix.Cell {
+	var cells []matrix.Cell
+	for _, s := range scenarios {
+		cells = append(cells, s.Expand()...)
+	}
+	return cells
+}
+
+// predict predicts the applicable ones of the cells. What cannot be predicted is said of whole scenarios, as Predictable says it.
+func predict(scenarios []*matrix.Scenario, cells []matrix.Cell) (map[*matrix.Cell]matrix.Prediction, error) {
+	predicted := make(map[*matrix.Cell]matrix.Prediction, len(cells))
+	var wrong []*matrix.Scenario
+	for i := range cells {
+		c := &cells[i]
+		if matrix.NotApplicable(c) != "" {
+			continue
+		}
+		p, err := oracle.Predict(c)
+		if err == nil {
+			predicted[c] = p
+			continue
+		}
+		n := slices.IndexFunc(scenarios, func(s *matrix.Scenario) bool { return s.Name == c.Scenario })
+		if n < 0 {
+			return nil, fmt.Errorf("%s: %w", c.ID, err)
+		}
+		if !slices.Contains(wrong, scenarios[n]) {
+			wrong = append(wrong, scenarios[n])
+		}
+	}
+	if len(wrong) > 0 {
+		_, err := Predictable(wrong)
+		return nil, err
+	}
+	return predicted, nil
+}
+
+// Predictable gives the cells of the scenarios. Its errors are cells that the oracle cannot predict, and rules that a
+// server would not load. Each is said once for a scenario, with the number of its cells, what they have in common, and one of them.
 func Predictable(scenarios []*matrix.Scenario) ([]matrix.Cell, error) {
 	var every []matrix.Cell
 	var all []error
@@ -109,9 +166,9 @@ func Predictable(scenarios []*matrix.Scenario) ([]matrix.Cell, error) {
 		}
 		for _, text := range found {
 			in := bad[text]
-			so := fmt.Sprintf("this is so in %d of %d cells", len(in), len(cells))
+			so := fmt.Sprintf("it concerns %d of %d cells", len(in), len(cells))
 			if row := inCommon(cells, in); row != "" {
-				so = fmt.Sprintf("a row of exclude takes such cells away, %d of %d: {%s}", len(in), len(cells), row)
+				so = fmt.Sprintf("a row of exclude removes these %d of %d cells: {%s}", len(in), len(cells), row)
 			}
 			all = append(all, fmt.Errorf("%s: %s; %s (the first is %s)", s.Pos, text, so, in[0].ID))
 		}
@@ -120,7 +177,7 @@ func Predictable(scenarios []*matrix.Scenario) ([]matrix.Cell, error) {
 	return every, errors.Join(all...)
 }
 
-// inCommon says which values of the axes tell some cells from all of them, as a row of exclude.
+// inCommon gives the axis values that distinguish some cells from all of them, as a row of exclude.
 func inCommon(all []matrix.Cell, some []*matrix.Cell) string {
 	var axes []string
 	for _, a := range matrix.Axes {

@@ -88,12 +88,12 @@ func TestPredictableSaysWhatAndWhere(t *testing.T) {
 	for _, tt := range []struct{ name, file, want string }{
 		{"nothing", "question: q?\nworld:\n  hba: |\n    host all all all trust\nclient:\n  library: [libpq15, pgx]\n", ""},
 		{"rules that no server loads", "question: q?\nworld:\n  server: [15, 17]\n  hba: |\n    host all all trust\nclient:\n  library: pgx\n",
-			"a/one.yaml:1:1: pg_hba.conf:1: end-of-line before authentication method; this is so in 2 of 2 cells (the first is a/one/pg15/pgx)"},
+			"a/one.yaml:1:1: pg_hba.conf:1: end-of-line before authentication method; it concerns 2 of 2 cells (the first is a/one/pg15/pgx)"},
 		{"a combination", "question: q?\nworld:\n  server: [15, 17]\n  hba: |\n    hostssl all all all trust\nclient:\n  library: [libpq17, pgx]\n  attack: [listen, strip]\n  hosts: [one, twice]\n",
 			"a/one.yaml:1:1: cannot predict: attack=listen with hosts=twice: an attacker between several hosts is not modelled; " +
-				"a row of exclude takes such cells away, 4 of 16: {hosts: [twice], attack: [listen]} (the first is a/one/pg15/libpq17/hosts=twice,attack=listen)\n" +
+				"a row of exclude removes these 4 of 16 cells: {hosts: [twice], attack: [listen]} (the first is a/one/pg15/libpq17/hosts=twice,attack=listen)\n" +
 				"a/one.yaml:1:1: cannot predict: attack=strip with hosts=twice: an attacker between several hosts is not modelled; " +
-				"a row of exclude takes such cells away, 4 of 16: {hosts: [twice], attack: [strip]} (the first is a/one/pg15/libpq17/hosts=twice,attack=strip)"},
+				"a row of exclude removes these 4 of 16 cells: {hosts: [twice], attack: [strip]} (the first is a/one/pg15/libpq17/hosts=twice,attack=strip)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := ""

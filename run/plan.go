@@ -30,6 +30,16 @@ type WorldPlan struct {
 	Cells []*matrix.Cell
 }
 
+// attempts is the number of cells that are attempted.
+func (p *Plan) attempts() (n int) {
+	for _, e := range p.Envs {
+		for _, w := range e.Worlds {
+			n += len(w.Cells)
+		}
+	}
+	return n
+}
+
 // Cells lists the cells of an Env in the order of its worlds, without the controls.
 func (e *EnvPlan) Cells() []*matrix.Cell {
 	var all []*matrix.Cell

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/onsi/ginkgo/v2/formatter"
 	"github.com/onsi/gomega"
 
+	"github.com/pgauthmatrix/pgauthmatrix/livetest"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/run"
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
@@ -26,10 +28,15 @@ var (
 	seed     = flag.Uint64("seed", 1, "which of the equally good selections")
 	cells    = flag.String("cells", "", "cell patterns, separated by spaces")
 	shard    = flag.String("shard", "", "INDEX/COUNT: one part of the cells")
+	quick    = flag.Bool("quick", false, "pairwise, the newest server and libpq and every independent client, at most 2,000 cells")
 	runs     = flag.String("runs", "../runs", "folder below which the run makes its own")
 )
 
+// atMost are the cells of a selection that nobody gave, on machines where a process costs much.
+const atMostQuick, atMostNormal = 800, 4000
+
 func TestMatrix(t *testing.T) {
+	livetest.NeedsContainers(t)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	input, err := run.Load()
@@ -42,16 +49,32 @@ func TestMatrix(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	described := fmt.Sprintf("strength %d, seed %d %s %s", *strength, *seed, *cells, *shard)
-	r, err := run.Prepare(ctx, os.Stdout, run.Config{Scenarios: input.Scenarios, Controls: input.Controls, Golden: input.Golden,
-		Divergences: input.Divergences, Selection: sel, Described: strings.TrimSpace(described), Dir: *runs})
+	config := run.Config{Scenarios: input.Scenarios, Controls: input.Controls, Golden: input.Golden, Divergences: input.Divergences, Selection: sel,
+		Described: strings.TrimSpace(fmt.Sprintf("strength %d, seed %d %s %s", *strength, *seed, *cells, *shard)), Dir: *runs}
+	if *quick {
+		config.Selection, config.AtMost = run.Quick(*seed), run.QuickCells
+		config.Described = fmt.Sprintf("quick, seed %d", *seed)
+	}
+	given := 0 // flags of the selection
+	flag.Visit(func(f *flag.Flag) {
+		if slices.Contains([]string{"strength", "cells", "shard", "quick"}, f.Name) {
+			given++
+		}
+	})
+	if given == 0 {
+		config.AtMost = livetest.Pick(t, atMostQuick, atMostNormal, 0)
+	}
+	r, err := run.Prepare(ctx, os.Stdout, config)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if n := r.Coverage.Selected; given == 0 && config.AtMost > 0 && n > config.AtMost {
+		livetest.LeftOut(t, "%s: %d of %d cells (make test-matrix tries them)", t.Name(), n-config.AtMost, n)
 	}
 	describe(r)
 	gomega.RegisterFailHandler(ginkgo.Fail)
 	suite, reporter := ginkgo.GinkgoConfiguration()
-	// Ginkgo's own lines, a dot and then a page per failure, would bury the matrix: they go to a file.
+	// Ginkgo prints a dot for each spec and a page for each failure, which would hide the matrix: this goes to a file.
 	log, err := os.Create(r.Dir + "/ginkgo.log")
 	if err != nil {
 		t.Fatal(err)

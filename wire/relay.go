@@ -60,7 +60,7 @@ func Listen(ctx context.Context, opt Options) (*Relay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("wire: open a relay on %s: %w", opt.Addr, err)
 	}
-	r := &Relay{listener: l.(*net.TCPListener), dial: opt.Dial, start: opt.Start, tamper: opt.Tamper, accepted: make(chan struct{}), patience: 10 * time.Second}
+	r := &Relay{listener: l.(*net.TCPListener), dial: opt.Dial, start: opt.Start, tamper: opt.Tamper, accepted: make(chan struct{}), patience: 30 * time.Second}
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	go r.accept()
 	return r, nil
@@ -104,7 +104,7 @@ func (r *Relay) Close(ctx context.Context) []Record {
 func (r *Relay) drain() {
 	r.mu.Lock()
 	if r.last == nil && r.failed == "" {
-		own, err := net.DialTimeout("tcp", r.Addr().String(), time.Second)
+		own, err := net.DialTimeout("tcp", r.Addr().String(), r.patience)
 		if err != nil {
 			r.giveUp(err)
 		} else {

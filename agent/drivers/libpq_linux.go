@@ -165,7 +165,7 @@ func (s *libpqServer) Attempt(ctx context.Context, a *agent.Prepared) (*agent.At
 		return nil, err
 	}
 	// The attempt's process is killed by its own alarm; that it is not reported would be the server's failure.
-	overdue := time.NewTimer(a.Limit + 5*time.Second)
+	overdue := time.NewTimer(a.Limit + 20*time.Second)
 	defer overdue.Stop()
 	select {
 	case how := <-ended:

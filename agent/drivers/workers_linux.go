@@ -191,7 +191,7 @@ func (w *workers) Attempt(ctx context.Context, a *agent.Prepared) (*agent.Attemp
 		}
 		answered <- response
 	}()
-	overdue := time.NewTimer(a.Limit + 3*time.Second)
+	overdue := time.NewTimer(a.Limit + 20*time.Second)
 	defer overdue.Stop()
 	select {
 	case response := <-answered:

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pgauthmatrix/pgauthmatrix/bench"
+	"github.com/pgauthmatrix/pgauthmatrix/livetest"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/oracle"
 	"github.com/pgauthmatrix/pgauthmatrix/prove"
@@ -30,11 +31,7 @@ within an element, ** for any number of elements, and naming the first elements 
 			if err != nil {
 				return err
 			}
-			cells, err := run.Predictable(input.Scenarios) // a run would say so, too
-			if err != nil {
-				return err
-			}
-			cells, coverage, err := matrix.Select(cells, sel)
+			cells, coverage, err := input.PredictedCells(sel)
 			if err != nil {
 				return err
 			}
@@ -138,9 +135,10 @@ func judgeCommand() *cobra.Command {
 	var s selection
 	cmd := &cobra.Command{
 		Use:   "judge FOLDER",
-		Short: "Judge a saved run again with today's oracle, expectations and divergences",
-		Long:  "Judge a saved run again, without a container. The judged run is written beside it, to FOLDER-judged.",
-		Args:  cobra.ExactArgs(1),
+		Short: "Classify and judge a saved run again with today's classifier, oracle, expectations and divergences",
+		Long: `Classify the evidence of a saved run with today's classifier, and judge it with today's oracle, without a container. What the harness
+could not do stays Broken. The judged run is written beside it, to FOLDER-judged.`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			input, _, err := s.load(nil)
 			if err != nil {
@@ -153,6 +151,32 @@ func judgeCommand() *cobra.Command {
 			return err
 		},
 	}
+	cmd.Flags().StringArrayVarP(&s.files, "scenario", "f", nil, "a scenario `FILE` to use instead of the built-in ones")
+	return cmd
+}
+
+func approveCommand() *cobra.Command {
+	var s selection
+	var to string
+	cmd := &cobra.Command{
+		Use:   "approve FOLDER PATTERN...",
+		Short: "Write what a saved run observed of these cells into the golden files",
+		Long: `Write what a saved run observed of the cells that the patterns name into FAMILY/NAME.golden, beside their scenarios. From then on
+another outcome is Drift, even where the oracle predicts it. The run must be complete, and no cell of it may be Differ or Broken.`,
+		Args: cobra.MinimumNArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			input, _, err := s.load(nil)
+			if err != nil {
+				return err
+			}
+			saved, err := reports.Open(args[0])
+			if err != nil {
+				return err
+			}
+			return run.Approve(cmd.OutOrStdout(), input, saved, args[1:], to)
+		},
+	}
+	cmd.Flags().StringVar(&to, "scenarios", "scenarios", "the `FOLDER` with FAMILY/NAME.yaml")
 	cmd.Flags().StringArrayVarP(&s.files, "scenario", "f", nil, "a scenario `FILE` to use instead of the built-in ones")
 	return cmd
 }
@@ -202,7 +226,7 @@ func renderHelp() string {
 func imagesCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "images",
-		Short: "Build or find every image; a line each",
+		Short: "Build or find every image, with a line for each",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return run.Images(cmd.Context(), cmd.OutOrStdout())
@@ -228,10 +252,30 @@ func proveCommand() *cobra.Command {
 func benchCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "bench",
-		Short: "Cells per second beside pgbench -C over the same mix of transports, in one run",
+		Short: "Cells and worlds per second, beside pgbench -C over the same mix of transports, in one run",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return bench.Run(cmd.Context(), cmd.OutOrStdout())
+		},
+	}
+}
+
+func depthCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "depth",
+		Short: "Measure what a process costs here, and say how deep the live tests should sample",
+		Long: `Measure how long starting a small process takes here (the median of 200; on standard error), and print quick, normal or full: a
+value for LIVE_DEPTH with which the tests of this repository take less than an hour.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			process, err := livetest.Measure(cmd.Context())
+			if err != nil {
+				return err
+			}
+			depth := livetest.Choose(process)
+			fmt.Fprintf(cmd.ErrOrStderr(), "a process costs %.1f ms: live tests are %s\n", float64(process.Microseconds())/1000, depth)
+			fmt.Fprintln(cmd.OutOrStdout(), depth)
+			return nil
 		},
 	}
 }

@@ -25,6 +25,7 @@ import (
 
 	"github.com/pgauthmatrix/pgauthmatrix/gssenc"
 	"github.com/pgauthmatrix/pgauthmatrix/kdc"
+	"github.com/pgauthmatrix/pgauthmatrix/livetest"
 	"github.com/pgauthmatrix/pgauthmatrix/pgimages"
 )
 
@@ -81,6 +82,7 @@ func TestMain(m *testing.M) {
 
 func theWorld(t testing.TB) *world {
 	t.Helper()
+	livetest.NeedsContainers(t)
 	making.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		defer cancel()
@@ -312,7 +314,7 @@ func channel(t testing.TB, conn *pgx.Conn) string {
 // eachVersion runs a test with every server.
 func eachVersion(t *testing.T, test func(t *testing.T, w *world, version int)) {
 	w := theWorld(t)
-	for _, v := range versions {
+	for _, v := range livetest.Versions(t) {
 		t.Run(strconv.Itoa(v), func(t *testing.T) { test(t, w, v) })
 	}
 }

@@ -1,0 +1,106 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/pgauthmatrix/pgauthmatrix/reports"
+	"github.com/pgauthmatrix/pgauthmatrix/verdict"
+)
+
+// Interruption says why a run ended before its time, for the trailer; empty if it did not.
+func Interruption(ctx context.Context) string {
+	if err := ctx.Err(); err != nil {
+		return fmt.Sprint(context.Cause(ctx))
+	}
+	return ""
+}
+
+// Finish waits for the end, writes the trailer and says what came of the run. interrupted is why it ended before
+// its time, or empty.
+func (r *Run) Finish(out io.Writer, interrupted string) (*reports.Summary, error) {
+	if err := r.end(interrupted); err != nil {
+		return nil, errors.Join(err, r.file.Close())
+	}
+	if err := r.file.Close(); err != nil {
+		return nil, err
+	}
+	return r.publish(out)
+}
+
+// end waits for the end and writes the trailer.
+func (r *Run) end(interrupted string) error {
+	if r.cancel != nil {
+		if interrupted != "" {
+			r.cancel()
+		}
+		<-r.all
+		r.cancel()
+	}
+	r.display.Close()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	trailer := reports.Trailer{End: time.Now(), Interrupted: interrupted, NotReached: map[string]int{}, Envs: r.envsSoFar}
+	trailer.Provision, trailer.Attempt = r.clock.read()
+	var ids []string
+	for _, e := range r.Plan.Envs {
+		for _, c := range e.Cells() {
+			ids = append(ids, c.ID)
+			if _, reached := r.verdicts[c.ID]; !reached {
+				trailer.NotReached[c.Scenario]++
+			}
+		}
+	}
+	if r.whole() {
+		for _, d := range verdict.Stale(r.config.Divergences, ids) {
+			trailer.Stale = append(trailer.Stale, reports.Stale{Pattern: d.Pattern, Pos: d.Pos})
+		}
+	}
+	return errors.Join(r.fatal, r.writer.Close(trailer))
+}
+
+// whole says whether the run has every cell that there is: only such a run can tell that a divergence names none.
+func (r *Run) whole() bool {
+	s := r.config.Selection
+	return s.Strength == 0 && len(s.Patterns) == 0 && s.Family == "" && len(s.Axes) == 0 && s.Shard.Count <= 1 && r.config.AtMost == 0
+}
+
+// publish reads the saved run once, writes the reports that other programs read beside run.jsonl, and draws the run.
+func (r *Run) publish(out io.Writer) (*reports.Summary, error) {
+	saved, err := reports.Open(r.Dir)
+	if err != nil {
+		return nil, err
+	}
+	view, err := reports.NewView(saved)
+	if err != nil {
+		return nil, err
+	}
+	o := Options(out)
+	if o.Files, err = reports.WriteFiles(r.Dir, view, o); err != nil {
+		return nil, err
+	}
+	if to := os.Getenv("GITHUB_STEP_SUMMARY"); to != "" {
+		text, err := os.ReadFile(filepath.Join(r.Dir, reports.SummaryFile))
+		if err != nil {
+			return nil, err
+		}
+		if err := appendFile(to, text); err != nil {
+			return nil, err
+		}
+	}
+	return &view.Summary, reports.Terminal(out, view, o)
+}
+
+func appendFile(path string, text []byte) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	return errors.Join(err, f.Close())
+}

@@ -1,0 +1,172 @@
+package run
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/moby/moby/client"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+	"github.com/pgauthmatrix/pgauthmatrix/pgimages"
+	"github.com/pgauthmatrix/pgauthmatrix/reports"
+	"github.com/pgauthmatrix/pgauthmatrix/verdict"
+)
+
+// Prepare provisions nothing but images. It expands the scenarios that the selection names, finds which images are available, selects,
+// plans, and predicts every cell of the plan, so that whatever is wrong with it is known before a container starts. Then
+// it opens run.jsonl.
+func Prepare(ctx context.Context, out io.Writer, config Config) (*Run, error) {
+	r := newRun(config)
+	cells, err := matrix.ExpandSelected(config.Scenarios, config.Selection)
+	if err != nil {
+		return nil, err
+	}
+	dead, err := pgimages.Sweep(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range dead {
+		fmt.Fprintf(out, "removed the containers that run %s left\n", id)
+	}
+	named := config.Selection // what people name comes first: the images that it takes are those that count
+	named.Strength, named.Shard = 0, matrix.Shard{}
+	if cells, _, err = matrix.Select(cells, named); err != nil {
+		return nil, err
+	}
+	if config.Driver != nil {
+		cells = config.Driver.Cells(cells)
+	}
+	if cells, err = r.images(ctx, out, cells); err != nil {
+		return nil, err
+	}
+	if cells, r.Coverage, err = matrix.Select(cells, matrix.Selection{Strength: config.Selection.Strength, Seed: config.Selection.Seed, Shard: config.Selection.Shard}); err != nil {
+		return nil, err
+	}
+	cells = spread(cells, config.AtMost)
+	if err := r.plan(cells); err != nil {
+		return nil, err
+	}
+	engine, err := engineText(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.display = NewDisplay(out, r.Plan.attempts())
+	return r, r.open(cells, engine)
+}
+
+func newRun(config Config) *Run {
+	return &Run{ID: NewID(), config: config, display: silent{}, start: time.Now(), all: make(chan struct{}), done: map[*EnvPlan]chan struct{}{},
+		predicted: map[*matrix.Cell]matrix.Prediction{}, verdicts: map[string]verdict.Verdict{}}
+}
+
+// plan predicts the cells and groups them.
+func (r *Run) plan(cells []matrix.Cell) (err error) {
+	if r.predicted, err = predict(r.config.Scenarios, cells); err != nil {
+		return err
+	}
+	if r.Plan, err = NewPlan(cells, expand(r.config.Controls)); err != nil {
+		return err
+	}
+	for _, e := range r.Plan.Envs {
+		r.done[e] = make(chan struct{})
+	}
+	return nil
+}
+
+// spread takes at most so many cells, evenly; 0 takes all.
+func spread(cells []matrix.Cell, atMost int) []matrix.Cell {
+	if atMost <= 0 || len(cells) <= atMost {
+		return cells
+	}
+	kept := make([]matrix.Cell, atMost)
+	for i := range kept {
+		kept[i] = cells[i*len(cells)/atMost]
+	}
+	return kept
+}
+
+// NewID names a run; it labels its containers and is its folder's name.
+func NewID() string {
+	suffix := make([]byte, 3)
+	_, _ = rand.Read(suffix) // never fails (crypto/rand)
+	return time.Now().UTC().Format("20060102-150405-") + hex.EncodeToString(suffix)
+}
+
+// open makes the run's folder and run.jsonl.
+func (r *Run) open(cells []matrix.Cell, engine string) error {
+	dir := r.config.Dir
+	if dir == "" {
+		dir = "runs"
+	}
+	r.Dir = filepath.Join(dir, r.ID)
+	if err := os.MkdirAll(r.Dir, 0o755); err != nil {
+		return fmt.Errorf("cannot make the run's folder: %w", err)
+	}
+	var err error
+	if r.file, err = os.OpenFile(filepath.Join(r.Dir, reports.FileName), os.O_CREATE|os.O_EXCL|os.O_APPEND|os.O_WRONLY, 0o644); err != nil {
+		return fmt.Errorf("cannot write the run's records: %w", err)
+	}
+	coverage := Describe(r.Coverage)
+	if selected := r.Coverage.Selected; r.config.AtMost > 0 && selected > r.config.AtMost {
+		coverage += fmt.Sprintf("; of those, %d, spread evenly", len(cells))
+	}
+	return r.write(r.file, reports.Header{Run: r.ID, Start: r.start, Tool: version(), Engine: engine, Selection: r.config.Described,
+		Coverage: coverage, Cells: len(cells), Lost: r.lost, Images: r.Images, Scenarios: reports.ScenariosOf(r.config.Scenarios, cells)})
+}
+
+// write begins the records, with those of the cells that are never attempted.
+func (r *Run) write(to io.Writer, header reports.Header) error {
+	var err error
+	if r.writer, err = reports.NewWriter(to, header); err != nil {
+		return err
+	}
+	for _, c := range r.Plan.Inapplicable {
+		if err := r.record(c, nil, time.Now(), 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Describe says what a selection covers, for people.
+func Describe(c matrix.Coverage) string {
+	if c.Strength == 0 {
+		return fmt.Sprintf("every one of %d cells", c.Cells)
+	}
+	return fmt.Sprintf("%d of %d cells; %d-wise, seed %d: %d of %d combinations covered, %d more that no client can express",
+		c.Selected, c.Cells, c.Strength, c.Seed, c.Covered, c.Demanded, c.Impossible)
+}
+
+func engineText(ctx context.Context) (string, error) {
+	engine, err := pgimages.Engine(ctx)
+	if err != nil {
+		return "", err
+	}
+	v, err := engine.ServerVersion(ctx, client.ServerVersionOptions{})
+	if err != nil {
+		return "", fmt.Errorf("the container engine does not say its version: %w", err)
+	}
+	return fmt.Sprintf("container engine %s, %s/%s, %d CPUs", v.Version, v.Os, v.Arch, runtime.NumCPU()), nil
+}
+
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	revision := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			revision = s.Value
+		}
+	}
+	return revision
+}

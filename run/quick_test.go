@@ -1,0 +1,53 @@
+package run
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+)
+
+// TestQuick: few cells, and yet every family, every independent client and every attack that the newest server knows.
+func TestQuick(t *testing.T) {
+	input, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	selected, _, err := input.Cells(Quick(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cells := spread(selected, QuickCells)
+	if len(cells) > QuickCells || len(cells) < QuickCells/2 {
+		t.Errorf("%d cells", len(cells))
+	}
+	servers, families, libraries := map[int]bool{}, map[string]bool{}, map[matrix.Library]bool{}
+	for _, c := range cells {
+		family, _, _ := strings.Cut(c.Scenario, "/")
+		servers[c.World.Server], families[family], libraries[c.Client.Library] = true, true, true
+	}
+	for _, s := range input.Scenarios {
+		if family, _, _ := strings.Cut(s.Name, "/"); !families[family] {
+			t.Errorf("no cell of family %s", family)
+		}
+	}
+	if len(servers) != 1 || !libraries[matrix.PGX] || !libraries[matrix.PQ] || !libraries["libpq18"] || libraries["libpq17"] {
+		t.Errorf("servers %v, libraries %v", servers, libraries)
+	}
+}
+
+func TestSpread(t *testing.T) {
+	cells := make([]matrix.Cell, 10)
+	for i := range cells {
+		cells[i].ID = string(rune('a' + i))
+	}
+	for atMost, want := range map[int]string{0: "abcdefghij", 10: "abcdefghij", 11: "abcdefghij", 5: "acegi", 3: "adg", 1: "a"} {
+		got := ""
+		for _, c := range spread(cells, atMost) {
+			got += c.ID
+		}
+		if got != want {
+			t.Errorf("at most %d: %s, want %s", atMost, got, want)
+		}
+	}
+}
