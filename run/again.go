@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -62,7 +63,7 @@ func Again(out io.Writer, input *Input, folder string) (*reports.Summary, error)
 	trailer := reports.Trailer{End: header.Start, Interrupted: interrupted}
 	if before.Trailer != nil {
 		trailer = *before.Trailer
-		trailer.Interrupted = interrupted
+		trailer.Interrupted = cmp.Or(interrupted, trailer.Interrupted)
 	}
 	trailer.Stale = slices.DeleteFunc(before.Stale, func(s reports.Stale) bool { // rows that are gone are mended
 		return !slices.ContainsFunc(input.Divergences, func(d matrix.Divergence) bool { return d.Pattern == s.Pattern })
