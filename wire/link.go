@@ -225,7 +225,7 @@ func (l *link) cut(cause string) {
 		l.cause = cause
 	}
 	for s := range l.ends {
-		if l.ends[s].conn != nil { // the server is still being dialled
+		if l.ends[s].conn != nil { // nil: the server is still being dialled
 			reset(l.ends[s].conn)
 		}
 	}

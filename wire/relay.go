@@ -80,10 +80,10 @@ func (r *Relay) Close(ctx context.Context) []Record {
 	select {
 	case <-ended:
 	case <-ctx.Done():
-		r.cancel()
-		for _, l := range r.links {
+		for _, l := range r.links { // before its dial is cancelled: a link that ends by that would not say that it was cut
 			l.cut(fmt.Sprintf("cut by the relay, still open when it was closed: %v", context.Cause(ctx)))
 		}
+		r.cancel()
 		<-ended
 	}
 	r.cancel()
