@@ -91,13 +91,12 @@ func (r *Run) again(cells lookUp, record *reports.Record) error {
 	return r.record(c, reclassified(c, record.Observation), record.Start, time.Duration(record.Micros)*time.Microsecond)
 }
 
-// reclassified is an observation as today's classifier makes it from the saved evidence. What the harness failed to do stays a fault:
-// evidence that is not whole, or that control cells did not confirm, must not become an outcome.
+// reclassified is the record's observation as today's classifier makes it; nil where the cell was not attempted.
 func reclassified(c *matrix.Cell, o *matrix.Observation) *matrix.Observation {
-	if o == nil || o.Fault != "" && o.Fault != o.Unclassified {
-		return o
+	if o == nil {
+		return nil
 	}
-	now := classify.Classify(c, o.Evidence)
+	now := classify.Again(c, *o)
 	return &now
 }
 
