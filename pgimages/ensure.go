@@ -28,7 +28,7 @@ import (
 
 // Ensure finds or makes the images, in the order of specs. An image that cannot be had is in its Unavailable; the error
 // is for what concerns them all: no engine, an interrupt. Two builds run at a time. Progress gets the lines of the
-// builds, one call at a time; it may be nil.
+// builds, one call at a time; where packages are installed a line begins with how far that is, "42% Unpacking …". It may be nil.
 func Ensure(ctx context.Context, specs []Spec, progress func(name, line string)) ([]Image, error) {
 	cli, err := Engine(ctx)
 	if err != nil {
@@ -314,7 +314,7 @@ func (b *builder) bootstrap(ctx context.Context, s suite) error {
 		}
 	}
 	prepare, root := filepath.Join(dir, "prepare"), filepath.Join(dir, "root.tar")
-	args := []string{"--variant=minbase", "--include=" + strings.Join(s.packages(), ",")}
+	args := []string{"--verbose", "--variant=minbase", "--include=" + strings.Join(s.packages(), ",")}
 	for _, o := range s.aptOptions() {
 		option, value, _ := strings.Cut(o, "=")
 		args = append(args, fmt.Sprintf("--aptopt=%s %q", option, value))
@@ -329,7 +329,7 @@ func (b *builder) bootstrap(ctx context.Context, s suite) error {
 	cmd := exec.CommandContext(ctx, program, append(args, sources...)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it unmounts what it mounted
 	cmd.WaitDelay = 15 * time.Second
-	output := &lines{tell: func(line string) { b.progress(name, line) }}
+	output := b.lines(name)
 	cmd.Stdout, cmd.Stderr = output, output
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("mmdebstrap %s: %w: %s", s.name, err, output.end())
@@ -373,7 +373,7 @@ func (b *builder) build(ctx context.Context, name string, files []file, options 
 	if err != nil {
 		return nil, err
 	}
-	output := &lines{tell: func(line string) { b.progress(name, line) }}
+	output := b.lines(name)
 	if err := b.drain(name, result.Body, output); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, output.end())
 	}
@@ -397,6 +397,12 @@ func (b *builder) drain(name string, body io.ReadCloser, output io.Writer) error
 			_, _ = io.WriteString(output, message.Stream)
 		}
 	}
+}
+
+// lines tells the progress of an image's build.
+func (b *builder) lines(name string) *lines {
+	var installed aptProgress
+	return &lines{tell: func(line string) { b.progress(name, installed.mark(line)) }}
 }
 
 // lines keeps what is written to it and tells each whole line.
