@@ -26,7 +26,7 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// Ensure finds or makes the images, in the order of specs. An image that cannot be had is in its Unavailable; the error
+// Ensure finds or makes the images, in the order of specs. An image that is not available says why in its Unavailable; the error
 // is for what concerns them all: no engine, an interrupt. Two builds run at a time. Progress gets the lines of the
 // builds, one call at a time; where packages are installed a line begins with how far that is, "42% Unpacking …". It may be nil.
 func Ensure(ctx context.Context, specs []Spec, progress func(name, line string)) ([]Image, error) {
@@ -102,7 +102,7 @@ func (b *builder) here(ctx context.Context, tag string) (bool, error) {
 	return err == nil, err
 }
 
-// onlyBuilder waits until no other process of this user builds the image: the loser's work would stay behind untagged.
+// onlyBuilder waits until no other process of this user builds the image: the loser's image would remain, without a tag.
 func (b *builder) onlyBuilder(ctx context.Context, tag string) (unlock func(), err error) {
 	runs, _, err := claimDir()
 	if err != nil {
@@ -431,8 +431,8 @@ func (l *lines) end() string {
 	return strings.Join(all[max(0, len(all)-6):], " | ")
 }
 
-// errNoSource is of the versions that come from a registry or not at all. Any other image that cannot be had is a
-// failure that somebody has to mend.
+// errNoSource is of the versions that come from a registry or not at all. Any other image that is not available is a
+// failure that has to be mended.
 var errNoSource = errors.New("no Debian release carries")
 
 // lastWords is the end of a chain of causes: the engine repeats what it was about to do before it says what went wrong.

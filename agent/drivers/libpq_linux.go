@@ -125,7 +125,7 @@ func (p *libpqProcess) read(stdout *bufio.Reader) {
 		delete(p.pending, id)
 		p.mu.Unlock()
 		if !ok {
-			fmt.Fprintf(&p.stderr, "answered %q, which nobody asked\n", line)
+			fmt.Fprintf(&p.stderr, "answered %q, which was not asked\n", line)
 			_ = p.cmd.Process.Kill()
 			break
 		}
