@@ -85,7 +85,7 @@ func (s *server) relayed(ctx context.Context, p *Prepared, driver Driver, starte
 		return nil, err
 	}
 	defer func() {
-		if result == nil { // a fault: nobody wants the records, the connections must end
+		if result == nil { // a fault: the records are not needed, the connections must end
 			ended, cancel := context.WithCancel(ctx)
 			cancel()
 			relay.Close(ended)
@@ -132,8 +132,8 @@ func (p *Prepared) resolve(hostaddr bool) (release func() error, err error) {
 	return release, nil
 }
 
-// refusingPort is a port of 127.0.0.1 that surely refuses connections until it is released: it is bound, so that nobody
-// else can listen there, and nobody listens.
+// refusingPort is a port of 127.0.0.1 that refuses connections until it is released: it is bound, so that no other process can
+// listen there, and it does not listen itself.
 func refusingPort() (port int, release func() error, err error) {
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -66,7 +66,7 @@ type RawSequence struct {
 }
 
 // Tamper is an attack of the relay: see wire.Tamper, whose attacks it names. The certificate that impersonates the host
-// is made in the agent, by a CA that nobody knows.
+// is made in the agent, by a CA that no client trusts.
 type Tamper struct {
 	Attack string      `json:"attack"`
 	SQL    string      `json:"sql,omitempty"`
@@ -181,7 +181,7 @@ type Collect struct {
 }
 
 // Peer is the client's end of a connection to the server. A port can be used again: what an earlier connection from it
-// left behind in the log is told by having begun before Since.
+// left in the log is told by having begun before Since.
 type Peer struct {
 	Address string `json:"address"`
 	Port    int    `json:"port"`

@@ -12,8 +12,8 @@ import (
 //go:embed *.go drivers/*.go process/*.go
 var sources embed.FS
 
-// Version is a hash of the agent's sources. An agent that says another one was left behind by an older build: Start
-// refuses it, for what it does may not be what this program thinks it does.
+// Version is a hash of the agent's sources. An agent with another version comes from another build: Start
+// refuses it, because it may do something else than this program expects.
 var Version = sync.OnceValue(func() string {
 	h := sha256.New()
 	err := fs.WalkDir(sources, ".", func(name string, entry fs.DirEntry, err error) error {

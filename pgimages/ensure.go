@@ -26,9 +26,9 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// Ensure finds or makes the images, in the order of specs. An image that cannot be had is in its Unavailable; the error
+// Ensure finds or makes the images, in the order of specs. An image that is not available says why in its Unavailable; the error
 // is for what concerns them all: no engine, an interrupt. Two builds run at a time. Progress gets the lines of the
-// builds, one call at a time; it may be nil.
+// builds, one call at a time; where packages are installed a line begins with how far that is, "42% Unpacking …". It may be nil.
 func Ensure(ctx context.Context, specs []Spec, progress func(name, line string)) ([]Image, error) {
 	cli, err := Engine(ctx)
 	if err != nil {
@@ -102,7 +102,7 @@ func (b *builder) here(ctx context.Context, tag string) (bool, error) {
 	return err == nil, err
 }
 
-// onlyBuilder waits until no other process of this user builds the image: the loser's work would stay behind untagged.
+// onlyBuilder waits until no other process of this user builds the image: the loser's image would remain, without a tag.
 func (b *builder) onlyBuilder(ctx context.Context, tag string) (unlock func(), err error) {
 	runs, _, err := claimDir()
 	if err != nil {
@@ -314,7 +314,7 @@ func (b *builder) bootstrap(ctx context.Context, s suite) error {
 		}
 	}
 	prepare, root := filepath.Join(dir, "prepare"), filepath.Join(dir, "root.tar")
-	args := []string{"--variant=minbase", "--include=" + strings.Join(s.packages(), ",")}
+	args := []string{"--verbose", "--variant=minbase", "--include=" + strings.Join(s.packages(), ",")}
 	for _, o := range s.aptOptions() {
 		option, value, _ := strings.Cut(o, "=")
 		args = append(args, fmt.Sprintf("--aptopt=%s %q", option, value))
@@ -329,7 +329,7 @@ func (b *builder) bootstrap(ctx context.Context, s suite) error {
 	cmd := exec.CommandContext(ctx, program, append(args, sources...)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it unmounts what it mounted
 	cmd.WaitDelay = 15 * time.Second
-	output := &lines{tell: func(line string) { b.progress(name, line) }}
+	output := b.lines(name)
 	cmd.Stdout, cmd.Stderr = output, output
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("mmdebstrap %s: %w: %s", s.name, err, output.end())
@@ -373,7 +373,7 @@ func (b *builder) build(ctx context.Context, name string, files []file, options 
 	if err != nil {
 		return nil, err
 	}
-	output := &lines{tell: func(line string) { b.progress(name, line) }}
+	output := b.lines(name)
 	if err := b.drain(name, result.Body, output); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, output.end())
 	}
@@ -397,6 +397,12 @@ func (b *builder) drain(name string, body io.ReadCloser, output io.Writer) error
 			_, _ = io.WriteString(output, message.Stream)
 		}
 	}
+}
+
+// lines tells the progress of an image's build.
+func (b *builder) lines(name string) *lines {
+	var installed aptProgress
+	return &lines{tell: func(line string) { b.progress(name, installed.mark(line)) }}
 }
 
 // lines keeps what is written to it and tells each whole line.
@@ -425,8 +431,8 @@ func (l *lines) end() string {
 	return strings.Join(all[max(0, len(all)-6):], " | ")
 }
 
-// errNoSource is of the versions that come from a registry or not at all. Any other image that cannot be had is a
-// failure that somebody has to mend.
+// errNoSource is of the versions that come from a registry or not at all. Any other image that is not available is a
+// failure that has to be mended.
 var errNoSource = errors.New("no Debian release carries")
 
 // lastWords is the end of a chain of causes: the engine repeats what it was about to do before it says what went wrong.

@@ -33,12 +33,12 @@ const (
 
 // StartSpec is a container wanted.
 //
-// A server's container starts PostgreSQL with Args behind its own arguments (config_file, hba_file, ident_file,
+// A server's container starts PostgreSQL with Args after its own arguments (config_file, hba_file, ident_file,
 // unix_socket_directories, listen_addresses = *, port 5432) and is ready when a session over the socket was let in. The container
 // outlives the server: see Restart. A client's or a KDC's container does nothing until it is told by exec.
 type StartSpec struct {
 	Image    string // Image.Tag
-	RunID    string // required: goes into the labels by which Sweep knows whom the container belongs to
+	RunID    string // required: goes into the labels by which Sweep knows which run the container belongs to
 	Name     string // container name; empty: the engine chooses
 	Network  *Network
 	Hostname string            // fully qualified; also an alias on the network

@@ -97,7 +97,7 @@ func claimDir() (dir, place string, err error) {
 	return dir, string(id), err
 }
 
-// lockFile opens and locks; EWOULDBLOCK says that somebody else holds it.
+// lockFile opens and locks; EWOULDBLOCK says that another process holds it.
 func lockFile(name string, flag int) (*os.File, error) {
 	f, err := os.OpenFile(name, os.O_RDWR|flag, 0o600)
 	if err != nil {
@@ -110,7 +110,7 @@ func lockFile(name string, flag int) (*os.File, error) {
 	return f, nil
 }
 
-// lockAlone locks as lockFile does, and waits for whoever holds it.
+// lockAlone locks as lockFile does, and waits while another process holds it.
 func lockAlone(ctx context.Context, name string) (*os.File, error) {
 	for {
 		f, err := lockFile(name, os.O_CREATE)
@@ -201,7 +201,7 @@ func Sweep(ctx context.Context) (runs []string, err error) {
 	return runs, errors.Join(append(errs, removeStaleLocks(dir))...)
 }
 
-// removeStaleLocks removes the lock files that nobody holds. Run IDs are never used twice, so none can come back.
+// removeStaleLocks removes the lock files that no process holds. Run IDs are never used twice, so none can come back.
 func removeStaleLocks(dir string) error {
 	names, err := filepath.Glob(filepath.Join(dir, "*.lock"))
 	for _, name := range names {

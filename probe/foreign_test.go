@@ -1,6 +1,8 @@
 package probe
 
 import (
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -42,6 +44,27 @@ func TestAskForeign(t *testing.T) {
 	for name, axis := range axisOf {
 		if _, ok := matrix.AxisByName(axis); !ok {
 			t.Errorf("%s: there is no axis %s", name, axis)
+		}
+	}
+}
+
+// Only a driver whose ways nobody has described may leave out what a client can tell.
+func TestUntold(t *testing.T) {
+	for _, foreign := range []bool{false, true} {
+		cell := testCell(17, "libpq18")
+		if foreign {
+			cell.Client.Driver = &matrix.Driver{Name: "mine", Like: "libpq18", Options: matrix.DriverOptions()}
+		}
+		agents := goodAgents(cell)
+		answer := agents.attempt
+		agents.attempt = func(a agent.Attempt) (agent.AttemptResult, error) {
+			r, err := answer(a)
+			r.Untold = []string{"auth_requests"}
+			return r, err
+		}
+		got := attempt(t.Context(), fakeWorld{cell.World}, agents, agents, &sync.Mutex{}, cell)
+		if untold := strings.Contains(got.Fault, "the driver program of libpq18 does not tell auth_requests"); untold == foreign {
+			t.Errorf("a driver of %s: fault %q", cell.Client.Name(), got.Fault)
 		}
 	}
 }

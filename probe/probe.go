@@ -196,6 +196,9 @@ func witness(ctx context.Context, client maker, server collector, cell *matrix.C
 	if result.Unix != unix {
 		return e, fmt.Errorf("the agent made an attempt with unix=%t, asked was unix=%t", result.Unix, unix)
 	}
+	if len(result.Untold) > 0 && cell.Client.Kind() != matrix.KindForeign {
+		return e, fmt.Errorf("the driver program of %s does not tell %s", cell.Client.Name(), strings.Join(result.Untold, ", "))
+	}
 	if result.Connected {
 		session, err := readSession(result.Row)
 		if err != nil {

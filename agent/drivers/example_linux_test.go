@@ -24,7 +24,7 @@ func TestExampleOfADriver(t *testing.T) {
 	if !strings.Contains(string(document), "```go\n"+string(source)+"```\n") {
 		t.Error("docs/your-own-driver.md shows another program than docs/driver-example/main.go")
 	}
-	driver := foreign{filepath.Join(t.TempDir(), "driver-example")}
+	driver := newForeign(filepath.Join(t.TempDir(), "driver-example"))
 	if output, err := exec.CommandContext(t.Context(), "go", "build", "-o", driver.program, "../../docs/driver-example").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -62,17 +64,29 @@ type foreignResult struct {
 	Connects     *int               `json:"connects"`      // transport connections that the client opened
 }
 
-// foreign runs a driver program.
-type foreign struct{ program string }
+// foreign runs a driver program. Where a program called pgam-driver-server lies beside it, that one is a forkServer and makes
+// the processes, in which everything is as if the driver program had been started: a runtime that takes long to load is loaded once. Its
+// requests are lines of JSON, see foreignOrder.
+type foreign struct {
+	program string
+	server  forkServer
+}
 
-func (foreign) Hostaddr() bool { return false }
+func newForeign(program string) *foreign {
+	return &foreign{program: program, server: forkServer{name: "the driver's server", program: program + "-server"}}
+}
 
-func (foreign) Close() {}
+func (*foreign) Hostaddr() bool { return false }
 
-func (f foreign) Attempt(ctx context.Context, a *agent.Prepared) (*agent.AttemptResult, error) {
+func (f *foreign) Close() { f.server.stop() }
+
+func (f *foreign) Attempt(ctx context.Context, a *agent.Prepared) (*agent.AttemptResult, error) {
 	request, err := foreignRequestOf(a)
 	if err != nil {
 		return nil, err
+	}
+	if _, err := os.Stat(f.server.program); err == nil {
+		return f.serve(ctx, a, request)
 	}
 	input, err := json.Marshal(request)
 	if err != nil {
@@ -94,6 +108,69 @@ func (f foreign) Attempt(ctx context.Context, a *agent.Prepared) (*agent.Attempt
 		}
 	}
 	return nil, fmt.Errorf("driver program: %w; standard error: %q", err, stderr.String())
+}
+
+// foreignOrder is one attempt for a driver's server. The process that it makes has what is written here, and Request on standard input; its
+// standard output and error are the files stdout and stderr of Dir. The server answers as forkServer says.
+type foreignOrder struct {
+	ID          string            `json:"id"`
+	UID         int               `json:"uid"` // 0: the server's own
+	Dir         string            `json:"dir"`
+	Environment map[string]string `json:"environment"` // the whole
+	Seconds     int               `json:"seconds"`     // until SIGALRM
+	Request     *foreignRequest   `json:"request"`
+}
+
+// serve has the attempt made by the driver's server.
+func (f *foreign) serve(ctx context.Context, a *agent.Prepared, request *foreignRequest) (*agent.AttemptResult, error) {
+	_, how, err := f.server.attempt(ctx, a.Limit, func(id string) ([]byte, error) {
+		order := foreignOrder{ID: id, UID: a.UID, Dir: a.Dir, Environment: map[string]string{}, Seconds: int((a.Limit + time.Second - 1) / time.Second), Request: request}
+		for _, variable := range a.Environ {
+			name, value, _ := strings.Cut(variable, "=")
+			order.Environment[name] = value
+		}
+		line, err := json.Marshal(order)
+		return append(line, '\n'), err
+	})
+	if err != nil {
+		return nil, err
+	}
+	stderr, err := process.ReadTail(filepath.Join(a.Dir, "stderr"), process.MostQuoted)
+	if err != nil {
+		return nil, err
+	}
+	result, err := f.served(how, a)
+	if err != nil {
+		return nil, fmt.Errorf("driver program: %w; standard error: %q", err, strings.TrimSpace(stderr))
+	}
+	return result, nil
+}
+
+// served reads what the process left that ended as the server says.
+func (f *foreign) served(how string, a *agent.Prepared) (*agent.AttemptResult, error) {
+	kind, rest, _ := strings.Cut(how, " ")
+	number, err := strconv.Atoi(rest)
+	var status syscall.WaitStatus // as wait(2) has it
+	switch {
+	case err == nil && kind == "exit" && number >= 0 && number < 256:
+		status = syscall.WaitStatus(number << 8)
+	case err == nil && kind == "signal" && syscall.Signal(number) == syscall.SIGALRM:
+		return nil, fmt.Errorf("no end after %v", a.Limit)
+	case err == nil && kind == "signal" && number > 0 && number < 127:
+		status = syscall.WaitStatus(number)
+	default:
+		return nil, fmt.Errorf("its server says %q", how)
+	}
+	stdout := &limited{most: mostForeignOutput}
+	file, err := os.Open(filepath.Join(a.Dir, "stdout"))
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	if _, err := io.Copy(stdout, io.LimitReader(file, mostForeignOutput+1)); err != nil {
+		return nil, err
+	}
+	return readForeign(status, stdout)
 }
 
 func foreignRequestOf(a *agent.Prepared) (*foreignRequest, error) {

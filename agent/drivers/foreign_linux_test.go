@@ -14,14 +14,14 @@ import (
 )
 
 // fake is an attempt with testdata/driver.
-func fake(t *testing.T, query string, options ...agent.Option) (foreign, *agent.Prepared) {
+func fake(t *testing.T, query string, options ...agent.Option) (*foreign, *agent.Prepared) {
 	t.Helper()
 	program, err := filepath.Abs("testdata/driver")
 	if err != nil {
 		t.Fatal(err)
 	}
 	options = append([]agent.Option{{Name: "host", Value: "pg.example.test"}}, options...)
-	return foreign{program}, &agent.Prepared{Attempt: &agent.Attempt{Query: query, Options: options}, Targets: agent.Targets{Relay: "127.0.0.1:4321"},
+	return newForeign(program), &agent.Prepared{Attempt: &agent.Attempt{Query: query, Options: options}, Targets: agent.Targets{Relay: "127.0.0.1:4321"},
 		Dir: t.TempDir(), Environ: []string{"HOME=/h", "PATH=/usr/bin:/bin"}, Given: options, Limit: 20 * time.Second}
 }
 
@@ -149,5 +149,49 @@ func TestForeignRequest(t *testing.T) {
 				t.Errorf("it runs in %s, not in %s", directory, p.Dir)
 			}
 		})
+	}
+}
+
+// A driver's server changes nothing of what an attempt is: what the process leaves is read alike, and what goes wrong is a fault.
+func TestForeignServer(t *testing.T) {
+	program, err := filepath.Abs("testdata/served/pgam-driver")
+	if err != nil {
+		t.Fatal(err)
+	}
+	driver := newForeign(program)
+	defer driver.Close()
+	for _, test := range []struct{ query, want string }{ // a fault, or the message of a refusal after "refused: "
+		{"refused", "refused: FATAL:  no"},
+		{"connected", ""},
+		{"inexpressible", `cannot express this attempt; standard error: "there is no channel_binding"`},
+		{"status-with-result", "ended with status 1"},
+		{"crash-with-result", "ended by signal 11"},
+		{"silent", "not a result: EOF"},
+		{"two", "more than one result"},
+		{"flood", "more than 1048576 bytes"},
+		{"says-nonsense", `its server says "maybe"`},
+		{"dies", "its last words"},
+		{"refused", "refused: FATAL:  no"}, // another server was started
+		{"answers-for-another", "which was not asked"},
+		{"connected", ""},
+	} {
+		_, p := fake(t, test.query)
+		got, err := driver.Attempt(t.Context(), p)
+		message, refused := strings.CutPrefix(test.want, "refused: ")
+		switch {
+		case test.want == "" && (err != nil || !got.Connected || got.Row["pid"] != "42"),
+			refused && (err != nil || got.Connected || got.Message != message),
+			test.want != "" && !refused && (err == nil || got != nil || !strings.Contains(err.Error(), test.want)):
+			t.Errorf("%s: got %+v, %v, want %q", test.query, got, err, test.want)
+		}
+	}
+	_, p := fake(t, "refused")
+	for how, want := range map[string]string{"signal 14": "no end after 20s", "signal x": `its server says "signal x"`, "exit 256": "its server says", "signal 0": "its server says", "error fork: no": `its server says "error fork: no"`} {
+		if got, err := driver.served(how, p); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %+v, %v, want …%s…", how, got, err, want)
+		}
+	}
+	if got, err := driver.served("exit 0", p); err == nil || !strings.Contains(err.Error(), "no such file") {
+		t.Errorf("a process that left nothing: %+v, %v", got, err)
 	}
 }

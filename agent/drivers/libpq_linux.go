@@ -1,20 +1,16 @@
 package drivers
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -25,80 +21,24 @@ import (
 // attemptServer makes attempts with the container's libpq; its source, pgimages/client/attempt.c, documents its protocol.
 const attemptServer = "/usr/local/bin/pgam-attempt"
 
-// libpqServer is the one attempt server of a container, started by the first attempt. When it ends, the attempts that
-// are open fail and the next one starts another.
-type libpqServer struct {
-	mu      sync.Mutex
-	running *libpqProcess
-	nextID  uint64
-}
+// libpq has an attempt server, which forks a process for each attempt without exec.
+type libpq struct{ server forkServer }
 
-type libpqProcess struct {
-	cmd    *exec.Cmd
-	stdin  io.WriteCloser
-	stderr process.Words
-
-	mu      sync.Mutex // also serialises writes to stdin
-	pending map[string]chan string
-	cause   error
-	done    chan struct{}
-}
-
-func (s *libpqServer) Hostaddr() bool { return true }
-
-func (s *libpqServer) Close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.running != nil {
-		_ = s.running.stdin.Close()
-		<-s.running.done
-	}
-}
-
-// get returns the running server and a fresh ID.
-func (s *libpqServer) get() (*libpqProcess, string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.running != nil {
-		select {
-		case <-s.running.done:
-			s.running = nil
-		default:
-		}
-	}
-	if s.running == nil {
-		started, err := startLibpq()
-		if err != nil {
-			return nil, "", err
-		}
-		s.running = started
-	}
-	s.nextID++
-	return s.running, strconv.FormatUint(s.nextID, 10), nil
-}
-
-func startLibpq() (*libpqProcess, error) {
-	if err := noAmbientFiles(); err != nil {
-		return nil, err
-	}
-	p := &libpqProcess{cmd: exec.Command(attemptServer), pending: map[string]chan string{}, done: make(chan struct{})}
+func newLibpq() *libpq {
 	// Every symbol is resolved once, here, instead of in each forked attempt.
-	p.cmd.Env = []string{"PATH=" + process.Path, "LC_ALL=C", "HOME=/nonexistent", "LD_BIND_NOW=1"}
-	p.cmd.Stderr = &p.stderr
-	stdin, err := p.cmd.StdinPipe()
+	return &libpq{forkServer{name: "libpq's attempt server", program: attemptServer, env: []string{"LD_BIND_NOW=1"}, check: noAmbientFiles}}
+}
+
+func (*libpq) Hostaddr() bool { return true }
+
+func (l *libpq) Close() { l.server.stop() }
+
+func (l *libpq) Attempt(ctx context.Context, a *agent.Prepared) (*agent.AttemptResult, error) {
+	id, how, err := l.server.attempt(ctx, a.Limit, func(id string) ([]byte, error) { return requestFrame(id, a), nil })
 	if err != nil {
 		return nil, err
 	}
-	stdout, err := p.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	p.stdin = stdin
-	if err := p.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("libpq's attempt server: %w", err)
-	}
-	go p.read(bufio.NewReader(stdout))
-	return p, nil
+	return readAttempt(id, how, a)
 }
 
 // noAmbientFiles guards against what libpq before 15 finds whatever HOME says: it asks the password database.
@@ -108,76 +48,6 @@ func noAmbientFiles() error {
 		return fmt.Errorf("%s exists: libpq to version 14 would read it in every attempt; remove it from the image", dir)
 	}
 	return nil
-}
-
-func (p *libpqProcess) read(stdout *bufio.Reader) {
-	for {
-		line, err := stdout.ReadString('\n')
-		if err != nil {
-			break
-		}
-		id, how, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
-		if id == "ready" {
-			continue
-		}
-		p.mu.Lock()
-		ended, ok := p.pending[id]
-		delete(p.pending, id)
-		p.mu.Unlock()
-		if !ok {
-			fmt.Fprintf(&p.stderr, "answered %q, which nobody asked\n", line)
-			_ = p.cmd.Process.Kill()
-			break
-		}
-		ended <- how
-	}
-	err := p.cmd.Wait()
-	cause := fmt.Errorf("libpq's attempt server ended (%w): %s", err, p.stderr.String())
-	p.mu.Lock()
-	p.cause = cause
-	p.mu.Unlock()
-	close(p.done)
-}
-
-// ask sends one request; the answer comes on the channel, or done is closed.
-func (p *libpqProcess) ask(id string, frame []byte) (<-chan string, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.cause != nil {
-		return nil, p.cause
-	}
-	ended := make(chan string, 1)
-	p.pending[id] = ended
-	if _, err := p.stdin.Write(frame); err != nil {
-		delete(p.pending, id)
-		return nil, fmt.Errorf("libpq's attempt server: %w", err)
-	}
-	return ended, nil
-}
-
-func (s *libpqServer) Attempt(ctx context.Context, a *agent.Prepared) (*agent.AttemptResult, error) {
-	running, id, err := s.get()
-	if err != nil {
-		return nil, err
-	}
-	ended, err := running.ask(id, requestFrame(id, a))
-	if err != nil {
-		return nil, err
-	}
-	// The attempt's process is killed by its own alarm; that it is not reported would be the server's failure.
-	overdue := time.NewTimer(a.Limit + 20*time.Second)
-	defer overdue.Stop()
-	select {
-	case how := <-ended:
-		return readAttempt(id, how, a)
-	case <-running.done:
-		return nil, running.cause
-	case <-overdue.C:
-		_ = running.cmd.Process.Kill()
-		return nil, fmt.Errorf("libpq's attempt server has not reported the end of an attempt that was limited to %v", a.Limit)
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
 }
 
 // requestFrame is attempt.c's request.
