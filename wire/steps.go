@@ -52,14 +52,7 @@ func appendSteps(steps []string, events []Event) []string {
 			unanswered()
 			asked = "direct"
 		case Answer:
-			switch {
-			case asked == "gss" && e.Detail == "G", asked == "ssl" && e.Detail == "S":
-				answer("accept")
-			case e.Detail == "N":
-				answer("reject")
-			default:
-				answer("error")
-			}
+			answer(answered(asked, e.Detail))
 		case ServerHello:
 			if asked == "direct" {
 				answer("accept")
@@ -87,4 +80,15 @@ func appendSteps(steps []string, events []Event) []string {
 	}
 	unanswered()
 	return steps
+}
+
+// answered is the end of a step's name: what a single byte means as the answer to a request for encryption.
+func answered(asked, with string) string {
+	switch {
+	case asked == "gss" && with == "G", asked == "ssl" && with == "S":
+		return "accept"
+	case with == "N":
+		return "reject"
+	}
+	return "error"
 }

@@ -86,43 +86,51 @@ var markers = []Kind{GSSENCRequest, SSLRequest, CancelRequest, Answer, DirectTLS
 
 const maxStuffed = 8 << 10 // fits into one segment on the loopback device, and into the server's receive buffer
 
-func (t *Tamper) check() error {
-	if t == nil {
-		return nil
-	}
-	missing := ""
+// missing names the fields without which the attack cannot be played; known is false if there is no such attack.
+func (t *Tamper) missing() (fields string, known bool) {
 	switch t.Attack {
 	case Strip, StripGSS, Replay:
 	case Impersonate:
 		if t.Certificate == nil || len(t.Certificate.Certificate) == 0 {
-			missing = "Certificate"
+			return "Certificate", true
 		}
 	case ForgeOK, ForgeGSSOK, ForgeAPRep:
 		if t.Certificate == nil || len(t.Certificate.Certificate) == 0 || len(t.Row) == 0 {
-			missing = "Certificate and Row"
+			return "Certificate and Row", true
 		}
 	case StuffClient, Inject:
 		if t.SQL == "" {
-			missing = "SQL"
+			return "SQL", true
 		}
 	case StuffServer:
 		if t.Text == "" && len(t.Bytes) == 0 {
-			missing = "Text or Bytes"
+			return "Text or Bytes", true
 		}
 	case Error, ErrorUnterminated:
 		if t.Text == "" {
-			missing = "Text"
+			return "Text", true
 		}
 	case CutClose, CutReset, Hold:
 	case Delay:
 		if t.Delay <= 0 {
-			missing = "Delay"
+			return "Delay", true
 		}
 	case Flip:
 		if t.From == "" {
-			missing = "From"
+			return "From", true
 		}
 	default:
+		return "", false
+	}
+	return "", true
+}
+
+func (t *Tamper) check() error {
+	if t == nil {
+		return nil
+	}
+	missing, known := t.missing()
+	if !known {
 		return fmt.Errorf("wire: no attack %q: want one of %q", t.Attack, Attacks())
 	}
 	if missing != "" {

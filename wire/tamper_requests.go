@@ -10,6 +10,16 @@ import (
 	"net"
 )
 
+// stuffing is what StuffClient sends to the server after the client's request.
+func (t *tampering) stuffing() []byte {
+	stuffing := queryMessage(t.SQL)
+	if t.User != "" {
+		stuffing = append(startupPacket("user", t.User), stuffing...)
+	}
+	t.note(Inserted, fmt.Sprintf("%d bytes to the server", len(stuffing)))
+	return stuffing
+}
+
 // requests plays the attacks on what comes before the conversation: the client's requests for encryption and their
 // answers. It returns when the rest is to be passed on as it comes, or when stop has been called. An error is not
 // looked at: who passes on the rest meets it again.
@@ -64,12 +74,7 @@ func (t *tampering) requests() {
 		}
 		_, _ = c.in.Discard(len(asked))
 		if t.Attack == StuffClient && !t.did {
-			stuffing := queryMessage(t.SQL)
-			if t.User != "" {
-				stuffing = append(startupPacket("user", t.User), stuffing...)
-			}
-			t.note(Inserted, fmt.Sprintf("%d bytes to the server", len(stuffing)))
-			asked = append(asked, stuffing...)
+			asked = append(asked, t.stuffing()...)
 		}
 		if _, err := s.tap.Write(asked); err != nil {
 			return
