@@ -13,10 +13,10 @@ SHARD ?=
 FUZZTIME ?= 10m
 LIVE_FUZZTIME := $(if $(filter quick,$(LIVE_DEPTH)),20x,100x)
 
-.PHONY: help build images test-matrix check test fuzz prove bench lint vet fmt format clean
+.PHONY: help build driver-pgx511 images test-matrix check test fuzz prove bench lint vet fmt format clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^##@/ {print substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@/ {print substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ The matrix
 test-matrix: build ## build images, provision, attempt, judge: QUICK=1 a first run, FULL=1 every cell, RUN='negotiation/**' these cells, SHARD=i/n a part
@@ -50,6 +50,10 @@ build: ## the program and its agent, into bin/
 	@mkdir -p bin
 	@$(STATIC) -o bin/pgauthmatrix ./cmd/pgauthmatrix
 	@GOOS=linux $(STATIC) -o bin/pgauthmatrix-agent ./agent/pgauthmatrix-agent
+
+driver-pgx511: ## the driver program of pgx 5.11.0, into bin/; then: bin/pgauthmatrix run --client agent/drivers/pgx511/pgx511.yaml
+	@mkdir -p bin
+	@cd agent/drivers/pgx511 && GOOS=linux $(STATIC) -o ../../../bin/driver-pgx511 .
 
 format: ## fail if a file is not formatted
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'gofmt: the files above are not formatted: run make fmt'; exit 1; }

@@ -34,6 +34,8 @@ var rooms = map[string]struct {
 	"agent":                    {[]string{"livetest", "agent/process", "wire", "gssenc"}, "runs in containers; fixtures and probe use it"},
 	"agent/process":            {nil, "starts programs in containers; the agent and its drivers use it"},
 	"agent/drivers":            {[]string{"livetest", "agent", "agent/process", "wire", "gssenc"}, "a file per client; runs in containers"},
+	"agent/drivers/pgx511":     {nil, "a module of its own, for a version of pgx that the agent does not have"},
+	"docs/driver-example":      {nil, "an example for authors of drivers; it knows nothing of the harness"},
 	"agent/pgauthmatrix-agent": {[]string{"agent", "agent/drivers"}, "thin"},
 	"pgimages":                 {[]string{"livetest", "matrix"}, "images and servers know no scenario"},
 	"kdc":                      {[]string{"livetest", "pgimages", "matrix"}, "a realm knows no scenario"},

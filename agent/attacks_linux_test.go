@@ -114,7 +114,7 @@ func did(records []wire.Record) string {
 		var words []string
 		for _, e := range r.Events {
 			if e.From == "attacker" {
-				words = append(words, strings.TrimSpace(string(e.Kind)+" "+e.Detail))
+				words = append(words, e.String())
 			}
 		}
 		if r.Error != "" {

@@ -30,9 +30,9 @@ func TestSecretsDoNotLeave(t *testing.T) {
 	}
 	whole := "said " + first + " and " + Conninfo(options, false) + " and " + second
 	r := &AttemptResult{Message: whole, Crash: whole, KRB5Trace: whole, Row: map[string]string{"a": whole},
-		Records: []wire.Record{{Error: whole, Events: []wire.Event{{Detail: whole}}, Upstream: []wire.Event{{Detail: whole}}}}}
+		Records: []wire.Record{{Error: whole, Events: []wire.Event{{Text: whole}}, Upstream: []wire.Event{{Error: &wire.ServerError{Text: whole}}}}}}
 	Redact(r, redactor(options))
-	for _, text := range []string{r.Message, r.Crash, r.KRB5Trace, r.Row["a"], r.Records[0].Error, r.Records[0].Events[0].Detail, r.Records[0].Upstream[0].Detail} {
+	for _, text := range []string{r.Message, r.Crash, r.KRB5Trace, r.Row["a"], r.Records[0].Error, r.Records[0].Events[0].Text, r.Records[0].Upstream[0].Error.Text} {
 		if strings.Contains(text, "secret") || strings.Contains(text, second) || strings.Contains(text, `it\'s`) {
 			t.Errorf("a secret is left in %q", text)
 		}

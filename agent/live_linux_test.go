@@ -314,7 +314,7 @@ func (s seen) check(t *testing.T, r AttemptResult, log []LoggedConnection) {
 			case wire.GSSENCRequest, wire.SSLRequest, wire.DirectTLS, wire.Startup:
 				kinds = append(kinds, string(e.Kind))
 			case wire.Answer:
-				kinds = append(kinds, e.Detail)
+				kinds = append(kinds, e.Answer)
 			}
 		}
 		connections = append(connections, strings.Join(kinds, " "))

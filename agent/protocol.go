@@ -52,8 +52,11 @@ type Attempt struct {
 	Timeout int               `json:"timeout,omitempty"` // seconds until the attempt is a fault; default 20
 }
 
-// Foreign is the Attempt.Client of every client that its image brings with a driver program of its own.
-const Foreign = "foreign"
+// Foreign is the Attempt.Client of every client that has a driver program of its own in the container, which is DriverProgram.
+const (
+	Foreign       = "foreign"
+	DriverProgram = "/usr/local/bin/pgam-driver"
+)
 
 // RawSequence is what the raw client sends: see wire.Raw.
 type RawSequence struct {

@@ -32,7 +32,7 @@ const (
 	atAuth      = string(wire.AuthRequest)
 )
 
-// forging is what an attacker may do who plays the server.
+// forging is what an attacker that plays the server may do.
 var forging = []wire.Kind{wire.Answered, wire.Impersonated, wire.Refused, wire.Forged}
 
 // relayAttacks has every attack of matrix.AttacksOf(matrix.Relay).
@@ -74,7 +74,7 @@ func Tampering(attack matrix.Attack) *wire.Tamper {
 
 // attack is what the relay says that the attacker did on one connection.
 type attack struct {
-	acted        bool // anything but finding no occasion, or being late
+	acted        bool // the attacker did anything but find no occasion, or delay a message
 	idle         bool
 	delayed      bool
 	impersonated bool      // the client's TLS ends at the attacker, who can read it
@@ -95,11 +95,11 @@ func (a *attack) read(e matrix.WireEvent, attacked matrix.Attack) error {
 		a.idle = true
 		return nil
 	case !slices.Contains(relayAttacks[attacked].deeds, kind):
-		return fmt.Errorf("the attacker did what it was not asked for: %s %s", e.Kind, e.Detail)
+		return fmt.Errorf("the attacker did what it was not asked for: %s", e)
 	case a.withheld != "" || a.delayed || a.flipped || a.replayed:
-		return fmt.Errorf("the attacker did something more on one connection: %s %s", e.Kind, e.Detail)
+		return fmt.Errorf("the attacker did something more on one connection: %s", e)
 	}
-	a.deed = strings.TrimSpace(e.Kind + " " + e.Detail)
+	a.deed = e.String()
 	switch {
 	case kind == wire.Delayed:
 		a.delayed = true
@@ -113,14 +113,14 @@ func (a *attack) read(e matrix.WireEvent, attacked matrix.Attack) error {
 		a.replayed = true
 	case kind == wire.Impersonated:
 		a.impersonated = true
-	case kind == wire.Injected && !strings.Contains(e.Detail, " -> ok "):
-		return fmt.Errorf("the attacker's statement failed: %s", e.Detail)
+	case kind == wire.Injected && e.Deed.Tag == "":
+		return fmt.Errorf("the attacker's statement failed: %s", e)
 	case kind == wire.Injected:
 		a.injected = true
 	case kind == wire.Forged:
-		a.forged = append(a.forged, e.Detail)
+		a.forged = append(a.forged, e.Auth)
 	}
-	a.token = a.token || kind == wire.Forged && e.Detail == "gss-continue" || kind == wire.Answered && strings.HasPrefix(e.Detail, "a token to ")
+	a.token = a.token || kind == wire.Forged && e.Auth == "gss-continue" || kind == wire.Answered && e.Deed.Said == wire.SaidToken
 	a.acted = true
 	return nil
 }
@@ -148,14 +148,13 @@ func (c *classifier) checkAttack(n connection) error {
 	return c.checkSpoiled(n)
 }
 
-// withhold reads at what event the client was cut off or left waiting: it must be one of those asked for.
+// withhold reads the event at which the client was cut off or left waiting: it must be one of those asked for.
 func (a *attack) withhold(e matrix.WireEvent, asked string) error {
-	_, at, _ := strings.Cut(e.Detail, "at ")
-	if at == "" || !slices.Contains(strings.Split(asked, "|"), at) {
-		return fmt.Errorf("the attacker was to act at %s: %s %s", asked, e.Kind, e.Detail)
+	if e.Deed.At == "" || !slices.Contains(strings.Split(asked, "|"), e.Deed.At) {
+		return fmt.Errorf("the attacker was to act at %s: %s", asked, e)
 	}
-	word, _, _ := strings.Cut(at, " ")
-	a.acted, a.withheld = true, wire.Kind(word)
+	kind, _, _ := strings.Cut(e.Deed.At, " ")
+	a.acted, a.withheld = true, wire.Kind(kind)
 	return nil
 }
 
@@ -173,7 +172,7 @@ func (c *classifier) obtained() matrix.Obtained {
 		return matrix.InSession
 	case session && c.outcome.Channel == matrix.Plain && has(func(n connection) bool { return n.acted }):
 		return matrix.Downgraded
-	case has(func(n connection) bool { return n.startup != "" }):
+	case has(func(n connection) bool { return n.startup != nil }):
 		return matrix.Plaintext
 	}
 	return matrix.Nothing

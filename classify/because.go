@@ -27,7 +27,7 @@ type reading struct {
 // quoted bounds the text of a reading, in bytes: readings are stored with every cell.
 const quoted = 160
 
-// note records what was read in a text of a witness. What the same text says besides joins it.
+// note records what was read in a text of a witness. A text that says several things is recorded once.
 func (c *classifier) note(witness, text string, meanings ...string) {
 	text, _, _ = strings.Cut(text, "\n")
 	if at := slices.IndexFunc(c.readings, func(r reading) bool { return r.witness == witness && r.text == text }); at >= 0 {
@@ -37,7 +37,7 @@ func (c *classifier) note(witness, text string, meanings ...string) {
 	c.readings = append(c.readings, reading{witness, text, meanings})
 }
 
-// noteRefusal records the client's or the server's last word. Where another witness has told the reason, it told only the stage.
+// noteRefusal records the message that ended the attempt. Where another witness has told the reason, that message told only the stage.
 func (c *classifier) noteRefusal(witness, text string, found cause) {
 	meaning := "refused at " + string(found.stage)
 	for _, r := range c.readings {
@@ -49,7 +49,7 @@ func (c *classifier) noteRefusal(witness, text string, found cause) {
 	c.note(witness, text, meaning, string(found.reason))
 }
 
-// noteReason records a reason that is another's than the last word.
+// noteReason records the reason where another witness tells it than the one that had the last word.
 func (c *classifier) noteReason(witness, text string, reason matrix.Reason) {
 	c.note(witness, text, string(reason))
 }
@@ -70,7 +70,7 @@ func (c *classifier) because() (list []matrix.Because) {
 	return list
 }
 
-// setChannel is for an attempt that has come as far as the startup packet: the channel is what the client's side of the wire shows.
+// setChannel settles the channel of an attempt that reached the startup packet: it is what the client's side of the wire shows.
 func (c *classifier) setChannel(n *connection) {
 	c.outcome.Channel = c.channelOf(n)
 	meaning := "channel " + string(c.outcome.Channel)

@@ -58,7 +58,7 @@ func TestBecause(t *testing.T) {
 			"server log: connection received: host=[local] -> channel plain",
 			`server log: connection authenticated: identity="root" method=peer (/srv/pg/pg_hba.conf:1) -> method peer, identity root, rule pg_hba.conf:1`}},
 		{"the relay", lib17, evidenceOf(saidNo(failedAt+"server closed the connection unexpectedly\n"),
-			matrix.ConnectionEvidence{Wire: []matrix.WireEvent{{From: "relay", Kind: "dial-failed", Detail: "dial tcp 10.9.0.2:5432: connect: connection refused"}}}), []string{
+			matrix.ConnectionEvidence{Wire: []matrix.WireEvent{{From: "relay", Kind: "dial-failed", Text: "dial tcp 10.9.0.2:5432: connect: connection refused"}}}), []string{
 			"wire: dial tcp 10.9.0.2:5432: connect: connection refused -> refused at dial, dial-refused"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// checkConnection holds the wire's word against the log's for one connection.
+// checkConnection compares what the wire and the server's log say of one connection.
 func (c *classifier) checkConnection(n connection) error {
 	if err := c.checkReached(n); err != nil || n.dialFailed != "" {
 		return err
@@ -31,7 +31,7 @@ func (c *classifier) checkConnection(n connection) error {
 	return checkAuthentication(n)
 }
 
-// checkReached wants the connection to be of the cell's transport, and the log to be its.
+// checkReached wants the connection to be of the cell's transport, and the log to be that of the connection.
 func (c *classifier) checkReached(n connection) error {
 	if c.unix() {
 		if len(n.evidence.Wire) > 0 {
@@ -79,7 +79,7 @@ func checkExit(n connection) error {
 	return nil
 }
 
-// checkNames wants every name that the server or the wire mentions to be this cell's: a mixed-up record names another.
+// checkNames wants every name that the server or the wire mentions to be this cell's: the record of another attempt names another.
 func (c *classifier) checkNames(n connection) error {
 	user, database := c.cell.Client.User, c.cell.Client.Database
 	if a := n.authorized; a != nil {
@@ -93,13 +93,8 @@ func (c *classifier) checkNames(n connection) error {
 	if f := n.fatal; f != nil && strings.Contains(f.text, `user "`) && !strings.Contains(f.text, `user "`+user+`"`) {
 		return fmt.Errorf("witnesses contradict: the cell asks for user %q, the server says FATAL:  %s", user, f.text)
 	}
-	if n.startup == "" {
-		return nil
-	}
-	for name, value := range map[string]string{"user": user, "database": database, "application_name": ApplicationName(c.cell)} {
-		if !strings.Contains(" "+n.startup+" ", " "+name+"="+quoteWire(value)+" ") {
-			return fmt.Errorf("witnesses contradict: the startup packet on the wire says %s, and %s of the cell is %q", n.startup, name, value)
-		}
+	if p := n.startup; p != nil && (p.User != user || p.Database != database || p.Application != ApplicationName(c.cell)) {
+		return fmt.Errorf("witnesses contradict: the startup packet on the wire is of user %q for database %q, application %q; the cell asks for %q and %q", p.User, p.Database, p.Application, user, database)
 	}
 	return nil
 }
@@ -111,7 +106,7 @@ func (c *classifier) checkNegotiation(n connection) error {
 			return fmt.Errorf("witnesses contradict: a server of version %d does not log %v", c.server, n.negotiated)
 		}
 	} else {
-		// A request that was not answered is logged where the server made up its mind before the connection broke.
+		// A request that was not answered is logged where the server decided before the connection broke.
 		seen := slices.DeleteFunc(slices.Clone(n.far.steps), func(s matrix.Step) bool {
 			return s == matrix.StepGSSError || s == matrix.StepSSLError
 		})
@@ -158,21 +153,21 @@ func checkAuthentication(n connection) error {
 	}
 	switch {
 	case n.fatal == nil && len(n.far.errors) > 0:
-		return fmt.Errorf("witnesses contradict: the wire shows the error %q, the server logged none", n.far.errors[0])
+		return fmt.Errorf("witnesses contradict: the wire shows the error %q, the server logged none", n.far.errors[0].String())
 	case n.fatal != nil && len(n.far.errors) == 0 && !n.far.clientLeft:
 		return fmt.Errorf("witnesses contradict: the server logged FATAL:  %s, the wire shows no error", n.fatal.text)
-	case n.fatal != nil && len(n.far.errors) > 0 && !strings.HasPrefix(n.far.errors[0], n.fatal.state+" "+n.fatal.text):
-		return fmt.Errorf("witnesses contradict: the server logged FATAL:  %s, the wire shows the error %q", n.fatal.text, n.far.errors[0])
+	case n.fatal != nil && len(n.far.errors) > 0 && !n.fatal.isSaid(n.far.errors[0]):
+		return fmt.Errorf("witnesses contradict: the server logged FATAL:  %s, the wire shows the error %q", n.fatal.text, n.far.errors[0].String())
 	}
 	return nil
 }
 
 // checkUnheard is for a connection of whose startup packet the server's log says nothing.
 func checkUnheard(n connection) error {
-	if n.far.answered || len(n.far.errors) > 0 && n.far.startup != "" {
+	if n.far.answered || len(n.far.errors) > 0 && n.far.startup != nil {
 		return fmt.Errorf("witnesses contradict: the wire shows the server's answer to a startup packet, and the server's log does not (%v)", n.far.errors)
 	}
-	if n.far.startup != "" && n.badPacket == "" && len(n.far.requests) == 0 {
+	if n.far.startup != nil && n.badPacket == "" && len(n.far.requests) == 0 {
 		return fmt.Errorf("witnesses contradict: the wire shows a startup packet, and the server neither asked for anything nor logged a reason not to")
 	}
 	return nil
@@ -198,6 +193,11 @@ func checkChannel(n connection) error {
 		}
 	}
 	return nil
+}
+
+// isSaid says whether an error on the wire is this one.
+func (f *fatal) isSaid(e *matrix.WireError) bool {
+	return e.State == f.state && strings.HasPrefix(e.Text, f.text)
 }
 
 func channelOf(tls, gss bool) matrix.Channel {

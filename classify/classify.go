@@ -30,7 +30,7 @@ func Classify(cell *matrix.Cell, e matrix.Evidence) matrix.Observation {
 	return observation
 }
 
-// Again classifies a saved observation again. A fault of the harness stays: the evidence is then incomplete, or the Env was not to be trusted.
+// Again classifies a saved observation again. A fault of the harness stays: the evidence is then incomplete, or the Env could not be trusted.
 func Again(cell *matrix.Cell, saved matrix.Observation) matrix.Observation {
 	if saved.Fault != "" && saved.Fault != saved.Unclassified {
 		return saved
@@ -119,11 +119,11 @@ func (c *classifier) unix() bool { return c.cell.Client.Transport == "unix" }
 func (c *classifier) readConnection(e matrix.ConnectionEvidence) (connection, error) {
 	n, attack := connection{evidence: e}, relayAttacks[c.cell.Client.Attack]
 	var err error
-	if n.conversation, err = readWire(e.Wire, c.cell.Client.Attack, attack.stuffsNear, false, false); err != nil {
+	if n.conversation, err = readWire(e.Wire, wireReader{attacked: c.cell.Client.Attack, stuffer: attack.stuffsNear}); err != nil {
 		return n, err
 	}
 	if n.far = n.conversation; len(e.Upstream) > 0 {
-		if n.far, err = readWire(e.Upstream, c.cell.Client.Attack, attack.stuffsFar, n.impersonated, n.withheld != "" && !n.held); err != nil {
+		if n.far, err = readWire(e.Upstream, wireReader{attacked: c.cell.Client.Attack, stuffer: attack.stuffsFar, readable: n.impersonated, closed: n.withheld != "" && !n.held}); err != nil {
 			return n, fmt.Errorf("between relay and server: %w", err)
 		}
 	}
@@ -131,7 +131,7 @@ func (c *classifier) readConnection(e matrix.ConnectionEvidence) (connection, er
 	return n, err
 }
 
-// trace puts the connections' steps in a row.
+// trace is the steps of all connections, in order.
 func (c *classifier) trace() []matrix.Step {
 	var steps []matrix.Step
 	for _, n := range c.connections {
@@ -162,7 +162,7 @@ func (c *classifier) trace() []matrix.Step {
 	return steps
 }
 
-// last is the connection that had the last word, or nil.
+// last is the last connection, or nil.
 func (c *classifier) last() *connection {
 	if len(c.connections) == 0 {
 		return nil

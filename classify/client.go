@@ -14,8 +14,8 @@ type client struct {
 	causes  []textCause                   // messages that say by themselves why it ended an attempt
 	special []specialCause                // messages whose meaning needs other witnesses; looked up after causes
 
-	tells     bool                          // it tells which channel it has and what it was asked, and has no message beside a session
-	goesOn    bool                          // it may go on to another connection after AuthenticationOk, where it does not want the session itself
+	tells     bool                          // it tells which channel it has and which authentication requests it received; with a session it has no message
+	goesOn    bool                          // after AuthenticationOk it may reject the session and go on to another connection
 	onlyS     bool                          // any answer but S means to it that the server refuses TLS
 	gssSilent bool                          // it has no message for a connection that ends during GSS set-up
 	hostsLost func(lib matrix.Library) bool // its own message replaces what it said of the hosts before; nil: it does not

@@ -80,7 +80,7 @@ var libpqSpecial = []specialCause{
 		case n != nil && n.did(matrix.StepGSSReject):
 			return cause{matrix.StageGSSEnc, matrix.GSSRefused}, nil
 		case n != nil && n.unused() && len(c.connections) > 1 && c.connections[len(c.connections)-2].did(matrix.StepGSSError):
-			return cause{matrix.StageGSSEnc, matrix.AnswerError}, nil // it came back without it
+			return cause{matrix.StageGSSEnc, matrix.AnswerError}, nil // on the second connection it did not ask again
 		case n != nil && n.unused():
 			return cause{matrix.StageCredentials, matrix.NoTicket}, nil
 		}

@@ -20,8 +20,8 @@ type sequence struct {
 	stops matrix.Step // the step after which only the first is sent
 	token string      // what is sent in the place of a token: its first bytes in hex
 	alpn  string      // of the ClientHello of direct TLS; "": none
-	// version of the startup packet, where it is not 3.0
-	version string
+
+	version string // of the startup packet's protocol; "": 3.0
 }
 
 // sequences has every attack of matrix.AttacksOf(matrix.RawClient).

@@ -76,10 +76,10 @@ var anyLies = []lie{
 		rewrite(port, port+"1")(e)
 	}},
 	{"malformed bytes on the wire", addWire("client malformed 00ff")},
-	{"bytes stuffed behind an answer", func(e *matrix.Evidence) {
-		last(e).Wire = slices.Insert(last(e).Wire, 1, matrix.WireEvent{From: "server", Kind: "stuffed", Detail: "12"})
+	{"bytes stuffed after an answer", func(e *matrix.Evidence) {
+		last(e).Wire = slices.Insert(last(e).Wire, 1, wireEvent("server stuffed 12"))
 	}},
-	{"bytes stuffed behind a request", addWire("client stuffed 12")},
+	{"bytes stuffed after a request", addWire("client stuffed 12")},
 	{"an unknown line in the log", func(e *matrix.Evidence) {
 		last(e).Log = append(last(e).Log, matrix.LogLine{Severity: "LOG", SQLState: "00000", Text: "something nobody has seen before"})
 	}},
@@ -130,7 +130,7 @@ var attackLies = []lie{
 	}},
 	{"another attack", func(e *matrix.Evidence) {
 		n := last(e)
-		n.Wire = append(n.Wire, matrix.WireEvent{From: "attacker", Kind: "flipped", Detail: "bit 0 of byte 61 from the client"})
+		n.Wire = append(n.Wire, wireEvent("attacker flipped a bit of the first sealed record from the client"))
 	}},
 	{"a statement was executed", func(e *matrix.Evidence) {
 		n := last(e)
@@ -140,7 +140,7 @@ var attackLies = []lie{
 	{"a statement was answered", func(e *matrix.Evidence) {
 		n := last(e)
 		n.Log = slices.DeleteFunc(n.Log, func(l matrix.LogLine) bool { return l.Text == AttackersWords })
-		n.Wire = append(n.Wire, matrix.WireEvent{From: "attacker", Kind: "injected", Detail: "SELECT 1 -> ok SELECT 1"})
+		n.Wire = append(n.Wire, wireEvent("attacker injected SELECT 1 -> ok SELECT 1"))
 	}},
 }
 
@@ -179,7 +179,7 @@ func TestLies(t *testing.T) {
 			{"no query on the wire", dropWire("query")},
 			{"no startup packet on the wire", dropWire("startup")},
 			{"another user on the wire", func(e *matrix.Evidence) {
-				last(e).Wire[1].Detail = "user=mallory database=postgres application_name=x 3.0"
+				last(e).Wire[1].Startup.User = "mallory"
 			}},
 			{"an error on the wire", addWire("server error-response 28000 no")},
 			{"not authenticated", dropLog("connection authenticated")},
@@ -229,7 +229,7 @@ func TestLies(t *testing.T) {
 			}},
 			{"the client says nothing", func(e *matrix.Evidence) { e.Client.Message = "" }},
 			{"the client says what nobody knows", func(e *matrix.Evidence) { e.Client.Message = failedAt + "the moon is full\n" }},
-			{"another error on the wire", func(e *matrix.Evidence) { last(e).Wire[2].Detail = "28P01 password authentication failed" }},
+			{"another error on the wire", func(e *matrix.Evidence) { last(e).Wire[2].Error.State = "28P01" }},
 			{"no error on the wire", dropWire("error-response")},
 			{"no FATAL in the log", func(e *matrix.Evidence) { last(e).Log = last(e).Log[:1]; last(e).Exit = "exit code 0" }},
 			{"another SQLSTATE", func(e *matrix.Evidence) { last(e).Log[1].SQLState = "28P01" }},
@@ -249,7 +249,7 @@ func TestLies(t *testing.T) {
 				last(e).Log = append(last(e).Log, matrix.LogLine{Severity: "LOG", Text: strings.TrimPrefix(authorizedLine(testCell(17, "libpq17"), ""), "LOG ")})
 			}},
 			{"the server refused GSS", func(e *matrix.Evidence) {
-				last(e).Wire[2].Detail = "N"
+				last(e).Wire[2].Answer = "N"
 				rewrite("accepted", "rejected")(e)
 			}},
 			{"the server could not accept the context", func(e *matrix.Evidence) {
@@ -265,7 +265,7 @@ func TestLies(t *testing.T) {
 			{"an alert that says nothing of the certificate", rewrite("alert certificate revoked", "alert bad record mac")},
 			{"no alert", dropLog("could not accept SSL connection")},
 			{"the server refused TLS", func(e *matrix.Evidence) {
-				last(e).Wire[2].Detail = "N"
+				last(e).Wire[2].Answer = "N"
 				rewrite("accepted", "rejected")(e)
 			}},
 			{"the client received AuthenticationOk", func(e *matrix.Evidence) { e.Client.AuthRequests = []string{"ok"} }},

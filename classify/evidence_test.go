@@ -40,18 +40,12 @@ func seen(port, pid int, wireText string, log ...string) matrix.ConnectionEviden
 	received := "LOG connection received: host=[local]"
 	if port != 0 {
 		received = "LOG connection received: host=10.9.0.3 port=" + strconv.Itoa(port)
-		n.Wire = append(n.Wire, matrix.WireEvent{From: "relay", Kind: "open", Detail: "10.9.0.2:5432"})
+		n.Wire = append(n.Wire, wireEvent("relay open 10.9.0.2:5432"))
 	}
 	for part := range strings.SplitSeq(wireText, "; ") {
-		words := strings.SplitN(part, " ", 3)
-		if len(words) < 2 {
-			continue
+		if strings.Contains(part, " ") {
+			n.Wire = append(n.Wire, wireEvent(part))
 		}
-		e := matrix.WireEvent{From: words[0], Kind: words[1]}
-		if len(words) == 3 {
-			e.Detail = words[2]
-		}
-		n.Wire = append(n.Wire, e)
 	}
 	for _, line := range append([]string{received}, log...) {
 		severity, text, _ := strings.Cut(line, " ")
@@ -105,7 +99,9 @@ func named(e matrix.Evidence, cell *matrix.Cell) matrix.Evidence {
 	}
 	for _, n := range e.Connections {
 		for i := range n.Wire {
-			n.Wire[i].Detail = strings.Replace(n.Wire[i].Detail, " application_name=x ", " application_name="+ApplicationName(cell)+" ", 1)
+			if p := n.Wire[i].Startup; p != nil && p.Application == "x" {
+				p.Application = ApplicationName(cell)
+			}
 		}
 	}
 	return e

@@ -8,7 +8,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/wire"
 )
 
-// ForgedRow is how an attacker who plays the server answers the session query. No server writes such a row: it has no process 0,
+// ForgedRow is the row with which an attacker that plays the server answers the session query. No server writes such a row: it has no process 0,
 // and names no user by these words.
 func ForgedRow(user string) [][2]string {
 	return [][2]string{{"pid", "0"}, {"session_user", user}, {"ssl", "false"}, {"gss_authenticated", "false"}, {"gss_encrypted", "false"}, {"system_user", AttackersWords}}
@@ -33,17 +33,17 @@ func (c *classifier) checkForged(n connection) error {
 	switch heard := n.reachedStartup() || len(n.negotiated) > 0 || n.badPacket != "" || n.tlsFailed != "" || n.gssFailed != "" || n.early; {
 	case heard:
 		return fmt.Errorf("witnesses contradict: the attacker plays the server, and the server's log shows that it was spoken to")
-	case len(n.far.steps) > 0 || n.far.startup != "" || n.far.channel != "": // where nothing is said of that side, what the client said stands for it
-		return fmt.Errorf("witnesses contradict: the attacker plays the server, and the wire does not show that the server was spared (%v %q)", n.far.steps, n.far.startup)
-	case (n.startup != "") != (len(n.forged) > 0):
-		return fmt.Errorf("witnesses contradict: the startup packet on the wire is %q, the attacker says that it answered one: %v", n.startup, n.forged)
+	case len(n.far.steps) > 0 || n.far.startup != nil || n.far.channel != "": // where nothing is said of that side, what the client said stands for it
+		return fmt.Errorf("witnesses contradict: the attacker plays the server, and the wire does not show that the server was spared (%v, startup packet: %t)", n.far.steps, n.far.startup != nil)
+	case (n.startup != nil) != (len(n.forged) > 0):
+		return fmt.Errorf("witnesses contradict: a startup packet on the wire: %t, the attacker says that it answered one: %v", n.startup != nil, n.forged)
 	case !slices.Equal(n.forged, n.conversation.requests) || len(n.conversation.errors) > 0:
 		return fmt.Errorf("witnesses contradict: the wire shows the authentication requests %v and the errors %q, the attacker says that it sent %v", n.conversation.requests, n.conversation.errors, n.forged)
 	}
 	return nil
 }
 
-// checkRefusal wants the client's reason to fit how far the attacker says that it led the client.
+// checkRefusal wants the client's reason to fit what the attacker says that it sent.
 func checkRefusal(n *connection, found cause, text string) error {
 	if n == nil || len(n.forged) == 0 {
 		return nil

@@ -27,7 +27,7 @@ func spokenToLies(cell *matrix.Cell) []lie {
 		{"the server logged a negotiation", tellLog("SSLRequest accepted")},
 		{"the server could not read the startup packet", tellLog("invalid length of startup packet")},
 		{"the server could not accept TLS", tellLog("could not accept SSL connection: EOF detected")},
-		{"the server executed his statement", tellLog(AttackersWords)},
+		{"the server executed the attacker's statement", tellLog(AttackersWords)},
 		{"the startup packet reached the server", upstream(start)},
 		{"the server let the client in", upstream(start + "; server auth-request ok")},
 		{"a request reached the server", upstream("client sslrequest; server answer N")},
@@ -35,13 +35,13 @@ func spokenToLies(cell *matrix.Cell) []lie {
 	}
 }
 
-// saidLies are about what the attacker says that he told the client.
+// saidLies are about what the attacker says that it told the client.
 var saidLies = []lie{
-	{"he forged nothing", func(e *matrix.Evidence) {
+	{"the attacker forged nothing", func(e *matrix.Evidence) {
 		last(e).Wire = slices.DeleteFunc(last(e).Wire, func(w matrix.WireEvent) bool { return w.Kind == "forged" })
 	}},
-	{"he forged one more Ok", addWire("attacker forged ok")},
-	{"he asked for a password", addWire("attacker forged password")},
+	{"the attacker forged one more Ok", addWire("attacker forged ok")},
+	{"the attacker asked for a password", addWire("attacker forged password")},
 	{"the client saw no authentication request", dropWire("auth-request")},
 	{"the client saw one more Ok", addWire("server auth-request ok")},
 	{"the client saw an error", addWire("server error-response 28000 no")},
@@ -49,7 +49,7 @@ var saidLies = []lie{
 	{"the startup packet is that of another attempt", func(e *matrix.Evidence) {
 		for i := range last(e).Wire {
 			if w := &last(e).Wire[i]; w.Kind == "startup" {
-				w.Detail = strings.Replace(w.Detail, "application_name=pgauthmatrix-", "application_name=other-", 1)
+				w.Startup.Application = strings.Replace(w.Startup.Application, "pgauthmatrix-", "other-", 1)
 			}
 		}
 	}},
@@ -58,7 +58,7 @@ var saidLies = []lie{
 // rowLies are about the row that a client got of an attacker.
 var rowLies = []lie{
 	{"a row of a server", func(e *matrix.Evidence) { e.Client.Session.SystemUser = "gss:carol@EXAMPLE.TEST" }},
-	{"a row without his words", func(e *matrix.Evidence) { e.Client.Session.SystemUser = "" }},
+	{"a row without the attacker's words", func(e *matrix.Evidence) { e.Client.Session.SystemUser = "" }},
 	{"a row of a process", func(e *matrix.Evidence) { e.Client.Session.PID = last(e).PID }},
 	{"a row of another user", func(e *matrix.Evidence) { e.Client.Session.SessionUser = "mallory" }},
 	{"pg_stat_ssl", func(e *matrix.Evidence) { e.Client.Session.SSL = true }},
@@ -101,7 +101,7 @@ func TestCapturedForged(t *testing.T) {
 }
 
 // TestServersSessionIsNotForged: what was seen of a session with a server must not pass where the attacker plays the server,
-// whatever he says that he did.
+// whatever the attacker says that it did.
 func TestServersSessionIsNotForged(t *testing.T) {
 	tried := 0
 	for _, server := range []int{13, 15, 17, 18} {
@@ -190,7 +190,7 @@ func TestForgedWithoutOk(t *testing.T) {
 	check(t, testCell(17, "psql17", func(c *matrix.Cell) { c.Client.Attack = "forge-gss-ok" }), e, "fault: AuthenticationOk on the wire: false, a query: true")
 }
 
-// A client that goes on behind a session that the attacker forged is no libpq.
+// A client that goes on after a session that the attacker forged is no libpq.
 func TestForgedEarlier(t *testing.T) {
 	first, second := seen(5001, 41, "client startup user=alice database=postgres application_name=x 3.0; attacker forged ok; server auth-request ok; server ready; client close"), matrix.ConnectionEvidence{}
 	first.Upstream = []matrix.WireEvent{{From: "client", Kind: "close"}}

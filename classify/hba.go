@@ -33,7 +33,7 @@ func hbaRecords(text string, server int) (records []hbaRecord) {
 	lines := strings.Split(text, "\n")
 	for i := 0; i < len(lines); i++ {
 		first, record := i+1, strings.TrimRight(lines[i], "\r")
-		// A backslash that only the joining has put at the end does not count: the next line was empty.
+		// A backslash counts only if its own line put it at the end: an empty line that is joined does not continue the record again.
 		for joined := 0; server >= 14 && len(record) > joined && strings.HasSuffix(record, `\`) && i+1 < len(lines); {
 			i++
 			record = strings.TrimSuffix(record, `\`)

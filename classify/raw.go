@@ -132,7 +132,7 @@ func telling(events []matrix.WireEvent, from string) (told []string) {
 			continue
 		}
 		if e.From == from {
-			told = append(told, strings.TrimSpace(e.Kind+" "+e.Detail))
+			told = append(told, e.String())
 		}
 	}
 	return told
@@ -155,9 +155,9 @@ func checkRelayed(n connection, r *matrix.RawEvidence) error {
 		case e.From == "client" && (kind == wire.Close || kind == wire.Reset):
 			closed = true
 		case e.From == "attacker", kind == wire.CancelRequest, kind == wire.DialFailed:
-			return fmt.Errorf("the relay recorded %s from %s (%s) of the raw client", e.Kind, e.From, e.Detail)
+			return fmt.Errorf("the relay recorded %s from %s of the raw client", e, e.From)
 		case e.From == "server" && !closed && (kind == wire.Malformed || kind == wire.Stuffed):
-			return fmt.Errorf("the wire shows %s from the server (%s)", e.Kind, e.Detail)
+			return fmt.Errorf("the wire shows %s from the server", e)
 		}
 	}
 	return nil
@@ -187,8 +187,8 @@ func sameRecord(relay, own []string, channel matrix.Channel, end, from string) b
 type ownRecord struct {
 	sent     []wire.Kind
 	token    string
-	startups []string
-	hello    *string // what the ClientHello of direct TLS offers as ALPN; nil: there was none
+	startups []*matrix.WireStartup
+	hello    *matrix.WireTLS // the last ClientHello
 }
 
 func readOwn(events []matrix.WireEvent) (own ownRecord) {
@@ -196,16 +196,12 @@ func readOwn(events []matrix.WireEvent) (own ownRecord) {
 		kind := wire.Kind(e.Kind)
 		switch kind {
 		case wire.ClientHello:
-			offered := ""
-			if _, after, ok := strings.Cut(e.Detail, "alpn="); ok {
-				offered, _, _ = strings.Cut(after, " ")
-			}
-			own.hello = &offered
+			own.hello = e.TLS
 			continue
 		case wire.Startup:
-			own.startups = append(own.startups, e.Detail)
+			own.startups = append(own.startups, e.Startup)
 		case wire.Malformed:
-			own.token = e.Detail
+			own.token = e.Text
 		case wire.GSSENCRequest, wire.SSLRequest, wire.DirectTLS, wire.Stuffed:
 		default:
 			continue
@@ -237,12 +233,12 @@ func checkSent(n connection, r *matrix.RawEvidence) error {
 	if sequence.token != "" && len(want) > 1 && own.token != sequence.token {
 		return fmt.Errorf("the raw client's token of %s begins with %s", r.Sequence, own.token)
 	}
-	if want[0] == wire.DirectTLS && (own.hello == nil || *own.hello != sequence.alpn) {
+	if want[0] == wire.DirectTLS && (own.hello == nil || strings.Join(own.hello.ALPN, ",") != sequence.alpn) {
 		return fmt.Errorf("the raw client's ClientHello of %s does not offer the ALPN protocol %q", r.Sequence, sequence.alpn)
 	}
 	version := cmp.Or(sequence.version, "3.0")
-	if len(own.startups) > 1 || len(own.startups) == 1 && !strings.HasSuffix(own.startups[0], version) {
-		return fmt.Errorf("the raw client did not send %s: its startup packets were %q", r.Sequence, own.startups)
+	if len(own.startups) > 1 || len(own.startups) == 1 && own.startups[0].Protocol != version {
+		return fmt.Errorf("the raw client did not send %s: of its %d startup packets one should be of protocol %s", r.Sequence, len(own.startups), version)
 	}
 	return nil
 }
@@ -262,12 +258,8 @@ func checkAlternate(n connection, want, sent []wire.Kind) error {
 
 // checkRawAnswers compares what the raw client read with the server's log: it sees into encryption, so all must be there.
 func (c *classifier) checkRawAnswers(n connection, r *matrix.RawEvidence) error {
-	if n.startup != "" && !strings.HasSuffix(n.startup, "2.0") {
-		for name, value := range map[string]string{"user": c.cell.Client.User, "database": c.cell.Client.Database} {
-			if !strings.Contains(" "+n.startup+" ", " "+name+"="+quoteWire(value)+" ") {
-				return fmt.Errorf("witnesses contradict: the raw client's startup packet says %s, and %s of the cell is %q", n.startup, name, value)
-			}
-		}
+	if p := n.startup; p != nil && p.Protocol != "2.0" && (p.User != c.cell.Client.User || p.Database != c.cell.Client.Database) {
+		return fmt.Errorf("witnesses contradict: the raw client's startup packet is of user %q for database %q, the cell asks for %q and %q", p.User, p.Database, c.cell.Client.User, c.cell.Client.Database)
 	}
 	if err := checkRawError(n, r); err != nil {
 		return err
@@ -286,17 +278,21 @@ func (c *classifier) checkRawAnswers(n connection, r *matrix.RawEvidence) error 
 	if n.early && !stuffs {
 		return fmt.Errorf("witnesses contradict: nothing was sent before its time, and the server found bytes that came before the handshake")
 	}
-	ended := n.fatal != nil || n.badPacket != "" || n.oversize || n.unwrapFailed != "" || n.gssFailed != "" || n.tlsFailed != "" && !rawLeft.MatchString(n.tlsFailed)
-	if gone := r.End == string(wire.EndClosed) || r.End == string(wire.EndReset); ended && !gone {
+	if gone := r.End == string(wire.EndClosed) || r.End == string(wire.EndReset); n.ended() && !gone {
 		return fmt.Errorf("witnesses contradict: the server ended the connection, and the raw client left it %s", r.End)
 	}
 	return nil
 }
 
+// ended says whether the server's log has a reason why the server ended the connection.
+func (b *backend) ended() bool {
+	return b.fatal != nil || b.badPacket != "" || b.oversize || b.unwrapFailed != "" || b.gssFailed != "" || b.tlsFailed != "" && !rawLeft.MatchString(b.tlsFailed)
+}
+
 // checkRawError compares the error that the raw client was told with its record and with the server's log.
 func checkRawError(n connection, r *matrix.RawEvidence) error {
-	if len(n.errors) > 0 != (r.Error != "") || r.Error != "" && n.errors[len(n.errors)-1] != r.Error {
-		return fmt.Errorf("witnesses contradict: the raw client was told %q, its record shows %q", r.Error, n.errors)
+	if len(n.errors) > 0 != (r.Error != "") || r.Error != "" && n.errors[len(n.errors)-1].String() != r.Error {
+		return fmt.Errorf("witnesses contradict: the raw client was told %q, its record shows %v", r.Error, n.errors)
 	}
 	switch f := n.fatal; {
 	case f == nil && r.Error != "":

@@ -2,7 +2,6 @@ package classify
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/wire"
@@ -29,7 +28,11 @@ func (r *rawReader) settle(i int) {
 func readRawWire(events []matrix.WireEvent) (conversation, error) {
 	var r rawReader
 	for _, e := range events {
-		if err := r.read(e); err != nil {
+		err := checkEvent(e)
+		if err == nil {
+			err = r.read(e)
+		}
+		if err != nil {
 			return r.conversation, err
 		}
 	}
@@ -52,32 +55,32 @@ func (r *rawReader) read(e matrix.WireEvent) error {
 		}
 		r.pending = kind
 	case wire.Answer:
-		return r.answer(e.Detail)
+		return r.answer(e.Answer)
 	case wire.ServerHello:
 		if r.pending == wire.DirectTLS {
 			r.settle(0)
 		}
-		r.tlsVersion, _, _ = strings.Cut(e.Detail, " ")
+		r.tlsVersion = e.TLS.Version
 		r.channel = channelOf(true, r.channel == matrix.GSS || r.channel == matrix.TLSAndGSS)
 	case wire.GSSData:
 		r.channel = channelOf(r.channel == matrix.TLS || r.channel == matrix.TLSAndGSS, true)
 	case wire.Startup:
-		r.startup = e.Detail
+		r.startup = e.Startup
 		if r.channel == "" {
 			r.channel = matrix.Plain
 		}
 	case wire.AuthRequest:
-		r.requests = append(r.requests, e.Detail)
-		r.answered = r.answered || e.Detail == "ok"
+		r.requests = append(r.requests, e.Auth)
+		r.answered = r.answered || e.Auth == "ok"
 	case wire.ErrorResponse:
-		r.errors = append(r.errors, e.Detail)
+		r.errors = append(r.errors, e.Error)
 	case wire.Malformed, wire.Stuffed:
 		if e.From == "server" {
-			return fmt.Errorf("the raw client was sent %s bytes (%s)", kind, e.Detail)
+			return fmt.Errorf("the raw client was sent what was not due: %s", e)
 		}
 	case wire.Query, wire.Close, wire.Reset, wire.ClientHello, wire.TLSAlert, wire.TLSData, wire.GSSToken, wire.PasswordSent, wire.Ready:
 	default:
-		return fmt.Errorf("the raw client recorded %s from %s (%s)", e.Kind, e.From, e.Detail)
+		return fmt.Errorf("the raw client recorded %s from %s", e, e.From)
 	}
 	return nil
 }

@@ -73,10 +73,10 @@ func rawLies(e matrix.Evidence) []lie {
 	for i, event := range e.Client.Raw.Events {
 		kind := event.Kind
 		essential := slices.ContainsFunc(sequences[e.Client.Raw.Sequence].sends, func(k wire.Kind) bool { return string(k) == kind })
-		if !essential && kind != "error-response" && kind != "auth-request" && (kind != "answer" || event.Detail == "E") {
+		if !essential && kind != "error-response" && kind != "auth-request" && (kind != "answer" || event.Answer == "E") {
 			continue
 		}
-		lies = append(lies, lie{fmt.Sprintf("without %s %s", kind, event.Detail), func(e *matrix.Evidence) {
+		lies = append(lies, lie{fmt.Sprintf("without %s", event), func(e *matrix.Evidence) {
 			e.Client.Raw.Events = slices.Delete(slices.Clone(e.Client.Raw.Events), i, i+1)
 		}})
 	}
@@ -127,7 +127,7 @@ func TestRawFindings(t *testing.T) {
 		e := evidenceOf(matrix.ClientEvidence{Message: tellsError, Raw: r}, n)
 		for _, event := range r.Events {
 			if event.Kind == "auth-request" {
-				e.Client.AuthRequests = append(e.Client.AuthRequests, event.Detail)
+				e.Client.AuthRequests = append(e.Client.AuthRequests, event.Auth)
 			}
 		}
 		return e

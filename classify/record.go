@@ -3,7 +3,6 @@ package classify
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
@@ -227,7 +226,7 @@ func methodsThatAsk(requests []string, complete bool) []matrix.Method {
 	return nil
 }
 
-// identity is whom the server authenticated, and whether anybody could tell.
+// identity is whom the server authenticated, and whether a witness told.
 func (c *classifier) identity(n *connection) (identity string, seen bool) {
 	if n.authenticated != nil {
 		if n.authenticated.identity != "" {
@@ -273,12 +272,4 @@ func (c *classifier) identityOn13(n *connection) (identity, text string, seen bo
 		return "", "", true
 	}
 	return "", "", false
-}
-
-// quoteWire writes a value as the relay writes it into the detail of a startup packet.
-func quoteWire(value string) string {
-	if value == "" || strings.ContainsAny(value, " \"\t\n\\") {
-		return strconv.Quote(value)
-	}
-	return value
 }

@@ -376,10 +376,10 @@ func (c *classifier) neededSteps(found cause) []matrix.Step {
 func (c *classifier) handshakeCause(text string, n *connection) (cause, bool) {
 	if matches(c.client.badCert, text) {
 		witness, told := byLog, n.tlsFailed
-		if n.acted { // the alert went to the attacker, or to a server that no longer listened: "fatal 48 unknown_ca"
-			witness, told = byWire, "alert"
-			if words := strings.Fields(n.alert); len(words) == 3 {
-				told += " " + strings.ReplaceAll(words[2], "_", " ")
+		if n.acted { // the alert went to the attacker, or to a server that no longer listened
+			witness, told = byWire, ""
+			if n.alert != nil {
+				told = "alert " + strings.ReplaceAll(n.alert.Name, "_", " ")
 			}
 		}
 		for _, a := range alertCauses {

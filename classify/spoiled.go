@@ -37,7 +37,7 @@ func (c *classifier) checkSpoiled(n connection) error {
 func (n *connection) kept() bool {
 	switch n.withheld {
 	case wire.Answer:
-		return n.unanswered() && !n.far.unanswered() && len(n.far.steps) == len(n.steps) && n.startup == ""
+		return n.unanswered() && !n.far.unanswered() && len(n.far.steps) == len(n.steps) && n.startup == nil
 	case wire.ServerHello:
 		return n.tlsVersion == "" && n.far.tlsVersion != ""
 	case wire.GSSToken:

@@ -9,7 +9,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// deed changes what the attacker says that he did, on every connection.
+// deed changes what the attacker says that it did, on every connection.
 func deed(change func(*matrix.WireEvent)) func(*matrix.Evidence) {
 	return func(e *matrix.Evidence) {
 		for i := range e.Connections {
@@ -29,7 +29,14 @@ func spoiledLies(c captured, good matrix.Outcome) []lie {
 			return slices.ContainsFunc(n.Wire, func(w matrix.WireEvent) bool { return w.From == "attacker" && slices.Contains(kinds, w.Kind) })
 		})
 	}
-	idle := func(w *matrix.WireEvent) { w.Kind, w.Detail = "idle", "nothing to do" }
+	at := func(event string) func(*matrix.WireEvent) {
+		return func(w *matrix.WireEvent) {
+			if w.Deed != nil {
+				w.Deed.At = event
+			}
+		}
+	}
+	idle := func(w *matrix.WireEvent) { *w = wireEvent("attacker idle nothing to do") }
 	each := func(change func(*matrix.ConnectionEvidence)) func(*matrix.Evidence) {
 		return func(e *matrix.Evidence) {
 			for i := range e.Connections {
@@ -39,7 +46,7 @@ func spoiledLies(c captured, good matrix.Outcome) []lie {
 	}
 	var lies []lie
 	if did("cut", "held", "flipped", "replayed") {
-		lies = append(lies, lie{"he did nothing", deed(idle)}, lie{"he did it twice", func(e *matrix.Evidence) {
+		lies = append(lies, lie{"the attacker did nothing", deed(idle)}, lie{"the attacker did it twice", func(e *matrix.Evidence) {
 			first := &e.Connections[0]
 			for _, w := range first.Wire {
 				if w.From == "attacker" {
@@ -51,7 +58,7 @@ func spoiledLies(c captured, good matrix.Outcome) []lie {
 	}
 	if did("cut", "held") {
 		lies = append(lies, []lie{
-			{"he did nothing, and the server said no more than the client heard", func(e *matrix.Evidence) {
+			{"the attacker did nothing, and the server said no more than the client heard", func(e *matrix.Evidence) {
 				deed(idle)(e)
 				each(func(n *matrix.ConnectionEvidence) { n.Upstream = nil })(e)
 			}},
@@ -62,8 +69,8 @@ func spoiledLies(c captured, good matrix.Outcome) []lie {
 					n.Wire, n.Upstream = slices.Concat(own, n.Upstream), nil
 				}
 			})},
-			{"at another event", deed(func(w *matrix.WireEvent) { w.Detail = "close at startup" })},
-			{"at no event", deed(func(w *matrix.WireEvent) { w.Detail = "" })},
+			{"at another event", deed(at("startup"))},
+			{"at no event", deed(at(""))},
 			{"the other way", deed(func(w *matrix.WireEvent) { w.Kind = map[string]string{"cut": "held", "held": "cut"}[w.Kind] })},
 		}...)
 	}
@@ -118,7 +125,7 @@ func TestRefusedCertificateUnderAttack(t *testing.T) {
 		"an alert that nobody can read": {attacked("libpq18", "stuff-server"), stuffed("encrypted"), "fault: unrecognised message"},
 		"a farewell that was changed": {attacked("pgx", "flip-client"), flipped(told + "tls error: tls: failed to verify certificate: x509: certificate signed by unknown authority"),
 			"refused at tls, server-cert-untrusted, trace connect sslaccept, obtains nothing"},
-		"another name, behind the handshake": {attacked("libpq18", "flip-client"), flipped("connection to server at \"127.0.0.1\", port 40001 failed: server certificate for \"other\" does not match host name \"pg.example.test\"\n"),
+		"another name, after the handshake": {attacked("libpq18", "flip-client"), flipped("connection to server at \"127.0.0.1\", port 40001 failed: server certificate for \"other\" does not match host name \"pg.example.test\"\n"),
 			"refused at tls, server-cert-name, trace connect sslaccept, obtains nothing"},
 		"another bit": {attacked("pgx", "flip-server"), flipped(told + "tls error: tls: failed to verify certificate: x509: certificate signed by unknown authority"), "fault: the relay spoiled the connection"},
 		"no certificate at all": {attacked("libpq18", "flip-client"), flipped("connection to server at \"127.0.0.1\", port 40001 failed: server does not support SSL, but SSL was required\n"),

@@ -57,7 +57,7 @@ const (
 	Protocol39        Attack = "protocol-3.9"
 )
 
-// Player is who carries out an attack.
+// Player is what carries out an attack.
 type Player string
 
 const (
@@ -69,10 +69,10 @@ const (
 type AttackInfo struct {
 	Name    Attack
 	Player  Player
-	Meaning string // one line, for people
-	GSS     bool   // it is made inside GSS encryption: over TCP, with a valid ticket
-	Server  int    // the first server version that it is for; 0: all of them
-	Before  string // why it is not for the versions before
+	Meaning string // one line, for docs/scenarios.md
+	GSS     bool   // it takes place inside GSS encryption: over TCP, with a valid ticket
+	Server  int    // the first server version to which it applies; 0: all
+	Before  string // why it does not apply to earlier versions
 }
 
 // Attacks is the table of attacks, in the order of reports.
@@ -80,21 +80,21 @@ var Attacks = []AttackInfo{
 	{Name: Listen, Player: Relay, Meaning: "the attacker only reads"},
 	{Name: Strip, Player: Relay, Meaning: "the attacker answers N to SSLRequest and GSSENCRequest, which the server never sees, and closes on direct TLS"},
 	{Name: StripGSS, Player: Relay, Meaning: "the attacker answers N to GSSENCRequest alone"},
-	{Name: Impersonate, Player: Relay, Meaning: "the attacker answers S, ends TLS with a certificate of an own CA, answers N to GSSENCRequest, and speaks to the server as a client, over TLS where the server has it"},
-	{Name: Inject, Player: Relay, Meaning: "the attacker sends a statement to the server where the session can be read, and keeps its answer"},
+	{Name: Impersonate, Player: Relay, Meaning: "the attacker answers S, ends TLS with a certificate of its own CA, answers N to GSSENCRequest, and connects to the server as a client, with TLS if the server has it"},
+	{Name: Inject, Player: Relay, Meaning: "if the session is in the clear, the attacker sends a statement to the server and keeps the answer"},
 	{Name: StuffClient, Player: Relay, Meaning: "the attacker appends a statement to the client's SSLRequest or GSSENCRequest, in the same segment (CVE-2021-23214)"},
 	{Name: StuffServer, Player: Relay, Meaning: "the attacker appends a message to the server's answer S or G, in the same segment (CVE-2021-23222)"},
 	{Name: SendError, Player: Relay, Meaning: "the attacker answers SSLRequest and GSSENCRequest with an error message (CVE-2024-10977)"},
 	{Name: ErrorUnterminated, Player: Relay, Meaning: "the same, with an error message of protocol 2.0 that has no terminator (CVE-2022-41862)"},
-	{Name: ForgeOK, Player: Relay, Meaning: "the attacker plays the server, which hears nothing: N to GSSENCRequest, TLS with a certificate of an own CA, AuthenticationOk to the startup packet, an invented row to the query"},
-	{Name: ForgeGSSOK, Player: Relay, Meaning: "the same, but the attacker asks for GSSAPI authentication first, and sends AuthenticationOk whatever token comes"},
+	{Name: ForgeOK, Player: Relay, Meaning: "the attacker plays the server, which receives nothing: N to GSSENCRequest, TLS with a certificate of its own CA, AuthenticationOk to the startup packet, an invented row to the query"},
+	{Name: ForgeGSSOK, Player: Relay, Meaning: "the same, but the attacker asks for GSSAPI authentication first, and sends AuthenticationOk whatever the token is"},
 	{Name: ForgeAPRep, Player: Relay, Meaning: "the same, but the attacker answers the token, and that of GSSENCRequest, with an AP-REP made without the key"},
 	{Name: CutAnswer, Player: Relay, Meaning: "the attacker closes both connections in place of the answer to SSLRequest or GSSENCRequest"},
 	{Name: CutHandshake, Player: Relay, Meaning: "the attacker closes both connections in place of the server's first message in a TLS or GSS handshake"},
-	{Name: CutAuth, Player: Relay, Meaning: "the attacker closes both connections in place of the server's first authentication request, where it can be read"},
-	{Name: HoldAnswer, Player: Relay, Meaning: "the attacker keeps the answer to SSLRequest and GSSENCRequest: the client waits until its connect_timeout"},
-	{Name: HoldGSS, Player: Relay, Meaning: "the attacker keeps the answer to GSSENCRequest alone, like a proxy that does not know the request"},
-	{Name: HoldAuth, Player: Relay, Meaning: "the attacker keeps the server's first authentication request, where it can be read"},
+	{Name: CutAuth, Player: Relay, Meaning: "the attacker closes both connections in place of the server's first authentication request, if it is in the clear"},
+	{Name: HoldAnswer, Player: Relay, Meaning: "the attacker holds back the answer to SSLRequest and GSSENCRequest: the client waits until its connect_timeout"},
+	{Name: HoldGSS, Player: Relay, Meaning: "the attacker holds back the answer to GSSENCRequest alone, like a proxy that does not know the request"},
+	{Name: HoldAuth, Player: Relay, Meaning: "the attacker holds back the server's first authentication request, if it is in the clear"},
 	{Name: Delay, Player: Relay, Meaning: "the attacker passes on the server's first message one second late"},
 	{Name: Replay, Player: Relay, Meaning: "the attacker sends the client's first TLS record or GSS token twice"},
 	{Name: FlipClient, Player: Relay, Meaning: "the attacker changes one bit of the client's first encrypted record: in TLS 1.3 the end of its handshake, under GSS encryption its startup packet"},
@@ -110,14 +110,14 @@ var Attacks = []AttackInfo{
 	{Name: GSSENCWithQuery, Player: RawClient, Meaning: "a statement after GSSENCRequest in the same segment, then GSS encryption where there is a ticket (CVE-2021-23214)"},
 	{Name: GSSENCWithStartup, Player: RawClient, Meaning: "a startup packet and a statement after GSSENCRequest in the same segment, then GSS encryption where there is a ticket"},
 	{Name: GSSENCGarbage, Player: RawClient, Meaning: "GSSENCRequest, and then a malformed token"},
-	{Name: GSSENCEmpty, Player: RawClient, Meaning: "GSSENCRequest, and then an empty token: a question for the server's mechanisms (SPNEGO)"},
-	{Name: GSSENCOversize, Player: RawClient, Meaning: "GSSENCRequest, and then the length of a token that is longer than a server takes"},
+	{Name: GSSENCEmpty, Player: RawClient, Meaning: "GSSENCRequest, and then an empty token, with which SPNEGO asks for the server's mechanisms"},
+	{Name: GSSENCOversize, Player: RawClient, Meaning: "GSSENCRequest, and then the length of a token that is longer than the server accepts"},
 	{Name: GSSENCExtraCount, Player: RawClient, GSS: true, Meaning: "GSS encryption, and a startup packet in a token whose Extra Count was changed (CVE-2024-37370)"},
 	{Name: DirectNoALPN, Player: RawClient, Meaning: "direct TLS without ALPN"},
 	{Name: DirectWrongALPN, Player: RawClient, Meaning: "direct TLS with the ALPN protocol of another service"},
-	{Name: LongStartup, Player: RawClient, Meaning: "a startup packet one byte longer than a server takes"},
-	{Name: Protocol20, Player: RawClient, Meaning: "a startup packet of protocol 2.0", Server: 14, Before: "PostgreSQL 13 speaks protocol 2.0, which the raw client cannot follow"},
-	{Name: Protocol39, Player: RawClient, Meaning: "a startup packet of protocol 3.9, which the server is to negotiate down: a session like any other"},
+	{Name: LongStartup, Player: RawClient, Meaning: "a startup packet one byte longer than the server accepts"},
+	{Name: Protocol20, Player: RawClient, Meaning: "a startup packet of protocol 2.0", Server: 14, Before: "PostgreSQL 13 supports protocol 2.0, which the raw client does not"},
+	{Name: Protocol39, Player: RawClient, Meaning: "a startup packet of protocol 3.9, which the server negotiates down: a session like any other"},
 }
 
 // AttacksOf are the entries of Attacks that a player carries out.
@@ -145,30 +145,30 @@ var attacksByName = func() map[Attack]*AttackInfo {
 	return byName
 }()
 
-// Info is the attack's entry in Attacks; nil for NoAttack, and for a word that is no attack.
+// Info is the attack's entry in Attacks; nil for NoAttack and for an unknown attack.
 func (a Attack) Info() *AttackInfo { return attacksByName[a] }
 
-// notApplicable says why the attack cannot be made in the cell, or "".
+// notApplicable says why the attack is not possible in the cell; "" if it is.
 func (a Attack) notApplicable(c *Cell) string {
 	info, unix := a.Info(), c.Client.Transport == "unix"
 	switch player := RawClient; {
 	case (info != nil && info.Player == player) != (c.Client.Library == Raw):
-		return "only the raw client sends " + strings.Join(attackNames(RawClient), ", ") + ", and nothing else"
+		return "only the raw client sends " + strings.Join(attackNames(RawClient), ", ") + ", and it sends nothing else"
 	case info == nil:
 		return ""
 	case info.Player == Relay && unix:
-		return "nobody can stand between the ends of a unix-domain socket"
+		return "no attacker can be between the ends of a unix-domain socket"
 	case info.GSS && unix:
 		return "there is no GSS encryption on a unix-domain socket"
 	case info.GSS && c.Client.Ticket != "valid":
-		return "GSS encryption takes a ticket"
+		return "GSS encryption needs a ticket"
 	case c.World.Server < info.Server:
-		return cmp.Or(info.Before, fmt.Sprintf("this is for PostgreSQL %d and later", info.Server))
+		return cmp.Or(info.Before, fmt.Sprintf("this applies to PostgreSQL %d and later", info.Server))
 	}
 	return ""
 }
 
-// Attacked says whether somebody stands between the ends, or the client itself is the attacker.
+// Attacked says whether there is an attacker, between client and server or as the client.
 func (c *Client) Attacked() bool { return c.Attack != "" && c.Attack != NoAttack }
 
 // attackWords are the values of the axis attack that `all` stands for.

@@ -5,27 +5,27 @@ import (
 	"strconv"
 )
 
-// AxisKind says what changing an axis costs.
+// AxisKind says what another value of an axis costs.
 type AxisKind string
 
 const (
-	WorldAxis  AxisKind = "world"  // an Env or a reload: the outer loop
-	ClientAxis AxisKind = "client" // an attempt: the inner loop
+	WorldAxis  AxisKind = "world"  // another Env or a reload: the outer loop
+	ClientAxis AxisKind = "client" // another attempt: the inner loop
 )
 
-// Axis is one dimension of the matrix. Its kind belongs to the axis, not to the scenario.
+// Axis is one dimension of the matrix.
 type Axis struct {
 	Name    string
 	Kind    AxisKind
 	Values  []string // the closed list that `all` stands for; nil for free text
-	More    []string // further words of the list, which only who names them gets
-	Default string   // what a cell gets when the scenario does not name the axis; "" = the option is not given
+	More    []string // further values, which `all` does not stand for
+	Default string   // the value of cells whose scenario does not name the axis; "": the option is not given
 	Doc     string   // one line, for docs/scenarios.md and the JSON Schema
 	get     func(*World, *Client) string
 	set     func(*World, *Client, string)
 }
 
-// ServerVersions are the servers that the matrix knows; whether an image can be had is another matter.
+// ServerVersions are the major versions of PostgreSQL that the matrix knows, whether or not there are images of them.
 var ServerVersions = []int{13, 14, 15, 16, 17, 18}
 
 // Axes lists every axis, in the order IDs name them.
@@ -39,39 +39,39 @@ var Axes = []Axis{
 		get: func(w *World, _ *Client) string { return w.SSL },
 		set: func(w *World, _ *Client, v string) { w.SSL = v }},
 	{Name: "servercert", Kind: WorldAxis, Values: []string{"good", "other-ca", "expired", "wrong-name", "cn-only", "revoked", "system-ca", "rsa", "rsa-pss", "ed25519"}, Default: "good",
-		Doc: "the server's certificate: right in every way (ECDSA), signed by another CA, expired, for another host name, with its name in the subject alone, on its CA's revocation list, signed by a CA that only the clients' systems trust; or right and with another key and signature: RSA with PKCS #1 or PSS, Ed25519",
+		Doc: "the server's certificate. good: no fault, ECDSA; other-ca: signed by another CA; expired; wrong-name: for another host name; cn-only: host name in the subject only; revoked: on its CA's revocation list; system-ca: signed by a CA that is among the system's roots of the clients; rsa, rsa-pss, ed25519: no fault, another key and signature",
 		get: func(w *World, _ *Client) string { return w.ServerCert },
 		set: func(w *World, _ *Client, v string) { w.ServerCert = v }},
 	{Name: "keytab", Kind: WorldAxis, Values: []string{"good", "none", "stale", "other"}, Default: "good",
-		Doc: "the server's keytab: right, absent, with only an older key version, or of another host's principal",
+		Doc: "the server's keytab. good: no fault; none: there is no file; stale: it has only an older version of the key; other: it has the key of another host's principal",
 		get: func(w *World, _ *Client) string { return w.Keytab },
 		set: func(w *World, _ *Client, v string) { w.Keytab = v }},
 	{Name: "hba", Kind: WorldAxis,
-		Doc: "pg_hba.conf byte for byte, or several texts by name",
+		Doc: "pg_hba.conf, byte for byte, or several texts by name",
 		get: func(w *World, _ *Client) string { return w.HBAName },
 		set: func(w *World, _ *Client, v string) { w.HBAName = v }},
 	{Name: "ident", Kind: WorldAxis,
-		Doc: "pg_ident.conf byte for byte, or several texts by name",
+		Doc: "pg_ident.conf, byte for byte, or several texts by name",
 		get: func(w *World, _ *Client) string { return w.IdentName },
 		set: func(w *World, _ *Client, v string) { w.IdentName = v }},
 	{Name: "library", Kind: ClientAxis, Values: clientNames(false), More: clientNames(true), Default: "libpq18",
-		Doc: "client library: libpq of a major version, the psql program of a major version, pgx, lib/pq, or the raw client, which speaks the protocol itself",
-		get: func(_ *World, c *Client) string { return string(c.Library) },
+		Doc: "the client: libpq or the program psql of a major version, pgx, lib/pq (pq), or the raw client, which sends byte sequences; or a group of clients",
+		get: func(_ *World, c *Client) string { return c.Name() },
 		set: func(_ *World, c *Client, v string) { c.Library = Library(v) }},
 	{Name: "transport", Kind: ClientAxis, Values: []string{"tcp", "unix"}, Default: "tcp",
-		Doc: "TCP to the server's host name, or its unix-domain socket",
+		Doc: "TCP to the server's host name, or the server's unix-domain socket",
 		get: func(_ *World, c *Client) string { return c.Transport },
 		set: func(_ *World, c *Client, v string) { c.Transport = v }},
 	{Name: "hosts", Kind: ClientAxis, Values: []string{OneHost, DeadFirst, Twice}, Default: OneHost,
-		Doc: "the host names in the connection string: the server's, or before it that of a host that refuses TCP connections, or the server's twice",
+		Doc: "the hosts in the connection string. one: the server; dead-first: a host that refuses TCP connections, then the server; twice: the server twice",
 		get: func(_ *World, c *Client) string { return c.Hosts },
 		set: func(_ *World, c *Client, v string) { c.Hosts = v }},
 	{Name: "user", Kind: ClientAxis, Default: "alice",
-		Doc: "the database role asked for",
+		Doc: "the database role that the client requests",
 		get: func(_ *World, c *Client) string { return c.User },
 		set: func(_ *World, c *Client, v string) { c.User = v }},
 	{Name: "database", Kind: ClientAxis, Default: DefaultDatabase,
-		Doc: "the database asked for: postgres, template1, where nobody but a superuser has the privilege CONNECT, or one that does not exist",
+		Doc: "the database that the client requests: postgres; template1, for which only superusers have the privilege CONNECT; or one that does not exist",
 		get: func(_ *World, c *Client) string { return c.Database },
 		set: func(_ *World, c *Client, v string) { c.Database = v }},
 	{Name: "principal", Kind: ClientAxis,
@@ -79,11 +79,11 @@ var Axes = []Axis{
 		get: func(_ *World, c *Client) string { return c.Principal },
 		set: func(_ *World, c *Client, v string) { c.Principal = v }},
 	{Name: "ticket", Kind: ClientAxis, Values: []string{"none", "valid", "expired"}, More: []string{Ambient}, Default: "none",
-		Doc: "the ticket-granting ticket in the client's credential cache; none: there is no cache; ambient: a valid one, but KRB5CCNAME is not set and the cache is where krb5.conf's default_ccache_name says",
+		Doc: "the ticket-granting ticket in the client's credential cache. none: there is no cache; ambient: a valid ticket in the cache that default_ccache_name in krb5.conf names, and KRB5CCNAME is not set",
 		get: func(_ *World, c *Client) string { return c.Ticket },
 		set: func(_ *World, c *Client, v string) { c.Ticket = v }},
 	{Name: "gssencmode", Kind: ClientAxis, Values: []string{"disable", "prefer", "require"},
-		Doc: "libpq connection parameter; pgx has it by gssenc.Configure, and where it is not given is pgx alone",
+		Doc: "libpq connection parameter; where it is given, pgx is configured by gssenc.Configure",
 		get: func(_ *World, c *Client) string { return c.GSSEncMode },
 		set: func(_ *World, c *Client, v string) { c.GSSEncMode = v }},
 	{Name: "sslmode", Kind: ClientAxis, Values: []string{"disable", "allow", "prefer", "require", "verify-ca", "verify-full"},
@@ -95,15 +95,15 @@ var Axes = []Axis{
 		get: func(_ *World, c *Client) string { return c.SSLNegotiation },
 		set: func(_ *World, c *Client, v string) { c.SSLNegotiation = v }},
 	{Name: "root", Kind: ClientAxis, Values: []string{"right", "other", "missing", "none", "system"}, Default: "right",
-		Doc: "sslrootcert: the CA that signed the server's certificate, another CA, a file that does not exist, not given, or the word system",
+		Doc: "sslrootcert. right: the CA that signed the server's certificate; other: another CA; missing: a file that does not exist; none: not given; system: the word system",
 		get: func(_ *World, c *Client) string { return c.Root },
 		set: func(_ *World, c *Client, v string) { c.Root = v }},
 	{Name: "crl", Kind: ClientAxis, Values: []string{"none", "right", "stale", "missing"}, Default: "none",
-		Doc: "sslcrl: not given, the revocation list of the CA that signed the server's certificate, the same past its next update, or a file that does not exist",
+		Doc: "sslcrl. none: not given; right: the revocation list of the CA that signed the server's certificate; stale: the same, past its next update; missing: a file that does not exist",
 		get: func(_ *World, c *Client) string { return c.CRL },
 		set: func(_ *World, c *Client, v string) { c.CRL = v }},
 	{Name: "cert", Kind: ClientAxis, Values: []string{"none", "good"}, More: []string{Ambient}, Default: "none",
-		Doc: "the client's certificate: none, or one that names the user and is signed by the CA that the server trusts; ambient: one like it that names " + ServiceAccount + " lies in $HOME/.postgresql, and the connection string names none",
+		Doc: "the client's certificate. good: it names the user and is signed by the CA that the server trusts; ambient: a certificate like that which names " + ServiceAccount + " is in $HOME/.postgresql, and the connection string does not name one",
 		get: func(_ *World, c *Client) string { return c.Cert },
 		set: func(_ *World, c *Client, v string) { c.Cert = v }},
 	{Name: "channel_binding", Kind: ClientAxis, Values: []string{"disable", "prefer", "require"},
@@ -115,33 +115,33 @@ var Axes = []Axis{
 		get: func(_ *World, c *Client) string { return c.RequireAuth },
 		set: func(_ *World, c *Client, v string) { c.RequireAuth = v }},
 	{Name: "krbsrvname", Kind: ClientAxis,
-		Doc: "Kerberos service name; default: postgres",
+		Doc: "libpq connection parameter, the Kerberos service name; default: postgres",
 		get: func(_ *World, c *Client) string { return c.KrbSrvName },
 		set: func(_ *World, c *Client, v string) { c.KrbSrvName = v }},
 	{Name: "password", Kind: ClientAxis, Values: []string{"none", "right", "wrong"}, Default: "none",
-		Doc: "the password the client gives",
+		Doc: "the password that the client has",
 		get: func(_ *World, c *Client) string { return c.Password },
 		set: func(_ *World, c *Client, v string) { c.Password = v }},
 	{Name: "attack", Kind: ClientAxis, Values: attackWords(), More: attackNames(RawClient), Default: string(NoAttack),
-		Doc: "what somebody does who stands between client and server, or what the raw client sends: see the table of attacks",
+		Doc: "what an attacker between client and server does, or what the raw client sends: see the tables of attacks",
 		get: func(_ *World, c *Client) string { return string(c.Attack) },
 		set: func(_ *World, c *Client, v string) { c.Attack = Attack(v) }},
 }
 
-// Values of the axis hosts.
+// The values of the axis hosts.
 const (
 	OneHost   = "one"
 	DeadFirst = "dead-first" // two: World.DeadHost and the server
 	Twice     = "twice"      // two: the server and the server
 )
 
-// Ambient credentials are those that nobody named: the library finds them in the account that the program runs as.
+// Ambient credentials are not named by the connection string: the library finds them in the account that the program runs as.
 const (
 	Ambient        = "ambient"
-	ServiceAccount = "service" // whom the certificate of cert=ambient names
+	ServiceAccount = "service" // the name in the certificate of cert=ambient
 )
 
-// Words are all values of an axis that has a closed list.
+// Words are all values of an axis with a closed list.
 func (a Axis) Words() []string { return slices.Concat(a.Values, a.More) }
 
 // groups are the words of scenario files that stand for several values of the axis.
@@ -162,7 +162,7 @@ func (a Axis) members(word string) []string {
 	return []string{a.value(word)}
 }
 
-// AxisByName finds an axis.
+// AxisByName returns an entry of Axes.
 func AxisByName(name string) (Axis, bool) {
 	if a := axesByName[name]; a != nil {
 		return *a, true
@@ -187,9 +187,14 @@ func (c *Cell) Value(axis string) string {
 	return a.get(c.World, &c.Client)
 }
 
-// NotApplicable says why a client or server version cannot express the cell, or "" if it can. It is decided from the
-// cell alone, before any probe.
+// NotApplicable says why the client or the server version cannot express the cell; "" if it can. It is decided from the cell
+// alone, before any attempt.
 func NotApplicable(c *Cell) string {
+	if d := c.Client.Driver; d != nil {
+		if lacks := d.lacks(c); lacks != "" {
+			return lacks
+		}
+	}
 	switch lacks := c.Client.Library.lacks(c); {
 	case lacks != "":
 		return lacks

@@ -10,18 +10,26 @@ func TestAxes(t *testing.T) {
 	clientSeen := false
 	for _, a := range Axes {
 		if a.Kind == WorldAxis && clientSeen {
-			t.Errorf("world axis %s is after a client axis: Expand would make its worlds over and over", a.Name)
+			t.Errorf("world axis %s is after a client axis: Expand would make a world for each of its values", a.Name)
 		}
 		clientSeen = clientSeen || a.Kind == ClientAxis
 		if a.Doc == "" {
 			t.Errorf("%s is not documented", a.Name)
 		}
 		if a.Values != nil && a.Default != "" && !slices.Contains(a.Values, a.Default) {
-			t.Errorf("%s has the default %s, which is none of its values", a.Name, a.Default)
+			t.Errorf("%s has the default %s, which is not one of its values", a.Name, a.Default)
 		}
-		if slices.Contains(a.Values, NotGiven) || slices.Contains(a.Values, "all") {
-			t.Errorf("%s has a value that is a word of the format", a.Name)
+		for _, word := range append(a.groups(), NotGiven, "all") {
+			if slices.Contains(a.Words(), word) {
+				t.Errorf("%s has the value %s, which has another meaning in scenario files", a.Name, word)
+			}
 		}
+	}
+}
+
+// TestAxisValues: setting a value on an axis changes that axis alone.
+func TestAxisValues(t *testing.T) {
+	for _, a := range Axes {
 		values := a.Values
 		if values == nil {
 			values = []string{"one", "other"}
@@ -34,14 +42,17 @@ func TestAxes(t *testing.T) {
 			}
 			for _, other := range Axes {
 				if got := cell.Value(other.Name); other.Name != a.Name && got != "" && got != "0" {
-					t.Errorf("%s set to %s sets %s too", a.Name, v, other.Name)
+					t.Errorf("%s set to %s sets %s, too", a.Name, v, other.Name)
 				}
 			}
 			if got := a.value(a.Text(v)); got != v {
-				t.Errorf("%s: %s comes back as %s", a.Name, v, got)
+				t.Errorf("%s: %s is read as %s", a.Name, v, got)
 			}
 		}
 	}
+}
+
+func TestOptionalAxes(t *testing.T) {
 	var optional []string
 	for _, a := range Axes {
 		if a.Optional() {
@@ -54,12 +65,15 @@ func TestAxes(t *testing.T) {
 	if got, want := strings.Join(optional, " "), "gssencmode sslmode sslnegotiation channel_binding require_auth krbsrvname"; got != want {
 		t.Errorf("optional axes are %s, want %s", got, want)
 	}
+}
+
+func TestUnknownAxis(t *testing.T) {
 	if _, ok := AxisByName("ssl_mode"); ok {
-		t.Error("found an axis that is none")
+		t.Error("found an axis that does not exist")
 	}
 	defer func() {
 		if recover() == nil {
-			t.Error("the value of no axis does not panic")
+			t.Error("the value of an axis that does not exist does not panic")
 		}
 	}()
 	(&Cell{World: &World{}}).Value("ssl_mode")
@@ -94,8 +108,8 @@ func TestNotApplicable(t *testing.T) {
 		{Client{Library: "psql17", Transport: "unix", Hosts: DeadFirst}, "a unix-domain socket has no host"},
 		{Client{Library: Raw, Attack: "alternate", Hosts: OneHost}, ""},
 		{Client{Library: Raw, Attack: "alternate", Hosts: Twice}, "the raw client takes one host"},
-		{Client{Library: Raw, Attack: "alternate", Ticket: Ambient}, "the raw client has no credentials but those that it is given"},
-		{Client{Library: Raw, Attack: "alternate", Cert: Ambient}, "the raw client has no credentials but those that it is given"},
+		{Client{Library: Raw, Attack: "alternate", Ticket: Ambient}, "the raw client uses only credentials that it is given"},
+		{Client{Library: Raw, Attack: "alternate", Cert: Ambient}, "the raw client uses only credentials that it is given"},
 	} {
 		if got := NotApplicable(&Cell{World: &World{Server: 18}, Client: test.client}); got != test.want {
 			t.Errorf("%+v: %q, want %q", test.client, got, test.want)
@@ -109,9 +123,14 @@ func TestLibrary(t *testing.T) {
 		kind      ClientKind
 		version   int
 		usesLibpq bool
+		silent    bool
 	}{
-		{"libpq13", "libpq", 13, true}, {"psql18", "psql", 18, true}, {PGX, "pgx", 0, false}, {PQ, "pq", 0, false},
+		{"libpq13", "libpq", 13, true, false}, {"psql18", "psql", 18, true, true}, {PGX, "pgx", 0, false, false}, {PQ, "pq", 0, false, false},
 	} {
+		info, ok := test.library.Info()
+		if !ok || info.Name != test.library || info.Silent != test.silent {
+			t.Errorf("%s is %+v", test.library, info)
+		}
 		if test.library.Kind() != test.kind || test.library.Libpq() != test.version || test.library.UsesLibpq() != test.usesLibpq {
 			t.Errorf("%s is %s %d %t", test.library, test.library.Kind(), test.library.Libpq(), test.library.UsesLibpq())
 		}

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestTextsByteForByte writes configuration texts as YAML text blocks, where a reader that is not strict would lose
-// comments, blank lines, tabs or trailing blanks, and expects each back as it was.
+// TestTextsByteForByte writes configuration texts as YAML text blocks, with comments, blank lines, tabs and trailing blanks, and reads
+// them back.
 func TestTextsByteForByte(t *testing.T) {
 	lines := []string{
 		"host all all all trust", "# comment", "#", "", "\thost\tall\tall", "host  all  \"a b\"  all  trust   ", "  indented # note",

@@ -1,6 +1,6 @@
-// Package matrix is the vocabulary of pgauthmatrix and everything about scenarios that needs no container: the nine
-// words (scenario, world, cell, outcome, prediction, observation, golden, verdict, env), the strict loader, the
-// expansion into cells and their selection. It imports nothing of the project's own.
+// Package matrix is the vocabulary of pgauthmatrix, and everything about scenarios that needs no container: the types of scenario,
+// world, cell, outcome, prediction, observation and golden, the tables of axes, clients and attacks, the strict loader, the expansion of
+// scenarios into cells, and their selection. It imports no other package of this project.
 package matrix
 
 import (
@@ -10,45 +10,45 @@ import (
 
 // Cell is one fully resolved attempt: a world, a client and its options.
 type Cell struct {
-	// ID is FAMILY/NAME/pgVERSION[/WORLD-AXES]/LIBRARY/CLIENT-AXES, made of names only, never of indexes. The axes are
-	// those the scenario names, as axis=value joined by commas in the order of Axes.
+	// ID is FAMILY/NAME/pgVERSION[/WORLD-AXES]/LIBRARY[/CLIENT-AXES]. It is made of names, never of indexes. The axes are those
+	// that the scenario names, written as AXIS=VALUE, separated by commas and in the order of Axes.
 	ID       string
 	Scenario string  // FAMILY/NAME
 	World    *World  // shared by all cells of the same world
-	Client   Client  // by value: no two cells share one
-	Expect   *Expect // the hand-written row that claims this cell, or nil
+	Client   Client  // by value: not shared
+	Expect   *Expect // the row of expect that claims this cell, or nil
 }
 
-// Expect is one hand-written row of a scenario.
+// Expect is one row of `expect` in a scenario file.
 type Expect struct {
-	When []AxisValues // an axis that is not named matches every value
+	When []AxisValues // an axis that is not there has any value
 	Then Partial
 	Pos  string // FILE:LINE:COLUMN of the row
 }
 
-// AxisValues are the values of one axis that a row or a selection claims.
+// AxisValues are values of one axis: those of a scenario, or those that a row or a selection claims.
 type AxisValues struct {
 	Axis   string
 	Values []string
 }
 
-// World is what is wanted of the server's side, for one cell: every axis resolved to one value.
+// World is what a cell needs on the server's side: every world axis has one value.
 type World struct {
 	Server     int       // PostgreSQL major version
 	SSL        string    // on | off: the server's `ssl` setting
 	ServerCert string    // name of a server certificate of the PKI: see fixtures; "good" is right in every way
 	Keytab     string    // what krb_server_keyfile points at: good | none | stale | other (see Axes)
 	HBA        string    // pg_hba.conf, byte for byte
-	HBAName    string    // the name of the rule set within the scenario; empty when the scenario has one only
+	HBAName    string    // the name of that text in the scenario; empty if the scenario has one text only
 	Ident      string    // pg_ident.conf, byte for byte
 	IdentName  string    // like HBAName
 	Settings   []Setting // further lines of postgresql.conf, in order
 	Roles      []Role
 	Realms     []Realm // the first is the default realm, of the server and of the clients
-	Host       string  // the server's fully qualified host name, to which its SPN and certificate belong
+	Host       string  // the server's fully qualified host name, for its SPN and its certificate
 }
 
-// DeadHost is the name of the host that refuses TCP connections: no server, SPN or certificate belongs to it.
+// DeadHost is the name of the host that refuses TCP connections. There is no server, SPN or certificate of that name.
 func (w *World) DeadHost() string {
 	_, domain, _ := strings.Cut(w.Host, ".")
 	return "dead." + domain
@@ -57,30 +57,30 @@ func (w *World) DeadHost() string {
 // Setting is one line of postgresql.conf.
 type Setting struct{ Name, Value string }
 
-// Role is a database role. The databases are `postgres` and `template1`, to which only superusers have the privilege CONNECT.
+// Role is a database role. The databases are `postgres`, and `template1`, for which only superusers have the privilege CONNECT.
 type Role struct {
 	Name     string
 	NoLogin  bool
-	Password string // name of a stored password kind: "" (none), "scram-sha-256" or "md5"; the password itself is made at run time
+	Password string // how the password is stored: "scram-sha-256" or "md5"; "" if there is none. The password itself is made at run time
 }
 
-// Realm is a Kerberos realm with the principals of the scenario's users. The service principal
-// postgres/HOST@REALM of the first realm always exists.
+// Realm is a Kerberos realm with the scenario's principals. The service principal postgres/HOST@REALM of the first realm always
+// exists.
 type Realm struct {
 	Name       string
 	Principals []string // without the realm
 }
 
-// DefaultRealm, DefaultHost and DefaultDatabase are what a scenario gets that says nothing of them.
+// DefaultRealm, DefaultHost and DefaultDatabase are used where a scenario does not name its own.
 const (
 	DefaultRealm    = "EXAMPLE.TEST"
 	DefaultHost     = "pg.example.test"
 	DefaultDatabase = "postgres"
 )
 
-// EnvKey identifies what cannot be changed in a running Env: worlds with equal keys share one Env, one after another,
-// and differ only in what a reload or a statement can change (ssl, server certificate, keytab, hba, ident, roles).
-// The principals of a realm are not part of it: an Env has those of all its worlds.
+// EnvKey identifies what cannot be changed in a running Env. Worlds with equal keys share one Env, one after another; they differ
+// only in what a reload or a statement can change: ssl, server certificate, keytab, hba, ident and roles. Principals are not part of
+// the key: an Env has those of all its worlds.
 func (w *World) EnvKey() string {
 	var b strings.Builder
 	b.WriteString("pg" + strconv.Itoa(w.Server) + " host=" + w.Host)
@@ -93,7 +93,7 @@ func (w *World) EnvKey() string {
 	return b.String()
 }
 
-// Key identifies the world within a run: its EnvKey and all that can be changed in a running Env.
+// Key identifies the world within a run: its EnvKey, and everything that can be changed in a running Env.
 func (w *World) Key() string {
 	var b strings.Builder
 	b.WriteString(w.EnvKey() + " ssl=" + w.SSL + " cert=" + w.ServerCert + " keytab=" + w.Keytab)
@@ -104,12 +104,13 @@ func (w *World) Key() string {
 	return b.String()
 }
 
-// Client is the attempt's own side. An empty option is not given to the library at all, so that its default rules.
+// Client is the client's side of a cell. An empty option is not passed to the library, so that the library's default applies.
 type Client struct {
 	Library        Library
-	Transport      string // tcp | unix
-	Hosts          string // one | dead-first | twice
-	User           string // database role asked for
+	Driver         *Driver // whose cell this is in the place of Library's; nil: Library's own
+	Transport      string  // tcp | unix
+	Hosts          string  // one | dead-first | twice
+	User           string  // the database role that it requests
 	Database       string
 	Principal      string // Kerberos principal of the ticket, without the realm; default: User
 	Ticket         string // none | valid | expired | ambient
@@ -126,7 +127,7 @@ type Client struct {
 	Attack         Attack // none | one of Attacks
 }
 
-// CertUser is whom the client's certificate names, or "".
+// CertUser is the name in the client's certificate; "" if it has none.
 func (c *Client) CertUser() string {
 	switch c.Cert {
 	case "", "none":
@@ -137,10 +138,10 @@ func (c *Client) CertUser() string {
 	return c.User
 }
 
-// Prediction is what the oracle says of a cell before it is tried.
+// Prediction is the outcome that the oracle expects of a cell.
 type Prediction struct {
 	Outcome Outcome
-	Because []Because // the rules that decided, in the order they decided
+	Because []Because // the rules that decided, in the order in which they did
 }
 
 // Because is one rule that decided.
@@ -149,11 +150,11 @@ type Because struct {
 	Source string `json:"source"` // manual section, source file, RFC, or pg_hba.conf:LINE
 }
 
-// Observation is what the probe saw of a cell: an outcome with its evidence, or a fault with the same. A fault is a
-// failure of the harness, or witnesses that contradict each other; it is never a refusal.
+// Observation is the result of one attempt: an outcome or a fault, with the evidence. A fault is a failure of the harness, or
+// witnesses that contradict each other. It is never a refusal.
 type Observation struct {
 	Outcome Outcome `json:"outcome"`
-	Unseen  []Field `json:"unseen,omitempty"` // fields of Outcome that no witness of this attempt could tell: empty there, and "not known" rather than "none" (e.g. the rule of a reject record, which no server version logs)
+	Unseen  []Field `json:"unseen,omitempty"` // fields that no witness of this attempt showed: they are empty in Outcome, which means unknown, not absent (example: the rule of a reject record, which no server version logs)
 	Fault   string  `json:"fault,omitempty"`  // what went wrong; Outcome is then meaningless
 	// Unclassified is the fault that package classify found in the evidence. A Fault that differs from it is the harness's: it stays when the
 	// evidence is classified again.
@@ -162,40 +163,40 @@ type Observation struct {
 	Evidence     Evidence  `json:"evidence"`
 }
 
-// Evidence is what the witnesses of one attempt said. Secrets are redacted before they get here.
+// Evidence is what the witnesses of one attempt said. It contains no secrets: they were redacted before.
 type Evidence struct {
 	Client      ClientEvidence       `json:"client"`
-	Connections []ConnectionEvidence `json:"connections,omitempty"` // in the order they were opened
-	KRB5Trace   string               `json:"krb5_trace,omitempty"`  // libkrb5's KRB5_TRACE; kept where the verdict is not Agree
+	Connections []ConnectionEvidence `json:"connections,omitempty"` // in the order in which they were opened
+	KRB5Trace   string               `json:"krb5_trace,omitempty"`  // libkrb5's KRB5_TRACE; kept if the verdict is not Agree
 }
 
-// ClientEvidence is the client's own word.
+// ClientEvidence is what the client itself reports.
 type ClientEvidence struct {
-	Conninfo     string       `json:"conninfo"`                // what the library was given, secrets redacted
+	Conninfo     string       `json:"conninfo"`                // what was passed to the library
 	Connected    bool         `json:"connected"`               // the library reported a usable session
-	Message      string       `json:"message,omitempty"`       // its error text, whole
+	Message      string       `json:"message,omitempty"`       // its whole error text
 	Crash        string       `json:"crash,omitempty"`         // signal or exit status of a client process that died
 	SSLInUse     bool         `json:"ssl_in_use,omitempty"`    // libpq PQsslInUse; pgx and pq: the connection is a *tls.Conn
 	GSSInUse     bool         `json:"gss_in_use,omitempty"`    // libpq PQgssEncInUse; pgx: the connection is a *gssenc.Conn
-	AuthRequests []string     `json:"auth_requests,omitempty"` // authentication requests the library received, in order, all connections: "ok", "gss", "gss-continue", "sasl", "md5", "password"
-	AuthEarlier  int          `json:"auth_earlier,omitempty"`  // pgx: how many of them came before its last startup packet; the others do not tell
-	Session      *Session     `json:"session,omitempty"`       // what the server said from inside, when connected
-	Raw          *RawEvidence `json:"raw,omitempty"`           // of the raw client, and of it alone
+	AuthRequests []string     `json:"auth_requests,omitempty"` // the authentication requests that the library received, in order, over all connections: "ok", "gss", "gss-continue", "sasl", "md5", "password"
+	AuthEarlier  int          `json:"auth_earlier,omitempty"`  // pgx: how many of them came before its last startup packet; other clients do not report it
+	Session      *Session     `json:"session,omitempty"`       // what the server reports within the session; nil if there was none
+	Raw          *RawEvidence `json:"raw,omitempty"`           // of the raw client only
 	Micros       int64        `json:"us,omitempty"`            // duration of the attempt in microseconds
 }
 
-// RawEvidence is what came of a sequence of the raw client, by its own word (package wire, Played).
+// RawEvidence is the result of a sequence of the raw client, as it reports it (package wire, Played).
 type RawEvidence struct {
 	Sequence Attack      `json:"sequence"`           // an attack of the raw client
-	End      string      `json:"end"`                // closed, reset, open (it had no more to send, or the server no more to say), session (ready for a query)
+	End      string      `json:"end"`                // closed, reset, open (neither had more to send), session (ready for a query)
 	Error    string      `json:"error,omitempty"`    // the server's last error, "SQLSTATE text"; "- text" in the form before protocol 3.0
-	TLS      string      `json:"tls,omitempty"`      // why TLS could not be had
-	Executed []string    `json:"executed,omitempty"` // command tags of statements that were stuffed behind a request
-	Events   []WireEvent `json:"events"`             // both directions, as the relay's, and in the same order what TLS and GSS encryption hold
+	TLS      string      `json:"tls,omitempty"`      // why there was no TLS
+	Executed []string    `json:"executed,omitempty"` // command tags of statements that were appended to a request and executed
+	Events   []WireEvent `json:"events"`             // as the relay's, in both directions, and in the same order what was sent inside TLS and GSS encryption
 }
 
-// Session is the server's view of a connected attempt, asked over the session itself (PostgreSQL manual, "The
-// Cumulative Statistics System": pg_stat_ssl, pg_stat_gssapi; system_user since 16).
+// Session is what the server reports about a session within that session (PostgreSQL manual, "The Cumulative Statistics System":
+// pg_stat_ssl, pg_stat_gssapi; system_user since 16).
 type Session struct {
 	PID              int    `json:"pid"`
 	SessionUser      string `json:"session_user"`
@@ -208,22 +209,14 @@ type Session struct {
 	SystemUser       string `json:"system_user,omitempty"` // METHOD:IDENTITY; always empty before 16
 }
 
-// ConnectionEvidence is one transport connection of the attempt, seen from the wire and from the server's log.
+// ConnectionEvidence is one transport connection of the attempt, as the relay and the server's log show it.
 type ConnectionEvidence struct {
-	ServerPort int         `json:"port,omitempty"`     // the client-side port towards the server, by which the log is found; 0 on a unix socket
-	Wire       []WireEvent `json:"wire,omitempty"`     // what the relay saw at the client's side; empty on a unix socket, which has no relay
-	Upstream   []WireEvent `json:"upstream,omitempty"` // what it saw at the server's side, where an attack made that another conversation
-	Log        []LogLine   `json:"log,omitempty"`      // the backend's log lines, complete up to its exit
+	ServerPort int         `json:"port,omitempty"`     // the relay's port towards the server, by which the log lines are found; 0 on a unix socket
+	Wire       []WireEvent `json:"wire,omitempty"`     // what the relay saw on the client's side; empty on a unix socket, which has no relay
+	Upstream   []WireEvent `json:"upstream,omitempty"` // what it saw on the server's side, if an attack made that another conversation
+	Log        []LogLine   `json:"log,omitempty"`      // the backend's log lines up to its exit
 	PID        int         `json:"pid,omitempty"`      // the backend's process, from the log
-	Exit       string      `json:"exit,omitempty"`     // how the postmaster logged the backend's end: "exit code 0", "terminated by signal 11: …"
-}
-
-// WireEvent is one thing the relay saw, as package wire records it.
-type WireEvent struct {
-	Micros int64  `json:"us"`   // since the attempt began
-	From   string `json:"from"` // client | server
-	Kind   string `json:"kind"` // see wire.Kinds
-	Detail string `json:"detail,omitempty"`
+	Exit       string      `json:"exit,omitempty"`     // its end, as the postmaster logged it: "exit code 0", "terminated by signal 11: …"
 }
 
 // LogLine is one message of the server's log.
@@ -233,5 +226,5 @@ type LogLine struct {
 	Text     string `json:"text"`
 }
 
-// Golden holds approved outcomes by cell ID: the lines of NAME.golden beside NAME.yaml.
+// Golden has the approved outcomes by cell ID: the lines of NAME.golden beside NAME.yaml.
 type Golden map[string]Outcome

@@ -2,7 +2,7 @@ package matrix
 
 import "testing"
 
-// TestWorldKeys: what can be changed in a running Env is in Key only; what cannot is in EnvKey too.
+// TestWorldKeys: what can be changed in a running Env is in Key; what cannot is in EnvKey as well.
 func TestWorldKeys(t *testing.T) {
 	base := func() *World {
 		return &World{Server: 17, SSL: "on", ServerCert: "good", Keytab: "good", HBA: "host all all all trust", Host: "pg.example.test",
@@ -39,8 +39,7 @@ func TestWorldKeys(t *testing.T) {
 	if w := base(); w.Key() != base().Key() || w.EnvKey() != base().EnvKey() {
 		t.Error("equal worlds have different keys")
 	}
-	// An Env has the principals of all its worlds, and the name of a rule set within its scenario does not make another
-	// world of the same text.
+	// Principals are in neither key: an Env has those of all its worlds. Nor is the name of a text within its scenario.
 	w := base()
 	w.Realms[0].Principals = []string{"a"}
 	w.HBAName, w.IdentName = "one", "two"

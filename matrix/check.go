@@ -51,7 +51,7 @@ func (l *loading) checkCells() {
 	}
 }
 
-// survey is what the check of a scenario wants to know of its cells.
+// survey is what the check of a scenario has to know of its cells.
 type survey struct {
 	all      claim
 	rows     []claim         // of the rows of expect
@@ -59,11 +59,11 @@ type survey struct {
 	tickets  map[string]bool // the principals whose tickets cells have
 }
 
-// claim is a set of cells, seen from far.
+// claim describes a set of cells.
 type claim struct {
 	claims     bool            // there is a cell
 	applicable bool            // there is one that a client can express
-	why        string          // why the first that no client can express is none
+	why        string          // why the first one that is not applicable is not
 	texts      map[string]bool // names of the hba texts of its applicable cells
 }
 
@@ -115,9 +115,9 @@ func (c *claim) add(p *point, notApplicable string) {
 	}
 }
 
-// representatives are the scenario's dimensions without the values that make no difference to its survey: of the values of an axis
-// that neither a row nor NotApplicable tells apart, the first stands for all. The survey of all scenarios then visits one cell of 20.
-// What decides who has a ticket makes a difference only if survey.tickets is wanted.
+// representatives are the scenario's dimensions without the values that make no difference to its survey. Of the values of an axis
+// that neither a row nor NotApplicable tells apart, the first stands for all, so that the first cell of a row is still the same. The survey
+// of all scenarios of the repository then visits one cell of 40. Users, principals and tickets are kept only if survey.tickets is wanted.
 func (s *Scenario) representatives(tickets bool) []dimension {
 	whole := s.dimensions()
 	exclude, expect := s.masks(whole)
@@ -148,9 +148,9 @@ func (s *Scenario) representatives(tickets bool) []dimension {
 	return thinned
 }
 
-// limits are what NotApplicable can come to among the cells of a scenario.
+// limits decide which cells of a scenario are applicable.
 type limits struct {
-	lacks    []Lack           // of its clients, those that a cell can have
+	lacks    []Lack           // of its clients, those that concern a cell
 	of       map[string][]int // by client: which of lacks are its own
 	byServer bool             // attacks are limited by server version and ticket
 }
@@ -181,7 +181,7 @@ func limitsAmong(dimensions []dimension) limits {
 	return l
 }
 
-// tellApart gives equal bytes for two values of an axis if NotApplicable is empty for the same cells with either.
+// tellApart gives equal bytes for two values of an axis if cells that differ only in them are applicable alike.
 func (l limits) tellApart(axis, value string) (difference []byte) {
 	switch axis {
 	case "library":
@@ -201,7 +201,7 @@ func (l limits) tellApart(axis, value string) (difference []byte) {
 	return difference
 }
 
-// describe names the point's cell by the values that tell it from the scenario's other cells.
+// describe names the cell by its values on the axes of which the scenario has several values.
 func (p *point) describe() string {
 	var values []string
 	for i, d := range p.dimensions {
@@ -215,7 +215,7 @@ func (p *point) describe() string {
 	return strings.Join(values, ",")
 }
 
-// checkRule reports an expectation of a line of an hba text that is not a record.
+// checkRule reports an expected hba line that is not a record.
 func (l *loading) checkRule(row int, text Text) {
 	number, ok := strings.CutPrefix(l.Expect[row].Then.Outcome.Rule, HBAFile+":")
 	if !ok {
@@ -235,6 +235,6 @@ func (l *loading) checkRule(row int, text Text) {
 		return
 	}
 	if line := strings.TrimSpace(lines[n-1]); line == "" || strings.HasPrefix(line, "#") {
-		l.problem(l.thenAt[row], fmt.Sprintf("hba:%d is expected and that line of %s is no record", n, name), "name a line with a record")
+		l.problem(l.thenAt[row], fmt.Sprintf("hba:%d is expected and that line of %s is not a record", n, name), "name a line with a record")
 	}
 }

@@ -5,17 +5,17 @@ import (
 	"slices"
 )
 
-// Library names a client: an entry of Clients. Its text form, in scenario files and IDs, is the entry's name.
+// Library is the name of a client: of an entry of Clients. Scenario files and IDs use the same name.
 type Library string
 
 // The clients that are not made for every version of PostgreSQL.
 const (
 	PGX Library = "pgx" // github.com/jackc/pgx/v5; with our gssenc where the cell gives gssencmode
 	PQ  Library = "pq"  // github.com/lib/pq
-	Raw Library = "raw" // no library: it sends what no library sends
+	Raw Library = "raw" // no library: it sends byte sequences that no library sends
 )
 
-// ClientKind says which code a client is. The rooms oracle, classify, agent and probe have one file for each kind.
+// ClientKind says which program or library a client is, whatever its version. oracle, classify, agent and probe have code for each kind.
 type ClientKind string
 
 // The kinds of clients.
@@ -29,23 +29,23 @@ const (
 
 // ClientInfo is one entry of Clients.
 type ClientInfo struct {
-	Name  Library
-	Kind  ClientKind
-	Libpq int    // major version of the libpq that the client is built on; 0: it implements the protocol itself
-	Image string // name of the client image that carries it; empty: the agent has it, in any client image
-	Named bool   // it is tried only where a scenario names it: `all` and the groups do not contain it
-	Lacks []Lack // what it cannot express
+	Name   Library
+	Kind   ClientKind
+	Libpq  int    // major version of the libpq that the client is built on; 0: it implements the protocol itself
+	Image  string // name of the client image that has it; empty: the agent has it, in any client image
+	Named  bool   // only scenarios that name it try it: neither `all` nor a group contains it
+	Silent bool   // it does not report the authentication requests that it received, nor whether its connection is encrypted
+	Lacks  []Lack // what it cannot express
 }
 
-// Lack is one thing that a client cannot express: a cell of it that has one of the values on the axis is not applicable.
+// Lack is something that a client cannot express: its cells that have one of the values on the axis are not applicable.
 type Lack struct {
 	Axis   string
-	Values []string // none: every value but the absence of the option
-	Why    string   // for people, in reports
+	Values []string // none: every value but NotGiven
+	Why    string   // as reports say it
 }
 
-// Clients is the table of clients, in the order of reports. A new client is entered here first; docs/adding-a-client.md
-// says what comes after.
+// Clients is the table of clients, in the order of reports. A new client begins here; docs/adding-a-client.md says what comes next.
 var Clients = slices.Concat(
 	onLibpq(KindLibpq, 13, 14, 15, 16, 17, 18),
 	onLibpq(KindPsql, 13, 15, 17, 18),
@@ -58,15 +58,15 @@ var Clients = slices.Concat(
 		}},
 		{Name: Raw, Kind: KindRaw, Named: true, Lacks: []Lack{
 			{"hosts", []string{DeadFirst, Twice}, "the raw client takes one host"},
-			{"ticket", []string{Ambient}, "the raw client has no credentials but those that it is given"},
-			{"cert", []string{Ambient}, "the raw client has no credentials but those that it is given"},
+			{"ticket", []string{Ambient}, "the raw client uses only credentials that it is given"},
+			{"cert", []string{Ambient}, "the raw client uses only credentials that it is given"},
 		}},
 	})
 
-// onLibpq are the clients of a kind that are built on libpq of these major versions.
+// onLibpq makes the entries of a kind of client that is built on libpq, for these major versions of libpq.
 func onLibpq(kind ClientKind, versions ...int) (clients []ClientInfo) {
 	for _, v := range versions {
-		c := ClientInfo{Name: Library(fmt.Sprintf("%s%d", kind, v)), Kind: kind, Libpq: v, Image: fmt.Sprintf("client-%d", v)}
+		c := ClientInfo{Name: Library(fmt.Sprintf("%s%d", kind, v)), Kind: kind, Libpq: v, Image: fmt.Sprintf("client-%d", v), Silent: kind == KindPsql}
 		if v < 17 {
 			c.Lacks = append(c.Lacks, Lack{"sslnegotiation", []string{"direct"}, fmt.Sprintf("libpq %d has no sslnegotiation (since 17)", v)})
 		}
@@ -78,19 +78,18 @@ func onLibpq(kind ClientKind, versions ...int) (clients []ClientInfo) {
 	return clients
 }
 
-// ClientGroup is a word of scenario files that stands for several clients.
+// ClientGroup is a word in scenario files that stands for several clients.
 type ClientGroup struct {
 	Name    string
 	Meaning string // one line, for docs/scenarios.md
 	has     func(ClientInfo) bool
 }
 
-// ClientGroups are the groups of clients. A client that is entered in Clients joins the groups that it belongs to, and with them the
-// scenarios that name them.
+// ClientGroups are the groups of clients. A new entry of Clients joins its groups, and so the scenarios that name them.
 var ClientGroups = []ClientGroup{
 	{"libpq", "libpq of every major version", func(c ClientInfo) bool { return c.Kind == KindLibpq }},
 	{"psql", "the program psql of every major version", func(c ClientInfo) bool { return c.Kind == KindPsql }},
-	{"independent", "every client that implements the protocol itself, but for the raw client", func(c ClientInfo) bool { return c.Libpq == 0 }},
+	{"independent", "every client that implements the protocol itself, except the raw client", func(c ClientInfo) bool { return c.Libpq == 0 }},
 }
 
 // Members are the clients of the group, in the order of Clients.
@@ -111,7 +110,7 @@ var clientsByName = func() map[Library]*ClientInfo {
 	return byName
 }()
 
-// Info is the client's entry in Clients; ok is false of a client that the matrix does not know.
+// Info is the client's entry in Clients; ok is false if there is none.
 func (l Library) Info() (info ClientInfo, ok bool) {
 	if c := clientsByName[l]; c != nil {
 		return *c, true
@@ -119,7 +118,7 @@ func (l Library) Info() (info ClientInfo, ok bool) {
 	return ClientInfo{}, false
 }
 
-// Kind is the client's kind, empty for a client that the matrix does not know.
+// Kind is the client's kind; empty if Clients has no entry for it.
 func (l Library) Kind() ClientKind {
 	if c := clientsByName[l]; c != nil {
 		return c.Kind
@@ -127,7 +126,7 @@ func (l Library) Kind() ClientKind {
 	return ""
 }
 
-// Libpq is the major version of the libpq that the client is built on, 0 for every other client.
+// Libpq is the major version of the libpq that the client is built on; 0 for every other client.
 func (l Library) Libpq() int {
 	if c := clientsByName[l]; c != nil {
 		return c.Libpq
@@ -135,7 +134,7 @@ func (l Library) Libpq() int {
 	return 0
 }
 
-// UsesLibpq is true of libpq itself and of psql: the oracle predicts the same for both.
+// UsesLibpq is true for libpq and for psql: the oracle predicts the same for both.
 func (l Library) UsesLibpq() bool { return l.Libpq() != 0 }
 
 // has says whether a value is one that the client cannot express.
@@ -143,7 +142,7 @@ func (l Lack) has(value string) bool {
 	return slices.Contains(l.Values, value) || l.Values == nil && value != ""
 }
 
-// lacks says what the client cannot express of the cell, or "".
+// lacks says what of the cell the client cannot express; "" if it can express everything.
 func (l Library) lacks(c *Cell) string {
 	info := clientsByName[l]
 	if info == nil {
@@ -157,7 +156,7 @@ func (l Library) lacks(c *Cell) string {
 	return ""
 }
 
-// clientNames are the names of the clients that `all` stands for, or of those that only who names them gets.
+// clientNames are the names of the clients that `all` stands for, or of those that have to be named.
 func clientNames(named bool) (names []string) {
 	for _, c := range Clients {
 		if c.Named == named {

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// choose picks cells of each scenario so that they cover what its applicable cells can, and counts. It keeps the order
-// of the cells.
+// choose picks cells of each scenario that together have every combination of values that an applicable cell has, and counts the
+// combinations. It keeps the order of the cells.
 func (c *Coverage) choose(cells []*Cell) []*Cell {
 	byScenario := map[string][]int{}
 	var names []string
@@ -51,7 +51,7 @@ func (c *Coverage) choose(cells []*Cell) []*Cell {
 	return taken
 }
 
-// whole picks every applicable cell.
+// whole picks all applicable cells.
 func (a *array) whole() (picked []int) {
 	for n, applicable := range a.applicable {
 		if applicable {
@@ -61,13 +61,13 @@ func (a *array) whole() (picked []int) {
 	return picked
 }
 
-// array is a covering array in the making: the cells of one scenario as rows of small numbers, and the state of every
-// combination of `strength` columns' values.
+// array is a covering array that is being made: the cells of one scenario as rows of small numbers, and the state of every
+// combination of values of `strength` columns.
 type array struct {
-	rows         [][]uint16 // a cell's value on each axis on which cells differ
+	rows         [][]uint16 // the value of a cell on each axis on which cells differ
 	applicable   []bool     // by row
-	subsets      []subset   // every choice of strength columns
-	combinations []state    // by subset.first + the combination's number in mixed radix
+	subsets      []subset   // all choices of strength columns
+	combinations []state    // by subset.first + the number of the combination in mixed radix
 }
 
 type subset struct {
@@ -91,7 +91,7 @@ func newArray(cells []*Cell, strength int) *array {
 	var sizes []int
 	for _, axis := range Axes {
 		if axis.Name == "principal" && principalIsUser {
-			continue // it says nothing that user does not
+			continue // it follows from user
 		}
 		numbers := map[string]uint16{}
 		column := make([]uint16, len(cells))
@@ -135,7 +135,7 @@ func newArray(cells []*Cell, strength int) *array {
 	return a
 }
 
-// choices are the ways to choose k of n columns; one, of nothing, if k is 0.
+// choices are the ways to choose k of n columns; if k is 0, the one empty choice.
 func choices(n, k int) [][]int {
 	if k == 0 {
 		return [][]int{nil}
@@ -162,7 +162,7 @@ func (a *array) each(row int, visit func(*state)) {
 	}
 }
 
-// gain is the number of combinations that choosing a row would newly cover.
+// gain is the number of combinations that are not covered yet and that the row has.
 func (a *array) gain(row int) int {
 	n := 0
 	a.each(row, func(combination *state) {
@@ -173,9 +173,9 @@ func (a *array) gain(row int) int {
 	return n
 }
 
-// cover chooses rows until every demanded combination is covered: always one that covers the most, the first of those in
-// an order that the seed shuffles. A row's gain can only shrink, so each row waits in the queue of the last gain that was
-// seen of it and is looked at again only when that queue's turn comes.
+// cover chooses rows until every demanded combination is covered: always a row with the highest gain, the first of these in an order
+// that the seed shuffles. The gain of a row can only shrink. So each row is in the queue of its gain when it was last computed, and
+// is computed again only when that queue is at the front.
 func (a *array) cover(seed uint64, name string) []int {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(name)) // a hash cannot fail

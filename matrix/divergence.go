@@ -7,25 +7,25 @@ import (
 	"strings"
 )
 
-// DivergencesFile is where the known disagreements are, beside the scenarios' family folders.
+// DivergencesFile is the name of the file of known disagreements, beside the family folders.
 const DivergencesFile = "divergences.yaml"
 
-// Divergence is one row of divergences.yaml: a disagreement between prediction and observation that is understood and
-// not (yet) mended. A row whose cells all agree is stale, and fails the run that finds it so.
+// Divergence is one row of divergences.yaml: a disagreement between prediction and observation that is understood and not fixed yet.
+// A row with a cell that agrees, or without cells, fails the run.
 type Divergence struct {
-	Pattern string // which cells, as MatchID reads it
-	Cause   string // why they disagree, one sentence for people
-	Link    string // where it is written down: a bug report, a commit, a manual section
+	Pattern string // its cells (see MatchID)
+	Cause   string // why they disagree, one sentence
+	Link    string // where it is described: a bug report, a commit, a manual section
 	Pos     string // FILE:LINE:COLUMN of the row
 }
 
-// Matches says whether the row is about this cell.
+// Matches says whether the row has the cell.
 func (d Divergence) Matches(id string) bool { return MatchID(d.Pattern, id) }
 
 var divergenceKeys = []string{"cell", "cause", "link"}
 
-// LoadDivergences reads divergences.yaml, a list of {cell, cause, link}; a file of comments only has none. The error
-// joins every mistake in the file, each a *Problem. A file that is not there is fs.ErrNotExist.
+// LoadDivergences reads divergences.yaml, a list of {cell, cause, link}, which may be empty. The error joins every mistake in the file,
+// each a *Problem; if there is no file it is fs.ErrNotExist.
 func LoadDivergences(fsys fs.FS, path string) ([]Divergence, error) {
 	source, err := fs.ReadFile(fsys, path)
 	if err != nil {
@@ -87,7 +87,7 @@ func (r *reader) divergence(v *value) (Divergence, bool) {
 	}
 	for _, key := range divergenceKeys {
 		if !hasKey(entries, key) {
-			r.problem(v.position, fmt.Sprintf("the divergence has no %s", key), "want {cell: PATTERN, cause: ONE SENTENCE, link: WHERE IT IS WRITTEN DOWN}")
+			r.problem(v.position, fmt.Sprintf("the divergence has no %s", key), "want {cell: PATTERN, cause: ONE SENTENCE, link: WHERE IT IS DESCRIBED}")
 		}
 	}
 	return d, len(r.problems) == before

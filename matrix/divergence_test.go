@@ -23,12 +23,12 @@ func TestLoadDivergences(t *testing.T) {
 		}, ""},
 		{"a mapping", "cell: a/b\n", nil, "divergences.yaml:1:1: the file is a mapping; want a list"},
 		{"a text", "- auth/case\n", nil, "divergences.yaml:1:3: a divergence is text; want a mapping"},
-		{"keys", "- {cell: a/b, casue: c, link: ''}\n", nil, "divergences.yaml:1:3: the divergence has no cause; want {cell: PATTERN, cause: ONE SENTENCE, link: WHERE IT IS WRITTEN DOWN}\n" +
+		{"keys", "- {cell: a/b, casue: c, link: ''}\n", nil, "divergences.yaml:1:3: the divergence has no cause; want {cell: PATTERN, cause: ONE SENTENCE, link: WHERE IT IS DESCRIBED}\n" +
 			`divergences.yaml:1:15: unknown key "casue" of a divergence; did you mean "cause"?` + "\n" +
 			"divergences.yaml:1:31: link is empty; want text"},
 		{"a key twice", "- {cell: a/b, cause: c, link: l, cause: d}\n", nil, `divergences.yaml:1:34: key "cause" is there twice; keep this one or the one in line 1`},
 		{"every family", "- {cell: '**', cause: c, link: l}\n", nil, "divergences.yaml:1:10: ** excuses cells of every family; start with FAMILY/NAME"},
-		{"no pattern", "- {cell: 'a/b c', cause: c, link: l}\n", nil, "divergences.yaml:1:10: ' ' cannot be in the ID of a cell; want elements between slashes, with * for any run of characters and ** for any number of elements"},
+		{"no pattern", "- {cell: 'a/b c', cause: c, link: l}\n", nil, "divergences.yaml:1:10: ' ' cannot be in the ID of a cell; want elements between slashes, with * for any characters and ** for any number of elements"},
 		{"twice", "- {cell: a/b, cause: c, link: l}\n- {cell: a/b, cause: d, link: l}\n", nil, "divergences.yaml:2:3: a/b is listed twice; keep this row or the one at divergences.yaml:1:3"},
 		{"tab", "-\t{cell: a/b, cause: c, link: l}\n", nil, `divergences.yaml:1:2: tab outside a text block; write a space, or \t in double quotes`},
 	} {

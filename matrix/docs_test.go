@@ -39,7 +39,7 @@ func axisTable(kind AxisKind) string {
 		values, byDefault := code(a.Words()), code([]string{a.Default})
 		switch {
 		case a.Name == "hba" || a.Name == "ident":
-			values = "a text, or texts by name"
+			values = "a text, or several by name"
 		case a.Values == nil:
 			values = "any"
 		}
@@ -47,18 +47,18 @@ func axisTable(kind AxisKind) string {
 		case a.Optional():
 			byDefault = "not given"
 		case a.Name == "hba":
-			byDefault = "none: must be there"
+			byDefault = "none; required"
 		case a.Name == "ident":
 			byDefault = "an empty file"
 		case a.Name == "principal":
 			byDefault = "the user"
 		}
-		table += row("`"+string(a.Name)+"`", values, byDefault, a.Doc)
+		table += row("`"+a.Name+"`", values, byDefault, a.Doc)
 	}
 	return table
 }
 
-// commentsOf are the line comments of the string constants of a type in vocabulary.go, which say what they mean.
+// commentsOf are the line comments of the string constants of a type in vocabulary.go, which describe them.
 func commentsOf(t *testing.T, typeName string) map[string]string {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "vocabulary.go", nil, parser.ParseComments)
@@ -86,7 +86,7 @@ func meanings[T ~string](t *testing.T, what, typeName string, words []T) string 
 	comments := commentsOf(t, typeName)
 	for _, w := range words {
 		if comments[string(w)] == "" {
-			t.Errorf("%s %s has no comment that says what it means", what, w)
+			t.Errorf("%s %s has no comment that describes it", what, w)
 		}
 		table += row("`"+string(w)+"`", comments[string(w)])
 	}
@@ -102,7 +102,7 @@ func groupTable() string {
 }
 
 func attackTable(attacks []AttackInfo) string {
-	table := row("attack", "what is done") + row("---", "---")
+	table := row("attack", "what happens") + row("---", "---")
 	for _, a := range attacks {
 		table += row("`"+string(a.Name)+"`", a.Meaning)
 	}
@@ -128,18 +128,18 @@ func tables(t *testing.T) map[string]string {
 		reasons += row("`"+string(r.Reason)+"`", code(stringsOf(r.Stages)), r.Meaning)
 	}
 	parts := row("part", "states") + row("---", "---") +
-		row("`connected`, `connected CHANNEL`", "a session was opened; channel: "+code(stringsOf(Channels))) +
-		row("`refused`, `refused at STAGE`", "there was no session, and where it ended") +
-		row("`REASON`", "why it was refused: a word of the table below") +
-		row("`channel CHANNEL`", "how the connection was protected that decided") +
+		row("`connected`, `connected CHANNEL`", "there was a session; channel: "+code(stringsOf(Channels))) +
+		row("`refused`, `refused at STAGE`", "there was no session; the stage in which the attempt ended") +
+		row("`REASON`", "why it was refused: see Reasons") +
+		row("`channel CHANNEL`", "how the connection that decided was protected") +
 		row("`method METHOD`", "the method of the pg_hba.conf record that decided: "+code(stringsOf(Methods))) +
 		row("`identity NAME`", "what was authenticated: principal, certificate DN, operating system user or role; in double quotes if it contains a comma") +
 		row("`role NAME`", "the session's role; connected outcomes only") +
-		row("`hba:LINE`", "the line of the scenario's hba text that decided, counted from 1") +
-		row("`rule FILE:LINE`", "the same in another file") +
-		row("`trace STEP STEP …`", "the negotiation: words of the table below") +
-		row("`obtains WHAT`", "what the attacker has of it: a word of the table below; where there is one") +
-		row("`descent DESCENT`", "whether the first thing that was tried won")
+		row("`hba:LINE`", "the line of the hba text that decided, counted from 1") +
+		row("`rule FILE:LINE`", "the same for another file") +
+		row("`trace STEP STEP …`", "the negotiation: see Steps of a trace") +
+		row("`obtains WHAT`", "what the attacker got; cells with an attack only") +
+		row("`descent DESCENT`", "whether the session has the protection that was tried first")
 	return map[string]string{
 		"keys":        keys,
 		"world axes":  axisTable(WorldAxis),

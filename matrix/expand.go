@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Expand makes the scenario's cells, in the order of Axes with the first axis outermost and values in the order of the
-// file. Cells of the same world share one *World. IDs are unique among scenarios of different names.
+// Expand makes the scenario's cells. The axes are nested in the order of Axes, the first outermost; values are in the order of the file.
+// Cells of the same world share one *World.
 func (s *Scenario) Expand() []Cell {
 	cells := make([]Cell, 0, s.size(maxCells))
 	var world *World
@@ -35,7 +35,7 @@ func (s *Scenario) Expand() []Cell {
 // Matches says whether the row claims the cell.
 func (e *Expect) Matches(c *Cell) bool { return matchesAll(e.When, c) }
 
-// matchesAll says whether a cell has one of the values on each of the axes.
+// matchesAll says whether the cell has one of the values on each of the axes.
 func matchesAll(when []AxisValues, c *Cell) bool {
 	for _, w := range when {
 		if !slices.Contains(w.Values, c.Value(w.Axis)) {
@@ -45,7 +45,7 @@ func matchesAll(when []AxisValues, c *Cell) bool {
 	return true
 }
 
-// dimension is an axis of a scenario with the values that its cells have.
+// dimension is an axis with the values that cells of a scenario have.
 type dimension struct {
 	Axis
 	values []string
@@ -53,7 +53,7 @@ type dimension struct {
 	varies bool // the scenario has more than one value of it
 }
 
-// dimensions are all axes, in order.
+// dimensions are all axes, in the order of Axes.
 func (s *Scenario) dimensions() []dimension {
 	dimensions := make([]dimension, len(Axes))
 	for i, axis := range Axes {
@@ -67,7 +67,7 @@ func (s *Scenario) dimensions() []dimension {
 	return dimensions
 }
 
-// size is the number of combinations, or limit+1 if it is more than that.
+// size is the number of combinations of values; limit+1 if it is above the limit.
 func (s *Scenario) size(limit int) int {
 	size := 1
 	for _, a := range s.Axes {
@@ -78,26 +78,26 @@ func (s *Scenario) size(limit int) int {
 	return size
 }
 
-// point is where a walk is: a cell without an ID.
+// point is a cell that a walk visits; it has no ID.
 type point struct {
 	dimensions []dimension
 	at         []int // the value's index, by dimension
 	rows       []int // the Expect rows that claim it
 	world      World
 	client     Client
-	newWorld   bool // the world is another than the last visited cell's
+	newWorld   bool // the last visited cell had another world
 }
 
-// value is what the point has on an axis, if the scenario names the axis.
+// value is the point's value on an axis.
 func (p *point) value(axis int) string { return p.dimensions[axis].values[p.at[axis]] }
 
-// rowMask is a row of axis values, made ready for many points.
+// rowMask is a row of axis values, prepared for matching many points.
 type rowMask []struct {
 	axis int
 	has  []bool // by the value's index
 }
 
-// mask makes a row ready. It may name only axes that the scenario names.
+// mask prepares a row.
 func mask(dimensions []dimension, when []AxisValues) rowMask {
 	m := make(rowMask, len(when))
 	for i, w := range when {
@@ -119,7 +119,7 @@ func (m rowMask) matches(p *point) bool {
 	return true
 }
 
-// appendAxes writes the ID's element for the named axes of a kind, or nothing if there are none.
+// appendAxes writes the element of an ID that has the named axes of a kind; nothing if there are none.
 func (p *point) appendAxes(id []byte, kind AxisKind) []byte {
 	separator := byte('/')
 	for i := range p.dimensions {
@@ -134,8 +134,8 @@ func (p *point) appendAxes(id []byte, kind AxisKind) []byte {
 	return id
 }
 
-// appendEscaped writes a value so that no two values look alike and none contains a character that IDs or patterns
-// use.
+// appendEscaped writes a value so that different values look different, and without the characters that have a meaning in IDs and
+// patterns.
 func appendEscaped(id []byte, value string) []byte {
 	const hex = "0123456789ABCDEF"
 	for i := range len(value) {
@@ -149,7 +149,7 @@ func appendEscaped(id []byte, value string) []byte {
 	return id
 }
 
-// masks are the rows of exclude and of expect, made ready for points with these dimensions.
+// masks prepares the rows of exclude and of expect for points with these dimensions.
 func (s *Scenario) masks(dimensions []dimension) (exclude, expect []rowMask) {
 	for _, row := range s.Exclude {
 		exclude = append(exclude, mask(dimensions, row))

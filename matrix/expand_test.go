@@ -110,7 +110,7 @@ expect:
 	}
 }
 
-// TestExpandPrincipal: without a principal each user has a ticket in its own name.
+// TestExpandPrincipal: if the scenario names no principal, it is the user.
 func TestExpandPrincipal(t *testing.T) {
 	for _, test := range []struct{ source, want string }{
 		{"  user: [a, b]\n", "a:a b:b"},

@@ -73,7 +73,7 @@ func (l *loading) twice(axis Axis, value string, word, before *value) {
 	}
 }
 
-// axisValue says whether a value is possible on an axis, and reports it if not.
+// axisValue returns whether the axis has the value, and reports it if not.
 func (l *loading) axisValue(axis Axis, v *value) bool {
 	wrong, right := axis.check(v.text)
 	if wrong != "" {
@@ -82,7 +82,7 @@ func (l *loading) axisValue(axis Axis, v *value) bool {
 	return wrong == ""
 }
 
-// check says what is wrong with the text of a value, and what would be right; nothing if it is a value of the axis.
+// check says what is wrong with a value as text, and what would be right; nothing if the axis has the value.
 func (a Axis) check(text string) (wrong, right string) {
 	possible := slices.Concat(a.Words(), a.groups())
 	if a.Optional() {
@@ -150,11 +150,11 @@ func (l *loading) text(axis Axis, v *value) {
 		return
 	}
 	if v.style != literal {
-		return // what is in double quotes is meant, and a single line is seen at a glance
+		return // a quoted text is meant as it is, and in a single line such a character is easy to see
 	}
 	indent := -1
 	for i, line := range strings.Split(strings.TrimRight(v.text, "\n"), "\n") {
-		raw := l.lines[v.line+i] // the text starts in the line after the bar
+		raw := l.lines[v.line+i] // the text starts in the line after |
 		if indent < 0 && strings.TrimSpace(line) != "" {
 			indent = len(raw) - len(line)
 		}
@@ -168,7 +168,7 @@ func (l *loading) text(axis Axis, v *value) {
 	}
 }
 
-// lookalike knows what word processors make of quotes and hyphens.
+// lookalike recognises the characters that word processors write for quotes and hyphens.
 func lookalike(c rune) (looks, right string) {
 	switch c {
 	case '\u201C', '\u201D', '\u201E', '\u00AB', '\u00BB':

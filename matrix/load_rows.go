@@ -72,7 +72,7 @@ func (l *loading) then(v *value) (Partial, bool) {
 	return Partial{}, false
 }
 
-// when reads the axes and values that a row claims.
+// when reads the axes and values of a row. what is its name in messages.
 func (l *loading) when(v *value, what string) ([]AxisValues, bool) {
 	before, unsure := len(l.problems), false
 	if !l.want(v, what, mapping) {
@@ -99,7 +99,7 @@ func (l *loading) when(v *value, what string) ([]AxisValues, bool) {
 	return when, len(l.problems) == before && !unsure
 }
 
-// rowValues reads the values of one axis that a row claims. had are those that the scenario has: of a group a row claims no other.
+// rowValues reads the values of one axis in a row. had are those that the scenario has: of a group the row claims no others.
 func (l *loading) rowValues(axis Axis, v *value, had []string) (values []string) {
 	var words []*value
 	for _, word := range l.scalars(v, axis.Name) {
@@ -107,7 +107,7 @@ func (l *loading) rowValues(axis Axis, v *value, had []string) (values []string)
 		named := slices.IndexFunc(values, func(v string) bool { return slices.Contains(members, v) })
 		switch {
 		case word.text == "all" && axis.Values != nil:
-			l.problem(word.position, "all says nothing here", "leave the axis out: the row then claims every value")
+			l.problem(word.position, "all is not needed in a row", "leave the axis out: the row then claims every value")
 		case named >= 0:
 			l.twice(axis, values[named], word, words[named])
 		case len(members) == 0 && !l.bad[axis.Name]:

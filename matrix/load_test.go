@@ -131,7 +131,7 @@ func TestLoadDefaults(t *testing.T) {
 	}
 }
 
-// load reads a scenario that is right.
+// load reads a scenario without mistakes.
 func load(t testing.TB, source string) *Scenario {
 	t.Helper()
 	scenarios, err := Load(fstest.MapFS{"auth/case.yaml": {Data: []byte(source)}})
@@ -167,15 +167,14 @@ func TestGroupsOfClients(t *testing.T) {
 	}
 }
 
-// The beginnings of scenarios with a mistake further on: a scenario that is right, the same with client begun, and with
-// expect begun.
+// Beginnings of scenarios: one that is complete, and two to which lines under client and rows of expect can be appended.
 const (
 	top    = "question: q\nworld:\n  hba: |\n    host all all all trust\n"
 	client = top + "client:\n"
 	rows   = client + "  user: [alice, bob]\n  sslmode: [disable, require]\nexpect:\n"
 )
 
-// mistakes are scenario files a/b.yaml with the whole text of their errors.
+// mistakes are scenario files a/b.yaml with the whole text of the error.
 var mistakes = []struct{ name, source, want string }{
 	{"unknown key",
 		"qestion: why\n" + top,
@@ -264,7 +263,7 @@ var mistakes = []struct{ name, source, want string }{
 		`a/b.yaml:5:16: no-break space (U+00A0); write a plain space or nothing; if the character is meant, "\u00a0" in double quotes`},
 	{"zero-width space in a value",
 		client + "  user: ali\u200bce\n",
-		`a/b.yaml:6:12: character that cannot be seen (U+200B); write a plain space or nothing; if the character is meant, "\u200b" in double quotes`},
+		`a/b.yaml:6:12: invisible character (U+200B); write a plain space or nothing; if the character is meant, "\u200b" in double quotes`},
 	{"byte order mark",
 		"\ufeffquestion: q\nworld:\n  hba: host all all all trust\n",
 		"a/b.yaml:1:1: the file starts with a byte order mark; save it as UTF-8 without one"},
@@ -285,7 +284,7 @@ var mistakes = []struct{ name, source, want string }{
 		`a/b.yaml:6:8: tab outside a text block; write a space, or \t in double quotes`},
 	{"line ends of Windows",
 		"question: q\r\nworld:\r\n  hba: |\r\n    host all all all trust\r\n",
-		"a/b.yaml:1:12: carriage return: the server would get it too; save the file with LF line ends"},
+		"a/b.yaml:1:12: carriage return, which the server would get, too; save the file with LF line ends"},
 	{"not UTF-8",
 		"question: \xff\n",
 		"a/b.yaml:1:1: the line is not UTF-8; save the file as UTF-8"},
@@ -485,9 +484,9 @@ var mistakes = []struct{ name, source, want string }{
 	{"reserved character",
 		client + "  user: @alice\n",
 		"a/b.yaml:6:9: not YAML: '@' is a reserved character; put the value in double quotes"},
-	{"when says all",
+	{"when names all",
 		rows + "  - when: {sslmode: all}\n    then: connected\n",
-		"a/b.yaml:9:21: all says nothing here; leave the axis out: the row then claims every value"},
+		"a/b.yaml:9:21: all is not needed in a row; leave the axis out: the row then claims every value"},
 	{"when a list",
 		rows + "  - when: [sslmode]\n    then: connected\n",
 		"a/b.yaml:9:11: when is a list; want a mapping"},
@@ -559,7 +558,7 @@ var mistakes = []struct{ name, source, want string }{
 		"a/b.yaml:9:11: hba:2 is expected and the hba text ends with line 1; name a line of it"},
 	{"then: a line that is a comment",
 		"question: q\nworld:\n  hba:\n    one: |\n      host all all all trust\n      host all all all reject\n    two: |\n      # note\n      host all all all trust\nexpect:\n  - then: connected, hba:1\n",
-		"a/b.yaml:11:11: hba:1 is expected and that line of the hba text two is no record; name a line with a record"},
+		"a/b.yaml:11:11: hba:1 is expected and that line of the hba text two is not a record; name a line with a record"},
 	{"then: over several lines",
 		rows + "  - then: connected tls,\n      role alice, method trusted\n",
 		`a/b.yaml:9:11: no method "trusted"; did you mean "trust"?`},
@@ -569,7 +568,7 @@ var mistakes = []struct{ name, source, want string }{
 	{"then: half a quote",
 		rows + "  - then: 'connected, role \"x'\n",
 		`a/b.yaml:9:11: "x is not a quoted text; want "…" with \" and \\ inside, or no quotes`},
-	{"then: a role of nobody",
+	{"then: role of a refusal",
 		rows + "  - then: refused at hba, no-hba-entry, role alice\n",
 		"a/b.yaml:9:41: role of a refused outcome; leave it out: there is no session that could have one"},
 	{"then: descent of a refusal",
@@ -595,7 +594,7 @@ func TestMistakes(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			scenarios, err := Load(fstest.MapFS{"a/b.yaml": {Data: []byte(m.source)}})
 			if err == nil {
-				t.Fatal("it loads")
+				t.Fatal("there is no error")
 			}
 			if scenarios != nil {
 				t.Error("scenarios beside an error")
@@ -605,7 +604,7 @@ func TestMistakes(t *testing.T) {
 			}
 			var problem *Problem
 			if !errors.As(err, &problem) || problem.Line < 1 || problem.Column < 1 || problem.Right == "" {
-				t.Errorf("no *Problem with a place and what would be right: %#v", problem)
+				t.Errorf("not a *Problem with a place and what would be right: %#v", problem)
 			}
 		})
 	}
@@ -684,7 +683,7 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-// FuzzLoad: whatever the file, the loader neither panics nor refuses it without saying where and why.
+// FuzzLoad: the loader does not panic, and every problem says where it is, what is wrong and what would be right.
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte(whole))
 	for _, m := range mistakes {

@@ -120,7 +120,7 @@ func TestParseOutcomeStates(t *testing.T) {
 	}
 }
 
-// TestParseOutcomeOffsets has only the places: TestMistakes has the texts.
+// TestParseOutcomeOffsets checks the places of mistakes; TestMistakes checks the messages.
 func TestParseOutcomeOffsets(t *testing.T) {
 	for _, test := range []struct {
 		text, wrong string // wrong is the text from the offset on

@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// MatchID says whether a pattern names a cell ID. Patterns are compared element by element (elements are what stands
-// between slashes): within an element `*` stands for any run of characters, an element that is `**` stands for any
-// number of elements, also none. A pattern that names the leading elements of an ID names everything below them, so
-// `negotiation`, `negotiation/both` and `*/both/pg17` are patterns; `negotiation/bo` is not one of negotiation/both.
+// MatchID says whether a pattern matches the ID of a cell. Both consist of elements between slashes, which are compared one by one.
+// Within an element, `*` matches any characters; the element `**` matches any number of elements, also none. A pattern that matches the
+// first elements of an ID matches the ID: `negotiation`, `negotiation/both` and `*/both/pg17` match cells of negotiation/both, and
+// `negotiation/bo` does not.
 func MatchID(pattern, id string) bool {
 	return matchElements(strings.TrimSuffix(pattern, "/"), id)
 }
 
-// matchesBelow says whether a pattern can name an ID that begins with these elements.
+// matchesBelow says whether a pattern can match an ID that begins with these elements.
 func matchesBelow(pattern, start string) bool {
 	pattern = strings.TrimSuffix(pattern, "/")
 	for {
@@ -64,8 +64,8 @@ func matchElements(pattern, id string) bool {
 	}
 }
 
-// matchElement matches greedily from the left: with `*` as the only wildcard the first place where each literal run
-// fits is as good as any later one.
+// matchElement matches from the left. Since `*` is the only wildcard, the first place where the characters between two of them fit is as
+// good as any later place.
 func matchElement(pattern, name string) bool {
 	runs := strings.Split(pattern, "*")
 	if len(runs) == 1 {
@@ -85,12 +85,12 @@ func matchElement(pattern, name string) bool {
 	return strings.HasSuffix(name, runs[len(runs)-1])
 }
 
-// checkPattern says what is wrong with a pattern as such, and what would be right.
+// checkPattern says what is wrong with the form of a pattern, and what would be right.
 func checkPattern(pattern string) (wrong, right string) {
 	if i := strings.IndexFunc(pattern, func(c rune) bool {
 		return c > 0x7E || c < '!' || strings.ContainsRune(`"'\?[]{}#:;&|<>()^$~`+"`", c)
 	}); i >= 0 {
-		return fmt.Sprintf("%q cannot be in the ID of a cell", []rune(pattern[i:])[0]), "want elements between slashes, with * for any run of characters and ** for any number of elements"
+		return fmt.Sprintf("%q cannot be in the ID of a cell", []rune(pattern[i:])[0]), "want elements between slashes, with * for any characters and ** for any number of elements"
 	}
 	for _, element := range strings.Split(strings.TrimSuffix(pattern, "/"), "/") {
 		switch {

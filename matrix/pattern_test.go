@@ -72,7 +72,7 @@ func TestMatchesBelow(t *testing.T) {
 }
 
 func TestCheckPattern(t *testing.T) {
-	const elements = "want elements between slashes, with * for any run of characters and ** for any number of elements"
+	const elements = "want elements between slashes, with * for any characters and ** for any number of elements"
 	for _, test := range []struct{ pattern, wrong, right string }{
 		{"negotiation/**/user=o%27hara,*", "", ""},
 		{"negotiation/", "", ""},

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Schema is the JSON Schema (draft 2020-12) of a scenario file, made from Axes, Stages, Reasons, Channels, Methods and
-// Steps. It knows what an editor can know: keys, values and the words of outcomes; Load knows the rest.
+// Schema is the JSON Schema (draft 2020-12) of a scenario file, made from the tables of this package. It covers what an editor can
+// check: keys, values and the words of outcomes. Load checks the rest.
 func Schema() []byte {
 	type object = map[string]any
 	text := func(doc string) object {
@@ -45,7 +45,7 @@ func Schema() []byte {
 		for _, v := range a.Words() {
 			values = append(values, v)
 			if a.Name == "server" {
-				values = append(values, json.Number(v)) // YAML reads 17 as a number; Load reads the text
+				values = append(values, json.Number(v)) // to YAML 17 is a number; Load reads the text
 			}
 		}
 		for _, group := range a.groups() {
@@ -66,7 +66,7 @@ func Schema() []byte {
 		case all && a.Values != nil:
 			o["oneOf"] = append(o["oneOf"].([]any), object{"const": "all"})
 		case all:
-			o["not"] = object{"const": "all"} // which free text does not have
+			o["not"] = object{"const": "all"} // free text has no list that it could stand for
 		}
 		doc := a.Doc
 		if a.Default != "" {
@@ -115,7 +115,7 @@ func Schema() []byte {
 			"then": object{"type": "string", "pattern": outcomePattern(), "description": "connected gss, method gss, role alice, hba:1; or refused at hba, no-hba-entry"},
 		}, "then")},
 	}, "question", "world")
-	schema["$defs"] = object{"row": closed("values of axes; an axis that is not named has all of its values", when)}
+	schema["$defs"] = object{"row": closed("values of axes; an axis that is not named may have any value", when)}
 	schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	schema["$id"] = "https://github.com/pgauthmatrix/pgauthmatrix/scenarios/schema.json"
 	out, err := json.MarshalIndent(schema, "", "  ")
@@ -125,13 +125,13 @@ func Schema() []byte {
 	return append(out, '\n')
 }
 
-// keyDocs say what the keys are that are not axes.
+// keyDocs describes the keys that are not axes.
 var keyDocs = map[string]string{
-	"question":   "what the scenario shows, one sentence",
-	"source":     "where the behaviour is specified: manual section, RFC, source file",
+	"question":   "what the scenario shows, as one question",
+	"source":     "where the behaviour is documented: manual section, RFC, source file",
 	"claims":     "ids of the claims that it tests, rows of docs/claims.md: S1, S2, …",
 	"museum":     "ids of the past defects that it would show, rows of docs/museum.md: B14, …",
-	"world":      "the server's side: world axes, and what all its cells share",
+	"world":      "the server's side: world axes, and what all cells have in common",
 	"client":     "the client's side: client axes",
 	"exclude":    "combinations that have no cell: rows of AXIS: VALUE or VALUES",
 	"expect":     "outcomes that are expected by hand; rows must not overlap, and only the fields that `then` states are compared",
@@ -142,7 +142,7 @@ var keyDocs = map[string]string{
 	"host":       "the server's fully qualified host name; default: " + DefaultHost,
 }
 
-// harnessPattern matches the settings that a scenario cannot give.
+// harnessPattern matches the settings that a scenario cannot have.
 func harnessPattern() string {
 	var names []string
 	for _, s := range harnessSettings {
@@ -155,8 +155,8 @@ func harnessPattern() string {
 	return "^(" + strings.Join(names, "|") + ")$"
 }
 
-// outcomePattern matches what ParseOutcome reads, except that it does not know which reason goes with which stage and
-// that nothing is to be stated twice.
+// outcomePattern matches what ParseOutcome reads. It also matches reasons at stages that they cannot end, and fields that are stated
+// twice.
 func outcomePattern() string {
 	oneWord := func(words []string) string {
 		quoted := make([]string, len(words))

@@ -15,7 +15,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the files that are made from the code")
 
-// inStep compares a file with what the code makes of it, or rewrites it.
+// inStep compares a file with what the code makes, or with -update writes the file.
 func inStep(t *testing.T, file string, want []byte) {
 	t.Helper()
 	if *update {
@@ -29,7 +29,7 @@ func inStep(t *testing.T, file string, want []byte) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Errorf("%s is not what the code says; run: go test ./matrix -update", filepath.ToSlash(file))
+		t.Errorf("%s is not what the code makes; run: go test ./matrix -update", filepath.ToSlash(file))
 	}
 }
 
@@ -52,7 +52,7 @@ func compiledSchema(t *testing.T) *jsonschema.Schema {
 	return compiled
 }
 
-// asEditorsRead turns YAML into what a JSON Schema is applied to, with YAML's own ideas of types.
+// asEditorsRead reads YAML as an editor does that applies a JSON Schema, with the types of YAML.
 func asEditorsRead(source []byte) (any, error) {
 	asJSON, err := yaml.YAMLToJSON(source)
 	if err != nil {
@@ -99,8 +99,8 @@ func TestSchemaTakesWhatLoads(t *testing.T) {
 	}
 }
 
-// onlyLoadKnows are the mistakes that a schema cannot see: they are in the bytes, between two places of the file, or a
-// matter of what a closed list of words means together.
+// onlyLoadKnows are the mistakes that a schema cannot find: they are in the bytes, concern two places of the file, or depend on the
+// meaning of words.
 var onlyLoadKnows = map[string]bool{
 	"hba folded": true, "hba over two plain lines": true, "no-break space in hba": true, "zero-width space in a value": true,
 	"typographic quotes in hba": true, "typographic hyphen in ident": true, "tab between key and value": true, "line ends of Windows": true,
@@ -110,7 +110,7 @@ var onlyLoadKnows = map[string]bool{
 	"scenario that no client can express": true, "exclude leaves nothing": true, "exclude names a value that is not there": true, "too many cells": true,
 	"when names axes that every cell has one value of": true, "when names an ident text and there is none": true, "two rows and one cell": true, "a group and a member of it": true, "a member and its group": true, "when names a group and a member of it": true, "when names a group of which there is no client": true,
 	"typographic apostrophe in hba": true, "then: reason at another stage": true, "then: some error": true, "then: stage alone": true, "then: connected with a reason": true, "then: twice": true,
-	"then: a line that is not there": true, "then: a line that is a comment": true, "then: a role of nobody": true, "then: descent of a refusal": true,
+	"then: a line that is not there": true, "then: a line that is a comment": true, "then: role of a refusal": true, "then: descent of a refusal": true,
 }
 
 func TestSchemaRefusesWhatItCan(t *testing.T) {
@@ -119,7 +119,7 @@ func TestSchemaRefusesWhatItCan(t *testing.T) {
 	for _, m := range mistakes {
 		v, err := asEditorsRead([]byte(m.source))
 		if err != nil {
-			continue // an editor says so without a schema
+			continue // an editor reports it without a schema
 		}
 		err = schema.Validate(v)
 		if (err == nil) != onlyLoadKnows[m.name] {

@@ -9,30 +9,30 @@ import (
 	"strings"
 )
 
-// Selection says which cells to take. The zero Selection takes all of them.
+// Selection says which cells to take. The zero Selection takes all.
 type Selection struct {
-	Patterns []string     // cells that any of these names (see MatchID); none: every cell
+	Patterns []string     // cells whose ID one of these matches (see MatchID); none: every cell
 	Family   string       // cells of this family only
 	Axes     []AxisValues // cells that have one of the values on each of these axes; NotGiven is ""; a group stands for its members
 	Strength int          // 0: every cell; 2: pairwise; 3: every combination of three axes' values; at most 4
-	Seed     uint64       // which of the many equally good t-wise selections
-	Shard    Shard        // a part of what the rest of the Selection takes
+	Seed     uint64       // chooses among equally good selections of that strength
+	Shard    Shard        // a part of what all the above takes
 }
 
-// Shard is part Index of Count, counted from 1. The zero Shard is everything. Parts differ by at most one cell, and an
-// Env is in as few of them as that allows.
+// Shard is part Index of Count, counted from 1. The zero Shard is everything. The sizes of parts differ by at most one cell, and each
+// Env is in as few parts as that allows.
 type Shard struct{ Index, Count int }
 
-// Coverage says what a selection covers. Combinations are counted per scenario, over the axes on which its cells
-// differ, and before sharding.
+// Coverage says what a selection covers, before sharding. Combinations are counted for each scenario, over the axes on which its
+// cells differ.
 type Coverage struct {
-	Cells      int // cells there were to choose from, by Patterns, Family and Axes
-	Selected   int // cells chosen, before sharding
+	Cells      int // cells that Patterns, Family and Axes take
+	Selected   int // those of them that were chosen
 	Strength   int
 	Seed       uint64
-	Demanded   int // combinations of Strength axes' values that at least one applicable cell has
-	Covered    int // those of them that a selected cell has
-	Impossible int // combinations that only cells have which no client can express (NotApplicable)
+	Demanded   int // combinations of values of Strength axes that at least one applicable cell has
+	Covered    int // those of them that a chosen cell has
+	Impossible int // combinations that only cells that are not applicable have
 }
 
 // ExpandSelected expands the scenarios that the selection's patterns can name, or without patterns those of its family. Select on the
@@ -69,8 +69,8 @@ func ExpandSelected(scenarios []*Scenario, s Selection) ([]Cell, error) {
 // Select takes cells out of a list, in its order. A pattern, family or axis value that takes nothing is an error that
 // says what there is; axis values are looked for among the cells that patterns and family take.
 //
-// With a Strength it chooses greedily among each scenario's applicable cells until every combination of values that one
-// of them has is in a chosen one; equal cells and seeds give equal choices, whatever other scenarios there are. Scenarios
+// With a Strength it chooses among each scenario's applicable cells, greedily, until the chosen cells have every combination of
+// values that one of the applicable cells has. Equal cells and seeds give equal choices, whatever other scenarios there are. Scenarios
 // about attacks are taken whole: their purpose is a table of every setting.
 func Select(cells []Cell, s Selection) ([]Cell, Coverage, error) {
 	coverage := Coverage{Strength: s.Strength, Seed: s.Seed}
@@ -93,7 +93,7 @@ func Select(cells []Cell, s Selection) ([]Cell, Coverage, error) {
 	return selected, coverage, nil
 }
 
-var errNothingTogether = errors.New("no cell is taken by all of the selection together, though each part of it takes some; loosen one part")
+var errNothingTogether = errors.New("each part of the selection takes some cells, but no cell is taken by all parts; loosen one part")
 
 // take takes the cells that patterns, family and axes name.
 func (s Selection) take(cells []Cell) ([]*Cell, error) {
@@ -275,7 +275,7 @@ func insteadOf(element string, candidates []string) string {
 	return fmt.Sprintf("instead of the element %s there are %s%s", element, strings.Join(candidates, ", "), more)
 }
 
-// of keeps the order of the cells.
+// of takes the shard's cells. It keeps their order.
 func (s Shard) of(cells []*Cell) []*Cell {
 	if s == (Shard{}) {
 		return cells
@@ -309,7 +309,7 @@ func ParseShard(text string) (Shard, error) {
 	return Shard{i, n}, nil
 }
 
-// ParseAxisValues reads AXIS=VALUE[,VALUE…], as a command line gives it.
+// ParseAxisValues reads AXIS=VALUE[,VALUE…] of a command line.
 func ParseAxisValues(text string) (AxisValues, error) {
 	name, values, ok := strings.Cut(text, "=")
 	axis, known := AxisByName(name)
@@ -321,7 +321,7 @@ func ParseAxisValues(text string) (AxisValues, error) {
 	}
 	chosen := AxisValues{Axis: name}
 	for _, value := range strings.Split(values, ",") {
-		// Names of texts are the scenarios' own: whether a cell has them is for Select to say.
+		// Select checks whether there is a cell with the value: the names of texts are the scenarios' own.
 		if wrong, right := axis.check(value); wrong != "" {
 			return AxisValues{}, fmt.Errorf("%s; %s", wrong, right)
 		}

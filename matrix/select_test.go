@@ -48,26 +48,26 @@ func TestSelect(t *testing.T) {
 
 		{"no cells", Selection{}, 0, "there are no cells to select from; load scenarios first"},
 		{"unknown family", Selection{Family: "negociation"}, 0, `no family "negociation"; did you mean "negotiation"?`},
-		{"a pattern that nothing has: scenario", Selection{Patterns: []string{"auth", "negotiation/both-off"}}, 0, `no cell is named negotiation/both-off; instead of the element both-off did you mean "both-on"?`},
-		{"a pattern that nothing has: server", Selection{Patterns: []string{"negotiation/*/pg18"}}, 0, `no cell is named negotiation/*/pg18; instead of the element pg18 there are pg13, pg17`},
-		{"a pattern that nothing has: family", Selection{Patterns: []string{"trust"}}, 0, "no cell is named trust; instead of the element trust there are auth, negotiation"},
-		{"a pattern that is too deep", Selection{Patterns: []string{"auth/stored/*/*/*/*"}}, 0, "no cell is named auth/stored/*/*/*/*; IDs end before the element *"},
+		{"a pattern without cells: scenario", Selection{Patterns: []string{"auth", "negotiation/both-off"}}, 0, `no cell is named negotiation/both-off; instead of the element both-off did you mean "both-on"?`},
+		{"a pattern without cells: server", Selection{Patterns: []string{"negotiation/*/pg18"}}, 0, `no cell is named negotiation/*/pg18; instead of the element pg18 there are pg13, pg17`},
+		{"a pattern without cells: family", Selection{Patterns: []string{"trust"}}, 0, "no cell is named trust; instead of the element trust there are auth, negotiation"},
+		{"a pattern with too many elements", Selection{Patterns: []string{"auth/stored/*/*/*/*"}}, 0, "no cell is named auth/stored/*/*/*/*; IDs end before the element *"},
 		{"a pattern after **", Selection{Patterns: []string{"**/pg12/**"}}, 0, "no cell is named **/pg12/**; after ** no element is pg12"},
-		{"a pattern that is none", Selection{Patterns: []string{"auth/[st]*"}}, 0, "pattern auth/[st]*: '[' cannot be in the ID of a cell; want elements between slashes, with * for any run of characters and ** for any number of elements"},
+		{"a malformed pattern", Selection{Patterns: []string{"auth/[st]*"}}, 0, "pattern auth/[st]*: '[' cannot be in the ID of a cell; want elements between slashes, with * for any characters and ** for any number of elements"},
 		{"unknown axis", Selection{Axes: []AxisValues{{"ssl_mode", []string{"require"}}}}, 0, `no axis "ssl_mode"; did you mean "sslmode"?`},
-		{"a value that nothing has", Selection{Axes: []AxisValues{{"gssencmode", []string{"prefer", "disable"}}}}, 0, "no cell has gssencmode=disable; want default, prefer or require"},
+		{"a value without cells", Selection{Axes: []AxisValues{{"gssencmode", []string{"prefer", "disable"}}}}, 0, "no cell has gssencmode=disable; want default, prefer or require"},
 		{"a value that no cell of the family has", Selection{Family: "auth", Axes: []AxisValues{{"server", []string{"13"}}}}, 0, "no cell in auth has server=13; want 18"},
 		{"a value that no cell of the pattern has", Selection{Patterns: []string{"negotiation/*/pg17", "auth"}, Axes: []AxisValues{{"server", []string{"13"}}}}, 0, "no cell named negotiation/*/pg17 or auth has server=13; want 17 or 18"},
-		{"a pattern outside the family", Selection{Family: "auth", Patterns: []string{"negotiation/both-on"}}, 0, "no cell is taken by all of the selection together, though each part of it takes some; loosen one part"},
-		{"a pattern outside the family that nothing has", Selection{Family: "auth", Patterns: []string{"negotiation/both-on/pg18"}}, 0, "no cell is named negotiation/both-on/pg18; instead of the element pg18 there are pg13, pg17"},
+		{"a pattern outside the family", Selection{Family: "auth", Patterns: []string{"negotiation/both-on"}}, 0, "each part of the selection takes some cells, but no cell is taken by all parts; loosen one part"},
+		{"a pattern outside the family, without cells", Selection{Family: "auth", Patterns: []string{"negotiation/both-on/pg18"}}, 0, "no cell is named negotiation/both-on/pg18; instead of the element pg18 there are pg13, pg17"},
 		{"patterns of which one is outside the family", Selection{Family: "auth", Patterns: []string{"negotiation/both-on", "*/stored"}}, 6, ""},
 		{"a group that no cell has a client of", Selection{Axes: []AxisValues{{"library", []string{"psql"}}}}, 0, "no cell has library=psql; want libpq15, libpq18 or pq"},
-		{"axes that no cell has together", Selection{Axes: []AxisValues{{"server", []string{"13"}}, {"user", []string{"bob"}}}}, 0, "no cell is taken by all of the selection together, though each part of it takes some; loosen one part"},
+		{"axes that no cell has together", Selection{Axes: []AxisValues{{"server", []string{"13"}}, {"user", []string{"bob"}}}}, 0, "each part of the selection takes some cells, but no cell is taken by all parts; loosen one part"},
 		{"a pattern after ** in the scenario", Selection{Patterns: []string{"auth/**/bob"}}, 0, "no cell is named auth/**/bob; after ** no element is bob"},
 		{"a server after any scenario", Selection{Patterns: []string{"*/*/pg13"}}, 24, ""},
-		{"a strength that says nothing", Selection{Strength: 1}, 0, "strength 1; want 0 (every cell), 2 (pairwise), 3 or 4"},
-		{"a shard that is none", Selection{Shard: Shard{3, 2}}, 0, "shard 3/2; want INDEX/COUNT with an index from 1 to the count"},
-		{"pairwise over what no client can express", Selection{Strength: 2, Patterns: []string{"**/pq/gssencmode=require,*"}}, 0, "no client can express any of the 8 cells that the selection takes; select without a strength to see them with their reasons"},
+		{"an invalid strength", Selection{Strength: 1}, 0, "strength 1; want 0 (every cell), 2 (pairwise), 3 or 4"},
+		{"an invalid shard", Selection{Shard: Shard{3, 2}}, 0, "shard 3/2; want INDEX/COUNT with an index from 1 to the count"},
+		{"pairwise, and no cell is applicable", Selection{Strength: 2, Patterns: []string{"**/pq/gssencmode=require,*"}}, 0, "no client can express any of the 8 cells that the selection takes; select without a strength to see them with their reasons"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			from, named := cells, scenarios
@@ -217,7 +217,7 @@ exclude:
 			}
 			for _, c := range got {
 				if NotApplicable(&c) != "" {
-					t.Errorf("%s is chosen and cannot be expressed", c.ID)
+					t.Errorf("%s is chosen and is not applicable", c.ID)
 				}
 			}
 			sizes[len(got)] = true
@@ -226,7 +226,7 @@ exclude:
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(ids(got), ids(again)); diff != "" {
-				t.Errorf("the same seed chooses otherwise: %s", diff)
+				t.Errorf("the same seed chooses other cells: %s", diff)
 			}
 		}
 		smallest := map[int]int{2: 9, 3: 27, 4: 81}[strength] // of the largest axes; with excludes and limits more
@@ -247,7 +247,7 @@ func TestStrengthOfFewAxes(t *testing.T) {
 		{client + "  user: [a, b, c]\n", 2, 3, 3},                            // a single axis: each value
 		{client + "  user: a\n", 2, 1, 1},                                    // a single cell
 		{client + "  user: [a, b]\n  principal: [a, b]\n", 2, 4, 4},          // principal is an axis of its own
-		{client + "  user: [a, b]\n  sslmode: [require, prefer]\n", 2, 4, 4}, // principal follows user and counts for nothing
+		{client + "  user: [a, b]\n  sslmode: [require, prefer]\n", 2, 4, 4}, // principal follows user and is not counted
 	} {
 		cells, coverage, err := Select(load(t, test.source).Expand(), Selection{Strength: test.strength})
 		if err != nil {
@@ -259,7 +259,7 @@ func TestStrengthOfFewAxes(t *testing.T) {
 	}
 }
 
-// TestStrengthIsPerScenario: what one scenario is tried with does not depend on which others there are.
+// TestStrengthIsPerScenario: the cells that are chosen of a scenario do not depend on other scenarios.
 func TestStrengthIsPerScenario(t *testing.T) {
 	_, cells := twoFamilies(t)
 	both, _, err := Select(cells, Selection{Strength: 2, Seed: 7})
@@ -286,7 +286,7 @@ func TestStrengthIsPerScenario(t *testing.T) {
 		seeds[strings.Join(ids(got), "\n")] = true
 	}
 	if len(seeds) < 2 {
-		t.Error("the seed changes nothing")
+		t.Error("all seeds choose the same cells")
 	}
 }
 

@@ -6,8 +6,8 @@ import (
 	"unicode"
 )
 
-// nearest is the candidate that the word was probably meant to be, or "". Words that differ in digits only are
-// different things and not misspellings of each other.
+// nearest is the candidate of which the word is probably a misspelling, or "". Words that differ only in digits are not misspellings
+// of each other.
 func nearest(word string, candidates []string) string {
 	best, bestDistance := "", 1+max(1, min(3, len(word)/3))
 	plain := func(s string) string { return strings.ReplaceAll(strings.ToLower(s), "-", "_") }
@@ -29,7 +29,7 @@ func withoutDigits(s string) string {
 	}, s)
 }
 
-// suggest is the "what would be right" of a word that is not among the candidates.
+// suggest says what would be right instead of a word that is not among the candidates.
 func suggest(word string, candidates []string) string {
 	if s := nearest(word, candidates); s != "" {
 		return fmt.Sprintf("did you mean %q?", s)
@@ -47,8 +47,8 @@ func orList(words []string) string {
 	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
 }
 
-// EditDistance is the number of letters to insert, leave out, replace or swap with their neighbour (optimal string
-// alignment), in bytes; the names compared here are ASCII.
+// EditDistance is the number of bytes to insert, delete, replace or swap with their neighbour that turns one name into the other (optimal
+// string alignment).
 func EditDistance(a, b string) int {
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {

@@ -15,7 +15,7 @@ import (
 	"github.com/goccy/go-yaml/parser"
 )
 
-// Problem is one mistake in a file that people write. Line and Column count from 1, columns in characters.
+// Problem is one mistake in a file. Line and Column count from 1, columns in characters.
 type Problem struct {
 	File         string
 	Line, Column int
@@ -30,11 +30,11 @@ func (p *Problem) Error() string {
 // position is a place in the file being read.
 type position struct{ line, column int }
 
-// reader collects every mistake of one file instead of stopping at the first.
+// reader collects all mistakes of one file; it does not stop at the first.
 type reader struct {
 	file     string
 	lines    []string
-	suspect  map[int]bool // lines with a character that makes what else is said of them doubtful
+	suspect  map[int]bool // lines with a misleading character: other mistakes in them are probably consequences
 	problems []*Problem
 }
 
@@ -47,7 +47,7 @@ func (r *reader) problem(at position, wrong, right string) {
 
 func (r *reader) pos(at position) string { return fmt.Sprintf("%s:%d:%d", r.file, at.line, at.column) }
 
-// joinProblems is errors.Join in the order of the files' text; nil if there are none.
+// joinProblems joins problems in the order of their places; nil if there are none.
 func joinProblems(problems []*Problem) error {
 	slices.SortStableFunc(problems, func(a, b *Problem) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
@@ -59,8 +59,7 @@ func joinProblems(problems []*Problem) error {
 	return errors.Join(errs...)
 }
 
-// value is a YAML value as a scenario file may have it. YAML's types are not used: off, 1, 17 and 0x10 are the text
-// that was written.
+// value is a YAML value in a scenario file. YAML's scalar types are not used: off, 1, 17 and 0x10 are the text that is written.
 type value struct {
 	position
 	kind    kind
@@ -83,10 +82,10 @@ const (
 	list    kind = "list"
 	mapping kind = "mapping"
 	empty   kind = "nothing"
-	unread  kind = "unread" // reported already
+	unread  kind = "unread" // a problem has been reported
 )
 
-// style says how a scalar was written, for those whose bytes matter and for positions inside it.
+// style says how a scalar was written: for texts whose bytes matter, and for positions inside a scalar.
 type style int
 
 const (
@@ -97,7 +96,7 @@ const (
 	folded  // >
 )
 
-// readYAML turns a file into its one value; nil if that is not possible, or there is none.
+// readYAML returns the one value of a file; nil, with a problem, if there is none or it cannot be read.
 func (r *reader) readYAML(source []byte) *value {
 	if !utf8.Valid(source) {
 		line := 1 + strings.Count(string(source[:invalidUTF8(source)]), "\n")
@@ -138,7 +137,7 @@ func invalidUTF8(source []byte) int {
 	return len(source)
 }
 
-// syntax reports the YAML library's error, unless a character that scanCharacters has reported explains it.
+// syntax reports an error of the YAML library, unless a character that scanCharacters has reported is the likely cause.
 func (r *reader) syntax(err error) {
 	var syntax *yaml.SyntaxError
 	if !errors.As(err, &syntax) || syntax.Token == nil {
@@ -147,7 +146,7 @@ func (r *reader) syntax(err error) {
 	}
 	at := position{syntax.Token.Position.Line, syntax.Token.Position.Column}
 	if slices.ContainsFunc(r.problems, func(p *Problem) bool { return p.Line <= at.line }) {
-		return // the character is the cause, or its line is the first to mend
+		return // the character is the cause, or is to be corrected first
 	}
 	right := "see docs/scenarios.md for an example"
 	for _, hint := range []struct{ message, right string }{
@@ -176,7 +175,7 @@ func (r *reader) convert(node ast.Node) *value {
 				v.entries = append(v.entries, *e)
 			}
 		}
-		if !n.IsFlowStyle && len(v.entries) > 0 { // the library's position is that of the first colon
+		if !n.IsFlowStyle && len(v.entries) > 0 { // the position of the library is that of the first colon
 			v.position = v.entries[0].position
 		}
 	case *ast.MappingValueNode:
@@ -236,13 +235,13 @@ func (r *reader) convertEntry(n *ast.MappingValueNode) *entry {
 
 var blockStart = regexp.MustCompile(`(^|[\s:-])[|>][0-9+-]*\s*(#.*)?$`)
 
-// scanCharacters finds characters that look like others: YAML and PostgreSQL would read them as something else.
+// scanCharacters finds characters that look like others and that YAML or PostgreSQL would read differently.
 func (r *reader) scanCharacters() {
-	parent, indent := -1, -1 // of the text block the line is in: indentation of its key, and of its text once known
+	parent, indent := -1, -1 // of the text block that the line is in: indentation of the key, and of the text once known
 	inBlock := false
 	for i, line := range r.lines {
 		if at := strings.IndexByte(line, '\r'); at >= 0 {
-			r.problem(position{i + 1, utf8.RuneCountInString(line[:at]) + 1}, "carriage return: the server would get it too", "save the file with LF line ends")
+			r.problem(position{i + 1, utf8.RuneCountInString(line[:at]) + 1}, "carriage return, which the server would get, too", "save the file with LF line ends")
 			return
 		}
 		for at, c := range line {
@@ -282,8 +281,8 @@ func (r *reader) scanCharacters() {
 	}
 }
 
-// comment is the part of a line from an unquoted # on, which is the same in YAML, pg_hba.conf and pg_ident.conf
-// (except that YAML wants white space before it).
+// comment is the part of a line from the first # outside quotes and after white space: a comment in YAML, pg_hba.conf and
+// pg_ident.conf.
 func comment(line string) string {
 	inQuotes := false
 	for i := range len(line) {
@@ -302,12 +301,12 @@ func invisible(c rune) string {
 	case c == 0xA0, c == 0x202F, c == 0x2007:
 		return "no-break space"
 	case c != ' ' && unicode.In(c, unicode.Zs, unicode.Zl, unicode.Zp), unicode.Is(unicode.Cf, c):
-		return "character that cannot be seen"
+		return "invisible character"
 	}
 	return ""
 }
 
-// want checks a value's kind; it reports and returns false if it is another.
+// want returns whether the value has one of the kinds, and reports it if not.
 func (r *reader) want(v *value, what string, kinds ...kind) bool {
 	switch {
 	case slices.Contains(kinds, v.kind):
@@ -331,7 +330,7 @@ func withArticle(kinds ...kind) string {
 	return strings.Join(words, " or ")
 }
 
-// nonEmptyText reads a scalar that must say something.
+// nonEmptyText reads a scalar that must not be empty.
 func (r *reader) nonEmptyText(v *value, what string) (string, bool) {
 	if !r.want(v, what, scalar) {
 		return "", false
@@ -343,7 +342,7 @@ func (r *reader) nonEmptyText(v *value, what string) (string, bool) {
 	return v.text, true
 }
 
-// entriesOnce are the entries of a mapping without those whose key has been there before, which are reported.
+// entriesOnce are the entries of a mapping. An entry whose key is there already is reported and left out.
 func (r *reader) entriesOnce(v *value, what string) []entry {
 	var once []entry
 	for _, e := range v.entries {

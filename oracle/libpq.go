@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
@@ -105,7 +106,7 @@ func (l *libpq) verification() verification {
 }
 
 // libpqFull: libpq compares the name itself, after the handshake.
-var libpqFull = append(opensslIssuer[:len(opensslIssuer):len(opensslIssuer)], check{flaw: wrongName, late: true})
+var libpqFull = slices.Concat(opensslIssuer, []check{{flaw: wrongName, late: true}})
 
 // fileChecks are the checks of a client that has a root file.
 func (l *libpq) fileChecks() (checks []check, text string) {

@@ -156,6 +156,14 @@ func (b *builder) need(ctx context.Context, s Spec) (local bool, err error) {
 	if !s.known() {
 		return false, fmt.Errorf("there is no image %q in the catalogue", s.Name())
 	}
+	if s.kind == ownKind {
+		if err := b.slots.Acquire(ctx, 1); err != nil {
+			return false, err
+		}
+		defer b.slots.Release(1)
+		_, err := b.build(ctx, s.Name(), s.files(), client.ImageBuildOptions{Tags: []string{s.tag()}, BuildArgs: map[string]*string{"BASE": &s.version}})
+		return false, err
+	}
 	return b.once(ctx, s.tag(), func() error {
 		if s.kind == "client-nogss" {
 			if _, err := b.need(ctx, s.withGSS()); err != nil {

@@ -18,9 +18,9 @@ import (
 
 // Spec names an image of the catalogue. Specs are comparable.
 type Spec struct {
-	kind    string // server | client | client-nogss | client-asyncpg | kdc; all but kdc are directories of inputs
-	major   int    // PostgreSQL major version of the suite that it stands on; 0 for kdc
-	version string // of a client that is not libpq; empty for all others
+	kind    string // server | client | client-nogss | client-asyncpg | client-own | kdc; all but kdc are directories of inputs
+	major   int    // PostgreSQL major version of the suite that it stands on; 0 for kdc and client-own
+	version string // of a client that is not libpq; of client-own the reference of the image that it stands on; empty for all others
 }
 
 // Server is the image of a PostgreSQL server. See StartSpec for what it does when started.
@@ -50,12 +50,20 @@ func ClientWithoutGSS(name string) Spec {
 	return s
 }
 
+// Own is a client image that stands on an image which somebody else made, local or in a registry. That image needs a shell, kinit and
+// klist. It is built whenever it is asked for: the image under the reference may have changed.
+func Own(reference string) Spec { return Spec{kind: ownKind, version: reference} }
+
+const ownKind = "client-own"
+
 // KDC is the base of a realm; package kdc makes the realm in it.
 func KDC() Spec { return Spec{kind: "kdc"} }
 
-// Name is server-17, client-17, client-nogss-17, client-asyncpg-0.30 or kdc.
+// Name is server-17, client-17, client-nogss-17, client-asyncpg-0.30, client-own-HASH or kdc.
 func (s Spec) Name() string {
 	switch {
+	case s.kind == ownKind:
+		return s.kind + "-" + hash(nil, s.version)
 	case s.version != "":
 		return s.kind + "-" + s.version
 	case s.major == 0:
@@ -67,7 +75,7 @@ func (s Spec) Name() string {
 // known is true of the images that can be made.
 func (s Spec) known() bool {
 	switch s.kind {
-	case "kdc":
+	case "kdc", ownKind:
 		return true
 	case "server", "client", "client-nogss":
 		return s.major > 0

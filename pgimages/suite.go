@@ -15,7 +15,7 @@ import (
 
 // inputs are the Dockerfiles and what they copy; a build's context is one of its directories.
 //
-//go:embed suite server client client-nogss client-asyncpg
+//go:embed suite server client client-nogss client-asyncpg client-own
 var inputs embed.FS
 
 // suite is what all images of one PostgreSQL version stand on: packages installed into a base.
@@ -111,8 +111,11 @@ func (s Spec) tag() string {
 
 // base is the tag of the image that this one is built FROM.
 func (s Spec) base() string {
-	if s.kind == "client-nogss" {
+	switch s.kind {
+	case "client-nogss":
 		return s.withGSS().tag()
+	case ownKind:
+		return s.version
 	}
 	return suiteFor(s.major).tag()
 }

@@ -18,8 +18,11 @@ var local sync.Map
 // concurrently.
 func Attempt(ctx context.Context, env *fixtures.Env, cell *matrix.Cell) matrix.Observation {
 	client := env.Client(cell.Client.Library)
+	if d := cell.Client.Driver; d != nil {
+		client = env.Driver(d)
+	}
 	if client == nil {
-		return matrix.Observation{Fault: fmt.Sprintf("no client container for library %s in this Env", cell.Client.Library)}
+		return matrix.Observation{Fault: fmt.Sprintf("no client container for %s in this Env", cell.Client.Name())}
 	}
 	lock, _ := local.LoadOrStore(env.Server(), new(sync.Mutex))
 	return attempt(ctx, env, client, env.Server(), lock.(*sync.Mutex), cell)

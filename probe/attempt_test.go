@@ -91,9 +91,9 @@ func goodAgents(cell *matrix.Cell) *fakeAgents {
 				return r, nil
 			}
 			record := wire.Record{ServerPort: 5001, Events: []wire.Event{
-				{From: "relay", Kind: wire.Open, Detail: "10.9.0.2:5432"},
-				{From: "client", Kind: wire.Startup, Detail: "user=alice database=postgres application_name=" + classify.ApplicationName(cell) + " 3.0"},
-				{From: "server", Kind: wire.AuthRequest, Detail: "ok"}, {From: "server", Kind: wire.Ready},
+				{From: "relay", Kind: wire.Open, Text: "10.9.0.2:5432"},
+				{From: "client", Kind: wire.Startup, Startup: &wire.StartupPacket{Protocol: "3.0", User: "alice", Database: "postgres", Application: classify.ApplicationName(cell)}},
+				{From: "server", Kind: wire.AuthRequest, Auth: "ok"}, {From: "server", Kind: wire.Ready},
 				{From: "client", Kind: wire.Query}, {From: "client", Kind: wire.Close},
 			}}
 			r.Records = []wire.Record{record}
@@ -269,7 +269,7 @@ func TestAttemptRemovesPasswords(t *testing.T) {
 	f.attempt = func(a agent.Attempt) (agent.AttemptResult, error) {
 		r, err := good(a)
 		r.Conninfo = "user=alice password=s3cret-of-alice"
-		r.Records[0].Events[1].Detail += " s3cret-of-alice"
+		r.Records[0].Events[1].Startup.Replication = "s3cret-of-alice"
 		return r, err
 	}
 	got := try(cell, f)

@@ -11,9 +11,10 @@ type asker func(request *agent.Attempt, env world, cell *matrix.Cell, password s
 
 // askers has an entry for each kind of client, which stands in a file of its own.
 var askers = map[matrix.ClientKind]asker{
-	matrix.KindLibpq: askLibpq,
-	matrix.KindPsql:  askLibpq,
-	matrix.KindPGX:   askPGX,
-	matrix.KindPQ:    askPQ,
-	matrix.KindRaw:   askRaw,
+	matrix.KindLibpq:   askLibpq,
+	matrix.KindPsql:    askLibpq,
+	matrix.KindPGX:     askPGX,
+	matrix.KindPQ:      askPQ,
+	matrix.KindRaw:     askRaw,
+	matrix.KindForeign: askForeign,
 }

@@ -4,7 +4,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// spoiledLiveCells are connections that somebody cuts, keeps waiting or spoils, with what a person wrote down of each.
+// spoiledLiveCells are connections that the attacker cuts, keeps waiting or spoils, with what a person wrote down of each.
 func spoiledLiveCells() []liveCell {
 	client := func(user, ticket, gssencmode, sslmode string, attack matrix.Attack) func(*matrix.Client) {
 		return func(c *matrix.Client) {

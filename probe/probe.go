@@ -60,7 +60,7 @@ const patience = (attemptTimeout + 60) * time.Second
 // before that the harness has a fault that must be seen.
 func attempt(ctx context.Context, env world, client maker, server collector, alone *sync.Mutex, cell *matrix.Cell) matrix.Observation {
 	if why := matrix.NotApplicable(cell); why != "" {
-		return matrix.Observation{Fault: "not to be attempted: " + why}
+		return matrix.Observation{Fault: "cannot be attempted: " + why}
 	}
 	if w := env.World(); w == nil {
 		return matrix.Observation{Fault: "the server runs under no proven world"}
@@ -96,7 +96,7 @@ func attempt(ctx context.Context, env world, client maker, server collector, alo
 // requestFor turns a cell into what the agent is asked. The secret is the password, "" if none is given.
 func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret string, err error) {
 	c := cell.Client
-	ask := askers[c.Library.Kind()]
+	ask := askers[c.Kind()]
 	if ask == nil {
 		return request, "", fmt.Errorf("library %q: no client of that name can be asked", c.Library)
 	}
@@ -104,7 +104,7 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret str
 		return request, "", err
 	}
 	request = agent.Attempt{
-		Token: cell.ID, Client: string(c.Library.Kind()), Env: env.ClientEnv(), Query: sessionQuery(cell.World.Server), Timeout: attemptTimeout,
+		Token: cell.ID, Client: string(c.Kind()), Env: env.ClientEnv(), Query: sessionQuery(cell.World.Server), Timeout: attemptTimeout,
 		Tamper: tamper(&c),
 	}
 	if c.Ticket != "none" && c.Ticket != "" {
@@ -219,7 +219,8 @@ func witness(ctx context.Context, client maker, server collector, cell *matrix.C
 
 func wireEvents(events []wire.Event) (seen []matrix.WireEvent) {
 	for _, e := range events {
-		seen = append(seen, matrix.WireEvent{Micros: e.Micros, From: e.From, Kind: string(e.Kind), Detail: e.Detail})
+		seen = append(seen, matrix.WireEvent{Micros: e.Micros, From: e.From, Kind: string(e.Kind), Text: e.Text, Answer: e.Answer, Bytes: e.Bytes, Token: e.Token, Auth: e.Auth,
+			TLS: (*matrix.WireTLS)(e.TLS), Alert: (*matrix.WireAlert)(e.Alert), Startup: (*matrix.WireStartup)(e.Startup), Error: (*matrix.WireError)(e.Error), Deed: (*matrix.WireDeed)(e.Deed)})
 	}
 	return seen
 }

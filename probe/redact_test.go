@@ -9,7 +9,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// fill puts a text into every string that a value can hold, with one element in every slice, and counts them.
+// fill gives every field of a value something: a text to every string, which it counts, and one element to every slice.
 func fill(t *testing.T, v reflect.Value, text string) (strings int) {
 	t.Helper()
 	switch v.Kind() {
@@ -26,7 +26,10 @@ func fill(t *testing.T, v reflect.Value, text string) (strings int) {
 		for i := range v.NumField() {
 			strings += fill(t, v.Field(i), text)
 		}
-	case reflect.Bool, reflect.Int, reflect.Int64:
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int, reflect.Int64:
+		v.SetInt(1)
 	default:
 		t.Fatalf("evidence has a %s: teach fill, and agent.Redact if it does not know it", v.Type())
 	}

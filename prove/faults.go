@@ -127,7 +127,7 @@ func faults() []fault {
 			for i := range e.Connections {
 				for j, w := range e.Connections[i].Wire {
 					if w.From == "attacker" {
-						e.Connections[i].Wire[j].Kind, e.Connections[i].Wire[j].Detail = string(wire.Injected), "SELECT 1 -> ok SELECT 1"
+						e.Connections[i].Wire[j] = matrix.WireEvent{Micros: w.Micros, From: w.From, Kind: string(wire.Injected), Deed: &matrix.WireDeed{SQL: "SELECT 1", Tag: "SELECT 1"}}
 					}
 				}
 			}
@@ -176,7 +176,7 @@ func hide(e *matrix.Evidence) {
 		n.Upstream = nil
 		for j := range n.Wire {
 			if n.Wire[j].From == "attacker" {
-				n.Wire[j].Kind, n.Wire[j].Detail = string(wire.Idle), "nothing to do"
+				n.Wire[j] = matrix.WireEvent{Micros: n.Wire[j].Micros, From: "attacker", Kind: string(wire.Idle), Text: "nothing to do"}
 			}
 		}
 	}

@@ -40,6 +40,9 @@ func evidenceLines(r *Record) []evidence {
 	case c.Connected && c.Session != nil:
 		list = append(list, evidence{"client", sessionText(c.Session)})
 	}
+	if e.Client.Raw != nil {
+		list = append(list, evidence{"raw", rawText(e.Client.Raw)})
+	}
 	for i, c := range e.Connections {
 		for _, l := range c.Log {
 			if l.Severity == "LOG" && !strings.Contains(l.Text, "authenticated") {
@@ -98,18 +101,38 @@ func sessionText(s *matrix.Session) string {
 	return text
 }
 
-// wireText is a connection's events in one line: `›` from the client, `‹` from the server.
+// wireText is a connection's events in one line: `›` from the client, `‹` from the server, and in brackets what the
+// attacker did.
 func wireText(events []matrix.WireEvent) string {
 	var b strings.Builder
 	for _, e := range events {
-		if e.From == "relay" {
-			continue
+		switch text := eventText(e); e.From {
+		case "relay":
+		case "client":
+			b.WriteString(" ›\u00a0" + text)
+		case "server":
+			b.WriteString(" ‹\u00a0" + text)
+		default:
+			b.WriteString(" [" + e.From + ": " + text + "]")
 		}
-		arrow := " ›\u00a0"
-		if e.From == "server" {
-			arrow = " ‹\u00a0"
-		}
-		b.WriteString(arrow + strings.ReplaceAll(strings.TrimSpace(e.Kind+" "+e.Detail), "\n", " "))
 	}
 	return strings.TrimSpace(b.String())
+}
+
+// eventText is an event on one line.
+func eventText(e matrix.WireEvent) string { return strings.ReplaceAll(e.String(), "\n", " ") }
+
+// rawText says how a sequence of the raw client ended.
+func rawText(r *matrix.RawEvidence) string {
+	text := string(r.Sequence) + ", at its end: " + r.End
+	if r.Error != "" {
+		text += ", error " + r.Error
+	}
+	if r.TLS != "" {
+		text += ", no TLS: " + r.TLS
+	}
+	if len(r.Executed) > 0 {
+		text += ", executed " + strings.Join(r.Executed, ", ")
+	}
+	return text
 }

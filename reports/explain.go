@@ -61,7 +61,7 @@ func notApplicable(cell *matrix.Cell, r *Record) string {
 	return ""
 }
 
-// axes writes the values of the world's axes, then those of the client's; free texts follow elsewhere.
+// axes writes the values of the world's axes, then those of the client's.
 func (p *page) axes(value func(string) string) {
 	for _, kind := range []matrix.AxisKind{matrix.WorldAxis, matrix.ClientAxis} {
 		var parts []string
@@ -74,7 +74,7 @@ func (p *page) axes(value func(string) string) {
 	}
 }
 
-// rules writes pg_hba.conf with its line numbers and marks the record that is to decide.
+// rules writes pg_hba.conf with its line numbers and marks the record that decides by the prediction.
 func (p *page) rules(cell *matrix.Cell, prediction matrix.Prediction) {
 	p.file("pg_hba.conf", cell.World.HBA, prediction.Outcome.Rule)
 	p.file("pg_ident.conf", cell.World.Ident, "")
@@ -117,7 +117,7 @@ func (p *page) hidden(cell *matrix.Cell, predicted matrix.Outcome) {
 		names = append(names, string(f))
 	}
 	if len(names) > 0 {
-		p.hanging("unseen", dim, fmt.Sprintf("PostgreSQL %d shows no witness the %s of such an attempt", cell.World.Server, strings.Join(names, ", ")))
+		p.hanging("unseen", dim, fmt.Sprintf("no witness can tell the %s of such an attempt with PostgreSQL %d", strings.Join(names, ", "), cell.World.Server))
 	}
 }
 
@@ -149,6 +149,9 @@ func (p *page) observed(r *Record) {
 	p.hanging("message", dim, c.Message)
 	if len(c.AuthRequests) > 0 {
 		p.hanging("was asked", dim, strings.Join(c.AuthRequests, " "))
+	}
+	if c.Raw != nil {
+		p.hanging("sequence", dim, rawText(c.Raw))
 	}
 	if c.Session != nil {
 		p.hanging("session", dim, fmt.Sprintf("%s; backend %d", sessionText(c.Session), c.Session.PID))
@@ -186,12 +189,11 @@ func (p *page) connection(n int, c matrix.ConnectionEvidence) {
 		where += fmt.Sprintf(", backend %d", c.PID)
 	}
 	p.rule(fmt.Sprintf("Connection %d", n), where)
-	if len(c.Wire) > 0 {
-		lane := min(p.Width-24, 72)
-		p.line(strings.Repeat(" ", 14) + p.text(bold, pad("client", lane-4)+"server"))
-		for _, e := range c.Wire {
-			p.event(e, lane)
-		}
+	if len(c.Upstream) == 0 {
+		p.sequence("client", "server", c.Wire)
+	} else {
+		p.sequence("client", "attacker", c.Wire)
+		p.sequence("attacker", "server", c.Upstream)
 	}
 	for _, l := range c.Log {
 		style := ""
@@ -209,9 +211,25 @@ func (p *page) connection(n int, c matrix.ConnectionEvidence) {
 	}
 }
 
-// event draws one arrow: the words stand on it, from the left for the client and to the right for the server.
+// sequence draws the events between two ends.
+func (p *page) sequence(left, right string, events []matrix.WireEvent) {
+	if len(events) == 0 {
+		return
+	}
+	lane := min(p.Width-24, 72)
+	p.line(strings.Repeat(" ", 14) + p.text(bold, pad(left, lane+2-width(right))+right))
+	for _, e := range events {
+		p.event(e, lane)
+	}
+}
+
+// event draws one arrow: its words begin at the left end for the client and end at the right end for the server. What
+// relay and attacker did has no arrow.
 func (p *page) event(e matrix.WireEvent, lane int) {
-	text := printable(strings.ReplaceAll(strings.TrimSpace(e.Kind+" "+e.Detail), "\n", " "))
+	text, style := printable(eventText(e)), dim
+	if e.From == "attacker" {
+		text, style = "attacker: "+text, red
+	}
 	at := p.text(dim, fmt.Sprintf("%13s ", millis(e.Micros)))
 	if room := lane - 8; width(text) > room {
 		text = string([]rune(text)[:room-1]) + "…"
@@ -223,6 +241,6 @@ func (p *page) event(e matrix.WireEvent, lane int) {
 	case "server":
 		p.line(at + "│" + p.text(magenta, "◀"+dashes) + " " + text + " ─│")
 	default:
-		p.line(at + "│" + p.text(dim, pad("  "+text, lane-1)) + "│")
+		p.line(at + "│" + p.text(style, pad("  "+text, lane-1)) + "│")
 	}
 }

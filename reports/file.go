@@ -136,7 +136,7 @@ func Read(open func() (io.ReadCloser, error)) (*Run, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	// The version first: in another format the rest of the header may mean something else.
+	// The version is read first: in another format the rest of the header may mean something else.
 	var version struct {
 		Header *struct {
 			Format int    `json:"format"`

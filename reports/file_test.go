@@ -212,7 +212,7 @@ func TestCutOffAnywhere(t *testing.T) {
 }
 
 func TestNotReadable(t *testing.T) {
-	header := `{"run":{"format":1,"run":"r","tool":"0.1.0","selection":"all","cells":1}}` + "\n"
+	header := `{"run":{"format":2,"run":"r","tool":"0.1.0","selection":"all","cells":1}}` + "\n"
 	record := `{"cell":{"id":"a/b/pg17/pgx/x","scenario":"a/b","verdict":{"status":"Agree"}}}` + "\n"
 	end := `{"end":{"counts":{"Agree":1}}}` + "\n"
 	for _, tt := range []struct{ name, file, want string }{
@@ -220,8 +220,8 @@ func TestNotReadable(t *testing.T) {
 		{"empty", "", "not a run of pgauthmatrix: the first line is not a header"},
 		{"something else", "hello\n", "not a run of pgauthmatrix: the first line is not a header"},
 		{"no header", record + end, "not a run of pgauthmatrix: the first line is not a header"},
-		{"a later format", strings.Replace(header, `"format":1`, `"format":2`, 1), "format 2, written by pgauthmatrix 0.1.0: this one reads format 1 only"},
-		{"a later format of another shape", `{"run":{"format":7,"tool":"9.0","cells":{"all":1}}}` + "\n", "format 7, written by pgauthmatrix 9.0: this one reads format 1 only"},
+		{"a later format", strings.Replace(header, `"format":2`, `"format":3`, 1), "format 3, written by pgauthmatrix 0.1.0: this one reads format 2 only"},
+		{"a later format of another shape", `{"run":{"format":7,"tool":"9.0","cells":{"all":1}}}` + "\n", "format 7, written by pgauthmatrix 9.0: this one reads format 2 only"},
 		{"a damaged line", header + `{"cell":{"id":` + "\n" + end, "line 2: unexpected end of JSON input"},
 		{"an empty line", header + "\n" + record + end, "line 2: unexpected end of JSON input"},
 		{"another kind of line", header + `{"note":1}` + "\n" + end, "line 2 is neither a cell nor the end"},

@@ -38,10 +38,10 @@ func (p *page) rule(left, right string) {
 	p.line(p.text(bold, left) + " " + p.text(dim, strings.Repeat("─", dashes)) + right)
 }
 
-// paragraph writes indented text in one style.
-func (p *page) paragraph(style, text string) {
+// paragraph writes indented text, dim: it is less important than the rest.
+func (p *page) paragraph(text string) {
 	for _, l := range wrap(text, p.Width-2) {
-		p.line("  " + p.text(style, l))
+		p.line("  " + p.text(dim, l))
 	}
 }
 
@@ -79,7 +79,7 @@ func (p *page) flow(label string, phrases []phrase) {
 	p.line("  " + p.text(bold, pad(label, labelWidth)) + line)
 }
 
-// glyphs stand for statuses, in the order of the legend.
+// glyphs are the signs of statuses, in the order of the legend.
 var glyphs = []struct {
 	status verdict.Status
 	glyph  string

@@ -10,7 +10,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
 )
 
-// ProgressOptions say where and how.
+// ProgressOptions say how progress is shown.
 type ProgressOptions struct {
 	Terminal bool // redraw one line; otherwise a line for every tenth of the cells, and one after Every without any
 	Color    bool
@@ -30,14 +30,14 @@ type Progress struct {
 	counts  verdict.Counts
 	phase   string
 	start   time.Time // of the display
-	first   time.Time // of the first cell: what the rate is reckoned from
+	first   time.Time // of the first cell: the rate is counted from here
 	drawn   time.Time
 	tenth   int
 	stop    chan struct{}
 	stopped sync.WaitGroup
 }
 
-// redraw is how often the line on a terminal is drawn anew.
+// redraw is the time between two drawings of the line on a terminal.
 const redraw = 200 * time.Millisecond
 
 // NewProgress starts a display of so many cells.
@@ -58,7 +58,7 @@ func NewProgress(w io.Writer, cells int, o ProgressOptions) *Progress {
 	return p
 }
 
-// tick draws while nothing happens, so that a phase that takes long shows as one.
+// tick draws while nothing happens, so that the time of a long phase is seen to pass.
 func (p *Progress) tick() {
 	ticker := time.NewTicker(redraw)
 	defer ticker.Stop()
@@ -93,7 +93,7 @@ func (p *Progress) Cell(s verdict.Status) {
 	p.show(false)
 }
 
-// Phase says what is going on beside the cells, e.g. "provisioning server 17".
+// Phase says what the run does in addition to trying cells, e.g. "provisioning server 17".
 func (p *Progress) Phase(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -113,7 +113,7 @@ func (p *Progress) Print(line string) {
 	fmt.Fprintln(p.w, line)
 }
 
-// Close ends the display; on a terminal it takes the line away.
+// Close ends the display; on a terminal it removes the line.
 func (p *Progress) Close() {
 	close(p.stop)
 	p.stopped.Wait()

@@ -15,7 +15,7 @@ import (
 )
 
 // FormatVersion is the version of run.jsonl that this package writes; the only one it reads.
-const FormatVersion = 1
+const FormatVersion = 2
 
 // FileName is the name of a run's file in its directory.
 const FileName = "run.jsonl"

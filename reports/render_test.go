@@ -514,6 +514,18 @@ func checkSuite(t *testing.T, id int, s *junitSuite) {
 	}
 }
 
+func TestEvidenceOfAnAttack(t *testing.T) {
+	r := &Record{Observation: &matrix.Observation{Evidence: matrix.Evidence{
+		Client: matrix.ClientEvidence{Raw: &matrix.RawEvidence{Sequence: matrix.GSSENCInTLS, End: "open"}},
+		Connections: []matrix.ConnectionEvidence{{Wire: []matrix.WireEvent{{From: "relay", Kind: "open"}, {From: "client", Kind: "sslrequest"},
+			{From: "attacker", Kind: "answered", Deed: &matrix.WireDeed{Said: "N", To: "sslrequest"}}, {From: "server", Kind: "answer", Answer: "N"}}}},
+	}}}
+	want := []evidence{{"raw", "gssenc-in-tls, at its end: open"}, {"wire", "›\u00a0sslrequest [attacker: answered N to sslrequest] ‹\u00a0answer N"}}
+	if got := evidenceLines(r); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func TestMarkdown(t *testing.T) {
 	run := opened(t, everyStatus(t, whole))
 	golden(t, "summary.md", draw(t, func(w io.Writer) error { return Markdown(w, view(t, run), Options{Failures: 3}) }))
@@ -536,6 +548,13 @@ func TestExplain(t *testing.T) {
 	localSaw.Outcome = refusal.Outcome
 	localSaw.Evidence.Connections[0].ServerPort, localSaw.Evidence.Connections[0].Wire = 0, nil
 	localRecord := NewRecord(local, refusal, &localSaw, verdict.Judge(local, refusal, &localSaw, nil, nil), sampleStart, time.Millisecond)
+	attacked := *localRecord
+	attacked.ID, attacked.Verdict = "attacks/case/pg17/raw/attack=strip", verdict.Verdict{Status: verdict.Differ, Severity: verdict.OtherDiffer}
+	attacked.Observation = &matrix.Observation{Outcome: attacked.Predicted, Evidence: matrix.Evidence{
+		Client: matrix.ClientEvidence{Raw: &matrix.RawEvidence{Sequence: matrix.GSSENCInTLS, End: "closed", Error: "08P01 invalid length of startup packet", TLS: "the server answered N", Executed: []string{"SELECT 1"}}},
+		Connections: []matrix.ConnectionEvidence{{ServerPort: 41020,
+			Wire:     []matrix.WireEvent{{Micros: 10, From: "relay", Kind: "open"}, {Micros: 100, From: "client", Kind: "sslrequest"}, {Micros: 200, From: "attacker", Kind: "answered", Deed: &matrix.WireDeed{Said: "N", To: "sslrequest"}}, {Micros: 220, From: "server", Kind: "answer", Answer: "N"}},
+			Upstream: []matrix.WireEvent{{Micros: 300, From: "client", Kind: "startup", Startup: &matrix.WireStartup{User: "alice"}}, {Micros: 400, From: "server", Kind: "auth-request", Auth: "ok"}}}}}}
 	about := *localRecord
 	about.About = &Scenario{Name: "negotiation/local", Question: "May a client that has no ticket come in over the local socket?", Claims: []string{"S2"}}
 	crashed := NewRecord(local, refusal, &matrix.Observation{Fault: "the client crashed: signal 11"}, verdict.Verdict{Status: verdict.Broken, Severity: verdict.IsBroken, Cause: "the client crashed: signal 11"}, sampleStart, time.Millisecond)
@@ -547,6 +566,7 @@ func TestExplain(t *testing.T) {
 		"explain-record.txt":   func(w io.Writer) error { return Explain(w, differs, p, record, Options{}) },
 		"explain-color.txt":    func(w io.Writer) error { return Explain(w, differs, p, record, Options{Color: true, Width: 80}) },
 		"explain-about.txt":    func(w io.Writer) error { return Explain(w, nil, matrix.Prediction{}, &about, Options{}) },
+		"explain-attack.txt":   func(w io.Writer) error { return Explain(w, nil, matrix.Prediction{}, &attacked, Options{}) },
 		"explain-local.txt":    func(w io.Writer) error { return Explain(w, nil, matrix.Prediction{}, localRecord, Options{}) },
 		"explain-broken.txt":   func(w io.Writer) error { return Explain(w, nil, matrix.Prediction{}, crashed, Options{}) },
 		"explain-not-for.txt":  func(w io.Writer) error { return Explain(w, pq, matrix.Prediction{}, skipped, Options{}) },

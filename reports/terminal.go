@@ -27,7 +27,7 @@ func (p *page) title(v *View) {
 	h := v.Header
 	p.rule("pgauthmatrix "+h.Tool, "run "+h.Run+"  "+h.Start.Format("2006-01-02 15:04 MST"))
 	for _, s := range []string{h.Selection, h.Coverage, h.Engine} {
-		p.paragraph(dim, s)
+		p.paragraph(s)
 	}
 	var images []string
 	for _, i := range h.Images {
@@ -35,7 +35,7 @@ func (p *page) title(v *View) {
 			images = append(images, strings.ReplaceAll(i.Name+": "+i.Version, " ", "\u00a0"))
 		}
 	}
-	p.paragraph(dim, strings.Join(images, "; "))
+	p.paragraph(strings.Join(images, "; "))
 	p.line("")
 }
 

@@ -266,7 +266,7 @@ func (p *page) legend(v *View, l layout) {
 		legend, used = legend+p.text(g.style, g.glyph)+" "+g.name+"   ", used+entry
 	}
 	p.line("  " + legend)
-	p.paragraph(dim, columnsText(v, l)+" A sign shows the worst of its cells. ↓\u00a0counts sessions in plaintext after encryption was tried.")
+	p.paragraph(columnsText(v, l) + " A sign shows the worst of its cells. ↓\u00a0counts sessions in plaintext after encryption was tried.")
 	p.line("")
 }
 

@@ -21,7 +21,7 @@ func (p *page) obtained(v *View) {
 		p.line("")
 		p.line("  " + p.text(bold, s.Name))
 		if s.About != nil {
-			p.paragraph(dim, s.About.Question)
+			p.paragraph(s.About.Question)
 		}
 		for _, l := range s.Obtained.lines(p.Width - margin) {
 			p.line(strings.Repeat(" ", margin) + l)

@@ -36,7 +36,7 @@ func NewDisplay(out io.Writer, cells int) *reports.Progress {
 // reached is kept and drawn.
 func Do(ctx context.Context, out io.Writer, input *Input, sel matrix.Selection, described, dir string) (*reports.Summary, error) {
 	summary, _, err := do(ctx, out, Config{Scenarios: input.Scenarios, Controls: input.Controls, Golden: input.Golden,
-		Divergences: input.Divergences, Selection: sel, Described: described, Dir: dir})
+		Divergences: input.Divergences, Driver: input.Driver, Selection: sel, Described: described, Dir: dir})
 	return summary, err
 }
 

@@ -108,6 +108,9 @@ func needs(c *matrix.Cell) []pgimages.Spec {
 	if info, _ := c.Client.Library.Info(); info.Image != "" {
 		specs = append(specs, pgimages.Client(info.Image))
 	}
+	if d := c.Client.Driver; d != nil && d.Image != "" {
+		specs = append(specs, pgimages.Own(d.Image))
+	}
 	return specs
 }
 

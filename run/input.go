@@ -19,6 +19,7 @@ type Input struct {
 	Controls    []*matrix.Scenario
 	Golden      matrix.Golden
 	Divergences []matrix.Divergence
+	Driver      *matrix.Driver // whose cells a run tries, in the place of those of the client that it is like; nil: all cells
 }
 
 // controlFamily is the folder of scenarios that bracket every Env instead of being run by themselves.

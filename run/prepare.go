@@ -41,6 +41,9 @@ func Prepare(ctx context.Context, out io.Writer, config Config) (*Run, error) {
 	if cells, _, err = matrix.Select(cells, named); err != nil {
 		return nil, err
 	}
+	if config.Driver != nil {
+		cells = config.Driver.Cells(cells)
+	}
 	if cells, err = r.images(ctx, out, cells); err != nil {
 		return nil, err
 	}

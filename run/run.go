@@ -23,10 +23,11 @@ type Config struct {
 	Golden      matrix.Golden
 	Divergences []matrix.Divergence
 	Selection   matrix.Selection
-	AtMost      int         // of the cells selected, so many, spread evenly; 0: all
-	Described   string      // the selection, for people
-	Dir         string      // folder below which the run makes its own; default "runs"
-	Provision   Provisioner // default Provision
+	AtMost      int            // of the cells selected, so many, spread evenly; 0: all
+	Described   string         // the selection, for people
+	Dir         string         // folder below which the run makes its own; default "runs"
+	Driver      *matrix.Driver // see Input
+	Provision   Provisioner    // default Provision
 }
 
 // Display is told how a run goes; reports.Progress is one.

@@ -7,9 +7,9 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// Judge compares one cell's observation with its prediction, with the cell's expect row and with the approved outcome.
-// o is nil when no attempt was made, which is right for a cell that is not applicable and Broken for any other; golden
-// is nil when nothing was approved yet. Every field is compared; see Unseen for the only leniency.
+// Judge compares the observation of one cell with the prediction, with the cell's expect row and with the approved outcome.
+// o is nil if no attempt was made, which is right for a cell that is not applicable and makes any other Broken. golden is nil if no
+// outcome has been approved. Every field is compared; the only leniency is Unseen.
 func Judge(cell *matrix.Cell, p matrix.Prediction, o *matrix.Observation, golden *matrix.Outcome, divergences []matrix.Divergence) Verdict {
 	if why := matrix.NotApplicable(cell); why != "" {
 		if o != nil {
@@ -51,7 +51,7 @@ func broken(cause string) Verdict {
 	return Verdict{Status: Broken, Severity: IsBroken, Cause: cause}
 }
 
-// faultOf says why nothing can be judged, or "".
+// faultOf says why the cell cannot be judged; "" if it can.
 func faultOf(p matrix.Prediction, o *matrix.Observation) string {
 	switch {
 	case o == nil:
@@ -73,7 +73,7 @@ func faultOf(p matrix.Prediction, o *matrix.Observation) string {
 	return ""
 }
 
-// compared are the fields of a whole outcome: Descent follows from them.
+// compared are the fields of a whole outcome. Descent is derived from them.
 var compared = slices.DeleteFunc(slices.Clone(matrix.Fields), func(f matrix.Field) bool { return f == matrix.FieldDescent })
 
 func fromPrediction(cell *matrix.Cell, p matrix.Prediction, o *matrix.Observation) []Difference {
@@ -83,7 +83,7 @@ func fromPrediction(cell *matrix.Cell, p matrix.Prediction, o *matrix.Observatio
 		want, observed := p.Outcome.Get(f), o.Outcome.Get(f)
 		switch {
 		case observed == "" && slices.Contains(unseen, f):
-		case slices.Contains(o.Unseen, f): // not even if nothing is predicted: not knowing is not knowing that there is none
+		case slices.Contains(o.Unseen, f): // even if the field is predicted to be empty: that no witness saw it does not show that it is
 			found = append(found, Difference{f, Prediction, want, Unknown})
 		case observed != want:
 			found = append(found, Difference{f, Prediction, want, observed})
@@ -117,8 +117,8 @@ func fromGolden(cell *matrix.Cell, p matrix.Prediction, golden, settled matrix.O
 	return found
 }
 
-// Settled is the observed outcome with the fields that nobody could see (see Unseen) filled from the prediction: what is
-// approved into a golden file when the verdict is Agree or Drift.
+// Settled is the observed outcome, with the fields that no witness can see (see Unseen) taken from the prediction. It is what is
+// approved if the verdict is Agree or Drift.
 func Settled(cell *matrix.Cell, p matrix.Prediction, o *matrix.Observation) matrix.Outcome {
 	settled := o.Outcome
 	for _, f := range Unseen(cell, p.Outcome) {
@@ -137,8 +137,7 @@ func Settled(cell *matrix.Cell, p matrix.Prediction, o *matrix.Observation) matr
 	return settled
 }
 
-// Stale returns the divergences that name none of these cells: those of a full run, without the ones that are not
-// applicable. Each fails the run.
+// Stale returns the divergences that name none of these cells: the applicable cells of a full run. Each of them fails the run.
 func Stale(divergences []matrix.Divergence, ids []string) []matrix.Divergence {
 	return slices.DeleteFunc(slices.Clone(divergences), func(d matrix.Divergence) bool {
 		return slices.ContainsFunc(ids, d.Matches)
@@ -162,8 +161,8 @@ func severity(differences []Difference) Severity {
 	return worst
 }
 
-// weaker says whether a channel protects less than another. TLS inside GSS or the other way round protects nothing less, but
-// matches records that it should not (CVE-2026-14681). Where nobody predicts a channel none can be weaker.
+// weaker says whether a channel protects less than another. TLS inside GSS encryption, or the reverse, counts as weaker: it
+// matches records that it should not match (CVE-2026-14681). If no channel is predicted, none is weaker.
 func weaker(observed, want matrix.Channel) bool {
 	return observed == matrix.TLSAndGSS || observed == matrix.Plain && (want == matrix.TLS || want == matrix.GSS || want == matrix.TLSAndGSS)
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// outcomes are valid ones of every end, stage, reason, channel and method.
+// outcomes are valid outcomes with every end, stage, reason, channel and method.
 func outcomes() []matrix.Outcome {
 	var all []matrix.Outcome
 	add := func(o matrix.Outcome) {
@@ -40,8 +40,8 @@ func outcomes() []matrix.Outcome {
 	return all
 }
 
-// mutants are all outcomes that differ from o in one field, valid or not: every other value of its closed list, another
-// name, and none.
+// mutants are outcomes that differ from o in one field, valid or not: with every other word of its list, with other names, and
+// without a value.
 func mutants(o matrix.Outcome) map[matrix.Field][]matrix.Outcome {
 	found := map[matrix.Field][]matrix.Outcome{}
 	add := func(f matrix.Field, change func(*matrix.Outcome)) {
@@ -91,8 +91,8 @@ func mutants(o matrix.Outcome) map[matrix.Field][]matrix.Outcome {
 	return found
 }
 
-// The core promise: an observation that is not the predicted one, in any field, never agrees. The one exception is a field
-// that no witness could see and that is absent; and of those there are three.
+// TestEveryChangedFieldIsSeen: an observation that differs from the prediction in any field never agrees. The only exception is an
+// absent field that no witness can see; there are three such fields.
 func TestEveryChangedFieldIsSeen(t *testing.T) {
 	var mu sync.Mutex
 	judged, excused := 0, map[matrix.Field]int{}
@@ -123,7 +123,7 @@ func TestEveryChangedFieldIsSeen(t *testing.T) {
 	t.Logf("%d changed observations, excused %v", judged, excused)
 }
 
-// changeEveryField says how many changed observations it judged, and how many of a field were excused.
+// changeEveryField returns how many changed observations it judged, and by field how many of them agreed.
 func changeEveryField(t *testing.T, cell *matrix.Cell) (judged int, excused map[matrix.Field]int) {
 	excused = map[matrix.Field]int{}
 	listed := []matrix.Divergence{{Pattern: cell.ID, Cause: "known", Pos: "divergences.yaml:1:3"}}
@@ -162,7 +162,7 @@ func changeEveryField(t *testing.T, cell *matrix.Cell) (judged int, excused map[
 	return judged, excused
 }
 
-// named: the verdict is Broken for an outcome that cannot be, or Differ and names the field with what was observed.
+// named: the verdict is Broken because the outcome is invalid, or Differ with the field and what was observed.
 func named(v Verdict, field matrix.Field, observed matrix.Outcome) bool {
 	if err := observed.Validate(); err != nil {
 		return v.Status == Broken && strings.Contains(v.Cause, err.Error())
@@ -201,7 +201,7 @@ func TestAgreementIsEquality(t *testing.T) {
 	}
 }
 
-// What the probe calls unseen excuses nothing by itself.
+// A field is not excused because the probe names it as unseen.
 func TestProbeCannotExcuseItself(t *testing.T) {
 	for _, server := range []int{13, 14, 17} {
 		cell := cellOf(server, "libpq17")

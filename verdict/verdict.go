@@ -1,5 +1,5 @@
-// Package verdict judges one cell: what was observed against what was predicted, expected by hand and approved before.
-// Judge is pure and knows neither how a prediction nor how an observation is made.
+// Package verdict judges one cell: it compares what was observed with what was predicted, expected by hand and approved before.
+// Judge is pure and does not know how predictions and observations are made.
 package verdict
 
 import (
@@ -9,22 +9,22 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// Status is the judgement in one word. The empty status is invalid: a cell nobody judged must never read as green.
+// Status is the judgement in one word. The empty status is invalid: a cell that was not judged must never count as green.
 type Status string
 
 const (
 	Agree         Status = "Agree"         // observed = predicted, and = golden and expect where there is one
 	Differ        Status = "Differ"        // observed ≠ predicted, or ≠ a hand-written expectation: a finding
-	Drift         Status = "Drift"         // observed = predicted ≠ golden: behaviour moved
+	Drift         Status = "Drift"         // observed = predicted ≠ golden: behaviour has changed
 	Known         Status = "Known"         // would be Differ and is listed in divergences.yaml
-	NotApplicable Status = "NotApplicable" // this client cannot express the cell; decided before any probe
+	NotApplicable Status = "NotApplicable" // the client or server version cannot express the cell; decided before any attempt
 	Broken        Status = "Broken"        // a fault of the harness, or control cells that failed; never counts as a refusal
 )
 
-// Statuses lists every status in the order reports name them.
+// Statuses lists every status, in the order of reports.
 var Statuses = []Status{Agree, Differ, Drift, Broken, Known, NotApplicable}
 
-// Fails says whether one such cell fails the run. An invalid status does.
+// Fails says whether a cell with this status fails the run. An invalid status does.
 func (s Status) Fails() bool { return s != Agree && s != Known && s != NotApplicable }
 
 // Verdict is the judgement on one cell.
@@ -37,7 +37,7 @@ type Verdict struct {
 	Link        string       `json:"link,omitempty"`        // of the divergence, for Known
 }
 
-// Against names what an observation was compared with.
+// Against is what an observation was compared with.
 type Against string
 
 const (
@@ -46,38 +46,38 @@ const (
 	Golden     Against = "golden"
 )
 
-// Difference is one field that is not what it should be.
+// Difference is one field whose observed value is not the wanted one.
 type Difference struct {
 	Field    matrix.Field `json:"field"`
 	Against  Against      `json:"against"`
 	Want     string       `json:"want"`     // what the prediction, the expect row or the golden line says; empty means absent
-	Observed string       `json:"observed"` // what was observed; Unknown if no witness could tell
+	Observed string       `json:"observed"` // what was observed; empty means absent, and Unknown that no witness saw it
 }
 
-// Unknown stands in Difference.Observed for a field that the probe lists as unseen although a server of that version
-// shows it: it is not the same as an absent one.
+// Unknown is the observed value of a field that no witness saw although a server of that version shows it. It is not the same
+// as an absent field.
 const Unknown = "(no witness)"
 
-// Severity orders verdicts: the smaller, the worse.
+// Severity orders verdicts, the worst first.
 type Severity int
 
 const (
-	Invalid        Severity = iota // no status: nobody judged the cell
-	MustNotConnect                 // connected, and prediction or expect row say refused
-	WeakerChannel                  // connected over a weaker channel than said, or TLS and GSS at once
-	MustConnect                    // refused, and prediction or expect row say connected
+	Invalid        Severity = iota // no status: the cell was not judged
+	MustNotConnect                 // connected, where prediction or expect row say refused
+	WeakerChannel                  // connected over a weaker channel than prediction or expect row say, or over TLS and GSS at once
+	MustConnect                    // refused, where prediction or expect row say connected
 	OtherDiffer
-	IsBroken // before Drift: it may hide any of the above, while a drifted cell did what was predicted
+	IsBroken // before IsDrift: it may hide any of the above, while a cell that drifted did what was predicted
 	IsDrift
 	IsKnown
 	IsNotApplicable
 	IsAgree
 )
 
-// Counts are the cells by status.
+// Counts is the number of cells by status.
 type Counts map[Status]int
 
-// Count tallies verdicts. It is an error if one has no valid status or if they are not as many as there are cells.
+// Count counts verdicts by status. It is an error if a status is invalid, or if there are not as many verdicts as cells.
 func Count(verdicts []Verdict, cells int) (Counts, error) {
 	c := Counts{}
 	for _, v := range verdicts {
@@ -95,7 +95,7 @@ func (c Counts) Total() int {
 	return total
 }
 
-// Check is an error if a status is invalid or the counts do not add up to the number of cells.
+// Check returns an error if a status is invalid, or if the counts do not add up to the number of cells.
 func (c Counts) Check(cells int) error {
 	for s, n := range c {
 		if n < 0 || n > 0 && !slices.Contains(Statuses, s) {
@@ -108,7 +108,7 @@ func (c Counts) Check(cells int) error {
 	return nil
 }
 
-// Green says that at least one cell was judged to agree and none fails.
+// Green says whether at least one cell agrees and none fails.
 func (c Counts) Green() bool {
 	for s, n := range c {
 		if n > 0 && s.Fails() {

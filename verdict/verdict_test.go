@@ -86,9 +86,9 @@ func TestJudge(t *testing.T) {
 		{name: "refused for another reason", predicted: noEntry, observed: "refused at credentials, no-ticket, channel plain, trace connect gssreject authfail", want: Verdict{Status: Differ, Severity: OtherDiffer, Differences: []Difference{
 			{"stage", Prediction, "hba", "credentials"}, {"reason", Prediction, "no-hba-entry", "no-ticket"}}}},
 
-		{name: "another than the expect row says, though predicted", predicted: viaPlain, observed: viaPlain, expect: "connected tls, role alice", want: Verdict{Status: Differ, Severity: WeakerChannel, Pos: "both.yaml:20:5", Differences: []Difference{
+		{name: "predicted, but not what the expect row says", predicted: viaPlain, observed: viaPlain, expect: "connected tls, role alice", want: Verdict{Status: Differ, Severity: WeakerChannel, Pos: "both.yaml:20:5", Differences: []Difference{
 			{"channel", Expect, "tls", "plain"}}}},
-		{name: "connected, predicted, and the expect row forbids it", predicted: viaPlain, observed: viaPlain, expect: "refused at hba, no-hba-entry", want: Verdict{Status: Differ, Severity: MustNotConnect, Pos: "both.yaml:20:5", Differences: []Difference{
+		{name: "connected as predicted, and the expect row says refused", predicted: viaPlain, observed: viaPlain, expect: "refused at hba, no-hba-entry", want: Verdict{Status: Differ, Severity: MustNotConnect, Pos: "both.yaml:20:5", Differences: []Difference{
 			{"end", Expect, "refused", "connected"}, {"stage", Expect, "hba", "session"}, {"reason", Expect, "no-hba-entry", ""}}}},
 		{name: "the derived field of an expect row", predicted: viaPlain, observed: viaPlain, expect: "connected, descent fallback", want: Verdict{Status: Differ, Severity: OtherDiffer, Pos: "both.yaml:20:5", Differences: []Difference{
 			{"descent", Expect, "fallback", "downgrade"}}}},
@@ -99,7 +99,7 @@ func TestJudge(t *testing.T) {
 		{name: "drift", predicted: viaTLS, observed: viaTLS, golden: viaPlain, want: Verdict{Status: Drift, Severity: IsDrift, Differences: []Difference{
 			{"channel", Golden, "plain", "tls"}, {"rule", Golden, "pg_hba.conf:3", "pg_hba.conf:2"},
 			{"trace", Golden, "connect gssreject sslreject authok", "connect gssreject sslaccept authok"}}}},
-		{name: "differing from prediction and golden is no drift", predicted: strings.Replace(viaTLS, "hba:2", "hba:9", 1), observed: viaTLS, golden: strings.Replace(viaTLS, "hba:2", "hba:8", 1), want: Verdict{Status: Differ, Severity: OtherDiffer, Differences: []Difference{
+		{name: "different from prediction and golden: not a drift", predicted: strings.Replace(viaTLS, "hba:2", "hba:9", 1), observed: viaTLS, golden: strings.Replace(viaTLS, "hba:2", "hba:8", 1), want: Verdict{Status: Differ, Severity: OtherDiffer, Differences: []Difference{
 			{"rule", Prediction, "pg_hba.conf:9", "pg_hba.conf:2"}, {"rule", Golden, "pg_hba.conf:8", "pg_hba.conf:2"}}}},
 
 		{name: "known", predicted: strings.Replace(viaTLS, "hba:2", "hba:9", 1), observed: viaTLS, divergences: listed, want: Verdict{Status: Known, Severity: IsKnown, Cause: "libpq sends it twice", Pos: "divergences.yaml:5:3", Link: "https://example.test/1", Differences: []Difference{
@@ -112,7 +112,7 @@ func TestJudge(t *testing.T) {
 		{name: "listed for other cells only", predicted: viaTLS, observed: viaTLS, divergences: listed[:1], want: Verdict{Status: Agree, Severity: IsAgree}},
 
 		{name: "a fault whatever is predicted", predicted: viaTLS, observed: viaTLS, fault: "witnesses contradict", want: Verdict{Status: Broken, Severity: IsBroken, Cause: "witnesses contradict"}},
-		{name: "a fault is no refusal", predicted: noEntry, observed: noEntry, fault: "timeout", want: Verdict{Status: Broken, Severity: IsBroken, Cause: "timeout"}},
+		{name: "a fault is not a refusal", predicted: noEntry, observed: noEntry, fault: "timeout", want: Verdict{Status: Broken, Severity: IsBroken, Cause: "timeout"}},
 		{name: "not attempted", predicted: viaTLS, want: Verdict{Status: Broken, Severity: IsBroken, Cause: "not attempted"}},
 		{name: "no prediction", observed: viaTLS, want: Verdict{Status: Broken, Severity: IsBroken, Cause: `the prediction is invalid: end is "", not connected or refused`}},
 
@@ -123,14 +123,14 @@ func TestJudge(t *testing.T) {
 
 		{name: "a rule that 15 does not log of trust", server: 15, predicted: viaTLS, observed: strings.Replace(viaTLS, ", hba:2", "", 1), unseen: []matrix.Field{"rule"}, want: Verdict{Status: Agree, Severity: IsAgree}},
 		{name: "the same, and the probe does not say that it is unseen", server: 15, predicted: viaTLS, observed: strings.Replace(viaTLS, ", hba:2", "", 1), want: Verdict{Status: Agree, Severity: IsAgree}},
-		{name: "another rule where none need be seen", server: 15, predicted: viaTLS, observed: strings.Replace(viaTLS, "hba:2", "hba:1", 1), want: Verdict{Status: Differ, Severity: OtherDiffer, Differences: []Difference{
+		{name: "another rule, where the rule may be unseen", server: 15, predicted: viaTLS, observed: strings.Replace(viaTLS, "hba:2", "hba:1", 1), want: Verdict{Status: Differ, Severity: OtherDiffer, Differences: []Difference{
 			{"rule", Prediction, "pg_hba.conf:2", "pg_hba.conf:1"}}}},
 		{name: "a rule that 17 logs of trust", predicted: viaTLS, observed: strings.Replace(viaTLS, ", hba:2", "", 1), unseen: []matrix.Field{"rule"}, want: Verdict{Status: Differ, Severity: OtherDiffer, Differences: []Difference{
 			{"rule", Prediction, "pg_hba.conf:2", Unknown}}}},
-		{name: "not knowing is not knowing that there is none", predicted: noEntry, observed: noEntry, unseen: []matrix.Field{"identity"}, want: Verdict{Status: Differ, Severity: OtherDiffer, Differences: []Difference{
+		{name: "a field that is predicted to be absent and that no witness saw", predicted: noEntry, observed: noEntry, unseen: []matrix.Field{"identity"}, want: Verdict{Status: Differ, Severity: OtherDiffer, Differences: []Difference{
 			{"identity", Prediction, "", Unknown}}}},
-		{name: "unseen and yet there", predicted: viaTLS, observed: viaTLS, unseen: []matrix.Field{"rule"}, want: Verdict{Status: Broken, Severity: IsBroken, Cause: `the observation calls rule unseen and gives it as "pg_hba.conf:2"`}},
-		{name: "an expect row about an unseen field holds the prediction to its word", server: 15, predicted: viaTLS, observed: strings.Replace(viaTLS, ", hba:2", "", 1), expect: "connected, hba:1", want: Verdict{Status: Differ, Severity: OtherDiffer, Pos: "both.yaml:20:5", Differences: []Difference{
+		{name: "named as unseen and not empty", predicted: viaTLS, observed: viaTLS, unseen: []matrix.Field{"rule"}, want: Verdict{Status: Broken, Severity: IsBroken, Cause: `the observation calls rule unseen and gives it as "pg_hba.conf:2"`}},
+		{name: "an expect row about an unseen field is compared with the prediction", server: 15, predicted: viaTLS, observed: strings.Replace(viaTLS, ", hba:2", "", 1), expect: "connected, hba:1", want: Verdict{Status: Differ, Severity: OtherDiffer, Pos: "both.yaml:20:5", Differences: []Difference{
 			{"rule", Expect, "pg_hba.conf:1", "pg_hba.conf:2"}}}},
 		{name: "approved without the unseen field", predicted: reject, observed: strings.Replace(reject, ", hba:4", "", 1), golden: strings.Replace(reject, ", hba:4", "", 1), want: Verdict{Status: Agree, Severity: IsAgree}},
 		{name: "approved with another unseen field", predicted: reject, observed: strings.Replace(reject, ", hba:4", "", 1), golden: strings.Replace(reject, "hba:4", "hba:5", 1), want: Verdict{Status: Drift, Severity: IsDrift, Differences: []Difference{
@@ -173,7 +173,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// What each version shows of each way an attempt ends, beside the same table read from the sources in Unseen.
+// TestUnseen: what each version shows of each way in which an attempt can end. The table was made independently of Unseen.
 func TestUnseen(t *testing.T) {
 	const m, i, r = matrix.FieldMethod, matrix.FieldIdentity, matrix.FieldRule
 	type fields = []matrix.Field
@@ -213,7 +213,7 @@ func TestUnseen(t *testing.T) {
 		{outcome: "refused at auth, connection-lost, channel plain, method scram-sha-256, hba:1", v13: fields{m, r}, v14: fields{m, r}, v16: fields{m, r}, v17p: fields{m, r}},
 		{outcome: "refused at auth, timed-out, channel plain, method password, hba:1", v13: fields{r}, v14: fields{r}, v16: fields{r}, v17p: fields{r}},
 		{outcome: "refused at auth, timed-out, channel plain, method trust, hba:1", v13: fields{m, i, r}, v14: fields{r}, v16: fields{r}},
-		{outcome: "refused at auth, connection-lost, channel plain, method gss, hba:1", v13: fields{i}}, // the FATAL tells, though nobody hears it
+		{outcome: "refused at auth, connection-lost, channel plain, method gss, hba:1", v13: fields{i}}, // the FATAL is logged, although it does not reach the client
 		{outcome: "refused at ident, map-no-match, channel gss, method gss, identity a@R, hba:1", v13: fields{i}},
 		{outcome: "refused at startup, role-missing, channel plain, method trust, hba:1", v13: fields{m, i, r}, v14: fields{r}, v16: fields{r}},
 		{outcome: "refused at startup, role-missing, channel gss, method gss, identity a@R, hba:1", v13: fields{r}},
@@ -276,7 +276,7 @@ func TestCount(t *testing.T) {
 		err      string
 	}{
 		{"all agree", of(Agree, Agree), 2, true, ""},
-		{"known and not applicable beside", of(Agree, Known, NotApplicable), 3, true, ""},
+		{"agree, known and not applicable", of(Agree, Known, NotApplicable), 3, true, ""},
 		{"nothing agreed", of(Known, NotApplicable), 2, false, ""},
 		{"nothing at all", nil, 0, false, ""},
 		{"differ", of(Agree, Differ), 2, false, ""},
@@ -284,7 +284,7 @@ func TestCount(t *testing.T) {
 		{"broken", of(Agree, Broken), 2, false, ""},
 		{"a cell without a verdict", of(Agree), 2, true, "1 verdicts for 2 cells: every cell needs exactly one"},
 		{"a verdict too many", of(Agree, Agree), 1, true, "2 verdicts for 1 cells: every cell needs exactly one"},
-		{"nobody judged it", of(Agree, ""), 2, false, `1 cells have the invalid status ""`},
+		{"no status", of(Agree, ""), 2, false, `1 cells have the invalid status ""`},
 		{"unknown", of(Agree, "agree"), 2, false, `1 cells have the invalid status "agree"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

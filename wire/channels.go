@@ -2,11 +2,11 @@ package wire
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"strconv"
-	"strings"
 )
 
 // TLS record content types, RFC 8446 section 5.1 and RFC 5246 section 6.2.1.
@@ -45,12 +45,12 @@ func (p *parser) record(from side, b []byte) {
 		return
 	case kind == recordAlert && size == 2: // no cipher makes a record that short: it is in the clear, even after ChangeCipherSpec
 		s.more(7, func(b []byte) {
-			p.see(from, TLSAlert, alert(b[5], b[6]))
+			p.see(from, Event{Kind: TLSAlert, Alert: alert(b[5], b[6])})
 			p.next(from, 0)
 		})
 		return
 	case kind == recordAlert && s.tls.encrypted:
-		p.see(from, TLSAlert, "encrypted")
+		p.see(from, Event{Kind: TLSAlert})
 		p.next(from, size)
 		return
 	case kind == recordHandshake && !s.tls.greeted:
@@ -60,7 +60,7 @@ func (p *parser) record(from side, b []byte) {
 		p.next(from, size)
 		return
 	case kind == recordApplicationData && s.tls.greeted:
-		p.see(from, TLSData, "")
+		p.see(from, Event{Kind: TLSData})
 		s.finish()
 		return
 	}
@@ -87,21 +87,19 @@ func (p *parser) handshake(from side, b []byte) {
 	case len(h) < 4+size:
 		p.next(from, 0)
 	default:
-		detail, ok := read(h[4 : 4+size])
+		hello, ok := read(h[4 : 4+size])
 		if !ok {
 			p.malformed(from, "unreadable "+string(kind))
 			return
 		}
-		p.see(from, kind, detail)
+		p.see(from, Event{Kind: kind, TLS: hello})
 		s.tls.hello, s.tls.greeted = nil, true
-		if from == server && strings.HasSuffix(detail, retry) { // both Hellos come once more
+		if hello.Retry { // both Hellos come once more
 			p.streams[client].tls.greeted, s.tls.greeted = false, false
 		}
 		p.next(from, 0)
 	}
 }
-
-const retry = " retry"
 
 // retryRandom marks a ServerHello as a HelloRetryRequest: the SHA-256 of that name, RFC 8446 section 4.1.3.
 var retryRandom, _ = hex.DecodeString("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
@@ -150,26 +148,25 @@ func (c *cursor) extensions(each func(kind uint16, body cursor)) {
 }
 
 // clientHello reads a ClientHello, RFC 8446 section 4.1.2.
-func clientHello(b []byte) (string, bool) {
+func clientHello(b []byte) (*TLS, bool) {
 	c := cursor{b: b}
 	highest := c.uint16()
 	c.take(32)   // random
 	c.vector8()  // legacy_session_id
 	c.vector16() // cipher_suites
 	c.vector8()  // legacy_compression_methods
-	var words []string
-	var protocols, name string
+	var hello TLS
 	c.extensions(func(kind uint16, body cursor) {
 		switch kind {
 		case extServerName:
 			for list := body.vector16(); list.more(); {
 				hostName := list.take(1)[0] == 0
 				if v := list.vector16(); hostName && !list.bad {
-					name = word(v.b)
+					hello.SNI = text(v.b)
 				}
 			}
 		case extALPN:
-			protocols = alpn(&body)
+			hello.ALPN = alpn(&body)
 		case extSupportedVersions:
 			for list := body.vector8(); list.more(); {
 				if v := list.uint16(); v>>8 == 3 { // the rest are drafts and GREASE, RFC 8701
@@ -178,49 +175,37 @@ func clientHello(b []byte) (string, bool) {
 			}
 		}
 	})
-	if protocols != "" {
-		words = append(words, "alpn="+protocols)
-	}
-	if name != "" {
-		words = append(words, "sni="+name)
-	}
-	return strings.Join(append(words, "max="+tlsVersion(highest)), " "), !c.bad
+	hello.Version = tlsVersion(highest)
+	return &hello, !c.bad
 }
 
 // serverHello reads a ServerHello or HelloRetryRequest, RFC 8446 section 4.1.3.
-func serverHello(b []byte) (string, bool) {
+func serverHello(b []byte) (*TLS, bool) {
 	c := cursor{b: b}
 	version := c.uint16()
 	random := c.take(32)
 	c.vector8() // legacy_session_id_echo
 	c.take(3)   // cipher_suite, legacy_compression_method
-	protocols := ""
+	hello := &TLS{Retry: bytes.Equal(random, retryRandom)}
 	c.extensions(func(kind uint16, body cursor) {
 		switch kind {
 		case extALPN:
-			protocols = alpn(&body)
+			hello.ALPN = alpn(&body)
 		case extSupportedVersions:
 			version = body.uint16()
 		}
 	})
-	detail := tlsVersion(version)
-	if protocols != "" {
-		detail += " alpn=" + protocols
-	}
-	if bytes.Equal(random, retryRandom) {
-		detail += retry
-	}
-	return detail, !c.bad
+	hello.Version = tlsVersion(version)
+	return hello, !c.bad
 }
 
-func alpn(body *cursor) string {
-	var names []string
+func alpn(body *cursor) (names []string) {
 	for list := body.vector16(); list.more(); {
 		if v := list.vector8(); !list.bad {
-			names = append(names, word(v.b))
+			names = append(names, text(v.b))
 		}
 	}
-	return strings.Join(names, ",")
+	return names
 }
 
 func tlsVersion(v uint16) string {
@@ -248,16 +233,9 @@ var alertNames = map[byte]string{
 	116: "certificate_required", 117: "general_error", 120: "no_application_protocol", 121: "ech_required",
 }
 
-func alert(level, description byte) string {
-	words := map[byte]string{1: "warning", 2: "fatal"}[level]
-	if words == "" {
-		words = strconv.Itoa(int(level))
-	}
-	words += " " + strconv.Itoa(int(description))
-	if name := alertNames[description]; name != "" {
-		words += " " + name
-	}
-	return words
+func alert(level, code byte) *Alert {
+	name := map[byte]string{1: "warning", 2: "fatal"}[level]
+	return &Alert{Level: cmp.Or(name, strconv.Itoa(int(level))), Code: int(code), Name: alertNames[code]}
 }
 
 // token reads the length in front of a packet of GSS encryption (manual, "GSSAPI Session Encryption").
@@ -273,10 +251,13 @@ func (p *parser) token(from side, b []byte) {
 		case "":
 			p.malformed(from, hex.EncodeToString(b[:min(len(b), 8)]))
 		case wrapToken:
-			p.see(from, GSSData, "")
+			p.see(from, Event{Kind: GSSData})
 			p.streams[from].finish()
 		default:
-			p.see(from, GSSToken, strings.TrimSuffix(strconv.Itoa(int(size))+" "+kind, " "+otherToken))
+			if kind == otherToken {
+				kind = ""
+			}
+			p.see(from, Event{Kind: GSSToken, Bytes: int(size), Token: kind})
 			p.next(from, int(size)-kept)
 		}
 	})
@@ -287,7 +268,7 @@ const (
 	otherToken = "other"
 )
 
-// krb5Tokens are the token ids behind the frame: RFC 4121 section 4.1, and RFC 1964 section 1.2.2 for the wrap tokens
+// krb5Tokens are the token ids after the frame: RFC 4121 section 4.1, and RFC 1964 section 1.2.2 for the wrap tokens
 // of the old enctypes (rc4-hmac among them), which have the frame of a context token.
 var krb5Tokens = map[uint16]string{0x0100: "ap-req", 0x0200: "ap-rep", 0x0300: "krb-error", 0x0201: wrapToken}
 

@@ -74,7 +74,7 @@ func (l *link) run(ctx context.Context, dial func(context.Context) (net.Conn, er
 	}
 	if err != nil || l.over {
 		if err != nil {
-			l.parser.event(l.micros(), "relay", DialFailed, err.Error())
+			l.parser.event(l.micros(), "relay", Event{Kind: DialFailed, Text: err.Error()})
 		}
 		l.over = true
 		l.mu.Unlock()
@@ -86,7 +86,7 @@ func (l *link) run(ctx context.Context, dial func(context.Context) (net.Conn, er
 		_ = tcp.SetNoDelay(true)
 		l.port = tcp.LocalAddr().(*net.TCPAddr).Port
 	}
-	l.parser.event(l.micros(), "relay", Open, conn.RemoteAddr().String())
+	l.parser.event(l.micros(), "relay", Event{Kind: Open, Text: conn.RemoteAddr().String()})
 	l.mu.Unlock()
 
 	if l.tampering != nil {
@@ -140,7 +140,7 @@ func (l *link) pump(from side) {
 		return
 	}
 	l.parser.end(l.micros(), from)
-	l.parser.event(l.micros(), from.String(), Close, "")
+	l.parser.event(l.micros(), from.String(), Event{Kind: Close})
 	if l.tampering != nil {
 		l.tampering.end(from)
 	}
@@ -198,9 +198,9 @@ func (l *link) finish() {
 	for s := range l.ends {
 		if l.ends[s].reset {
 			aborted = true
-			l.parser.event(l.micros(), side(s).String(), Reset, "")
+			l.parser.event(l.micros(), side(s).String(), Event{Kind: Reset})
 			if l.tampering != nil {
-				l.tampering.upstream.event(l.micros(), side(s).String(), Reset, "")
+				l.tampering.upstream.event(l.micros(), side(s).String(), Event{Kind: Reset})
 			}
 		}
 	}
@@ -231,7 +231,7 @@ func (l *link) cut(cause string) {
 	}
 }
 
-// result is what the link amounted to.
+// result is the record of the link.
 func (l *link) result() Record {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -51,7 +51,7 @@ type parser struct {
 	asked    byte   // 'S' or 'G' while an SSLRequest or GSSENCRequest waits for its answer
 	quiet    bool   // S or G was answered and the client has not spoken since
 	stuffed  int    // index+1 of the server's Stuffed event
-	lastAuth string // detail of the last AuthRequest
+	lastAuth string // Auth of the last AuthRequest
 }
 
 // journal is where a parser enters what it sees. The parser of what TLS seals and that of the TLS records share one.
@@ -142,24 +142,25 @@ func (p *parser) end(now int64, from side) {
 	s.finish()
 }
 
-func (j *journal) event(now int64, from string, kind Kind, detail string) {
-	j.events = append(j.events, Event{Micros: now, From: from, Kind: kind, Detail: detail})
+func (j *journal) event(now int64, from string, e Event) {
+	e.Micros, e.From = now, from
+	j.events = append(j.events, e)
 }
 
 // see records what a side sent. A peer that could make the record grow without end is not followed any further.
-func (p *parser) see(from side, kind Kind, detail string) {
+func (p *parser) see(from side, e Event) {
 	s := &p.streams[from]
 	switch s.events++; {
 	case s.events < maxEvents:
-		p.event(p.now, from.String(), kind, detail)
+		p.event(p.now, from.String(), e)
 	case s.events == maxEvents:
-		p.event(p.now, from.String(), Malformed, "too many messages before the session")
+		p.event(p.now, from.String(), Event{Kind: Malformed, Text: "too many messages before the session"})
 		s.finish()
 	}
 }
 
-func (p *parser) malformed(from side, detail string) {
-	p.see(from, Malformed, detail)
+func (p *parser) malformed(from side, what string) {
+	p.see(from, Event{Kind: Malformed, Text: what})
 	p.streams[from].finish()
 }
 
@@ -189,7 +190,7 @@ func (p *parser) serverToken(b []byte)  { p.token(server, b) }
 func (p *parser) clientFirst(b []byte) {
 	c := &p.streams[client]
 	if b[0] == recordHandshake { // as the server's ProcessSSLStartup does
-		p.see(client, DirectTLS, "")
+		p.see(client, Event{Kind: DirectTLS})
 		p.channel = tlsRecords
 		c.more(5, p.clientRecord)
 		return
@@ -209,13 +210,13 @@ func (p *parser) request(b []byte) {
 	size, code := int(binary.BigEndian.Uint32(b)), binary.BigEndian.Uint32(b[4:])
 	switch {
 	case code == sslRequestCode && size == 8:
-		p.see(client, SSLRequest, "")
+		p.see(client, Event{Kind: SSLRequest})
 		p.await('S')
 	case code == gssencRequestCode && size == 8:
-		p.see(client, GSSENCRequest, "")
+		p.see(client, Event{Kind: GSSENCRequest})
 		p.await('G')
 	case code == cancelRequestCode:
-		p.see(client, CancelRequest, "")
+		p.see(client, Event{Kind: CancelRequest})
 		c.finish()
 	case code>>16 == requestMajor:
 		p.malformed(client, hex.EncodeToString(b))
@@ -229,36 +230,35 @@ func (p *parser) request(b []byte) {
 func (p *parser) await(asked byte) {
 	p.asked = asked
 	p.streams[client].expect(0, maxHeld, func([]byte) {
-		p.malformed(client, fmt.Sprintf("more than %d bytes behind a request before its answer", maxHeld))
+		p.malformed(client, fmt.Sprintf("more than %d bytes after a request before its answer", maxHeld))
 	})
 }
 
-// heldBytes records what the client sent behind a request and returns it.
+// heldBytes records what the client sent after a request and returns it.
 func (p *parser) heldBytes() []byte {
 	held := bytes.Clone(p.streams[client].buf)
 	if len(held) > 0 {
-		p.see(client, Stuffed, strconv.Itoa(len(held)))
+		p.see(client, Event{Kind: Stuffed, Bytes: len(held)})
 	}
 	return held
 }
 
-// stuffing counts what the server sent behind an S or G before the client spoke. It is not part of what the channel
+// stuffing counts what the server sent after an S or G before the client spoke. It is not part of what the channel
 // carries: there the client speaks first.
 func (p *parser) stuffing(n int) {
 	if p.stuffed == 0 {
-		p.see(server, Stuffed, strconv.Itoa(n))
+		p.see(server, Event{Kind: Stuffed, Bytes: n})
 		p.stuffed = len(p.events)
 		return
 	}
-	e := &p.events[p.stuffed-1]
-	before, _ := strconv.Atoi(e.Detail)
-	e.Detail = strconv.Itoa(before + n)
+	p.events[p.stuffed-1].Bytes += n
 }
 
 // startup reads a whole startup packet: protocol version, then name and value in turn, each ended by a zero byte.
 func (p *parser) startup(b []byte) {
-	var words []string
 	major, minor := binary.BigEndian.Uint16(b[4:]), binary.BigEndian.Uint16(b[6:])
+	packet := &StartupPacket{Protocol: fmt.Sprintf("%d.%d", major, minor)}
+	kept := map[string]*string{"user": &packet.User, "database": &packet.Database, "replication": &packet.Replication, "application_name": &packet.Application}
 	for rest := b[8:]; major >= 3; {
 		var name, value []byte
 		var ok bool
@@ -268,12 +268,11 @@ func (p *parser) startup(b []byte) {
 		if value, rest, ok = bytes.Cut(rest, []byte{0}); !ok {
 			break
 		}
-		switch string(name) {
-		case "user", "database", "replication", "application_name":
-			words = append(words, string(name)+"="+word(value))
+		if field := kept[string(name)]; field != nil {
+			*field = text(value)
 		}
 	}
-	p.see(client, Startup, strings.Join(append(words, fmt.Sprintf("%d.%d", major, minor)), " "))
+	p.see(client, Event{Kind: Startup, Startup: packet})
 	p.next(client, 0)
 }
 
@@ -290,9 +289,9 @@ func (p *parser) clientMessage(b []byte) {
 		if asked == "" {
 			asked = "none"
 		}
-		p.see(client, PasswordSent, asked)
+		p.see(client, Event{Kind: PasswordSent, Auth: asked})
 	case 'Q', 'P':
-		p.see(client, Query, "")
+		p.see(client, Event{Kind: Query})
 		p.streams[client].finish()
 		return
 	}
@@ -324,11 +323,11 @@ func (p *parser) serverFirst(b []byte) {
 func (p *parser) answer(b byte) {
 	s := &p.streams[server]
 	held := p.heldBytes()
-	detail := string(rune(b))
+	said := string(rune(b))
 	if !strings.ContainsRune("GSNE", rune(b)) {
-		detail = fmt.Sprintf("0x%02x", b)
+		said = fmt.Sprintf("0x%02x", b)
 	}
-	p.see(server, Answer, detail)
+	p.see(server, Event{Kind: Answer, Answer: said})
 	accepted := b == p.asked
 	p.asked = 0
 	switch {
@@ -362,7 +361,7 @@ func (p *parser) serverMessage(b []byte) {
 	case 'R':
 		p.streams[server].more(9, p.authRequest)
 	case 'Z':
-		p.see(server, Ready, "")
+		p.see(server, Event{Kind: Ready})
 		p.streams[server].finish()
 	default:
 		p.next(server, int(size)-4)
@@ -380,7 +379,7 @@ func (p *parser) authRequest(b []byte) {
 		name = strconv.FormatUint(uint64(code), 10)
 	}
 	p.lastAuth = name
-	p.see(server, AuthRequest, name)
+	p.see(server, Event{Kind: AuthRequest, Auth: name})
 	p.next(server, int(size)-8)
 }
 
@@ -400,26 +399,25 @@ func (p *parser) errorHeader(b []byte) {
 
 func (p *parser) errorFields(b []byte) {
 	size := int(binary.BigEndian.Uint32(b[1:]))
-	state, message := readError(b[5:])
-	p.see(server, ErrorResponse, state+" "+message)
+	p.see(server, Event{Kind: ErrorResponse, Error: readError(b[5:])})
 	p.next(server, 1+size-len(b))
 }
 
 // readError reads the body of an ErrorResponse.
-func readError(rest []byte) (state, message string) {
-	state = "-"
+func readError(rest []byte) *ServerError {
+	e := new(ServerError)
 	for len(rest) > 0 && rest[0] != 0 {
 		field := rest[0]
 		var value []byte
 		value, rest, _ = bytes.Cut(rest[1:], []byte{0})
 		switch field {
 		case 'C':
-			state = word(value)
+			e.State = word(text(value))
 		case 'M':
-			message = text(value)
+			e.Text = text(value)
 		}
 	}
-	return state, message
+	return e
 }
 
 func (p *parser) errorByte(b []byte) {
@@ -433,12 +431,11 @@ func (p *parser) errorByte(b []byte) {
 
 func (p *parser) errorText(b []byte) {
 	b, _, _ = bytes.Cut(b, []byte{0})
-	p.see(server, ErrorResponse, "- "+text(bytes.TrimSpace(b)))
+	p.see(server, Event{Kind: ErrorResponse, Error: &ServerError{Text: text(bytes.TrimSpace(b))}})
 }
 
 // word makes a value fit between blanks.
-func word(b []byte) string {
-	s := text(b)
+func word(s string) string {
 	if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r == '"' || unicode.IsSpace(r) || !unicode.IsPrint(r) }) {
 		return strconv.Quote(s)
 	}

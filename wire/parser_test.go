@@ -192,7 +192,7 @@ var parserCases = []struct {
 		c(sslRequest), s(str("S")), c(record(22, helloOf())), s(record(22, serverHelloOf(make([]byte, 32)))), c(changeSpec), s(record(21, []byte{2, 44})),
 	}, true, []string{
 		"client sslrequest", "server answer S", "client client-hello max=TLSv1.2", "server server-hello TLSv1.2", "server tls-alert fatal 44 certificate_revoked"}},
-	{"TLS 1.2, alert behind ChangeCipherSpec", []said{
+	{"TLS 1.2, alert after ChangeCipherSpec", []said{
 		c(sslRequest), s(str("S")), c(record(22, helloOf()), changeSpec, record(21, make([]byte, 26)), record(21, []byte{9, 200})),
 	}, true, []string{"client sslrequest", "server answer S", "client client-hello max=TLSv1.2", "client tls-alert encrypted", "client tls-alert 9 200"}},
 	{"Hello in many records, old version", []said{
@@ -244,19 +244,19 @@ var parserCases = []struct {
 	{"error before the request it meets", []said{s(noHBA[:20]), c(sslRequest), s(noHBA[20:])}, true, []string{"client sslrequest", noHBAText}},
 	{"answer that is none", []said{c(sslRequest), s(str("HTTP/1.1"))}, true, []string{"client sslrequest", "server answer 0x48"}},
 	{"G to SSLRequest", []said{c(sslRequest), s(str("G"))}, true, []string{"client sslrequest", "server answer G"}},
-	{"server stuffs bytes behind S", []said{c(sslRequest), s(str("S"), noHBA), s(str("xx")), c(record(22, hello13)), s(record(22, serverHi13))}, true, []string{
+	{"server stuffs bytes after S", []said{c(sslRequest), s(str("S"), noHBA), s(str("xx")), c(record(22, hello13)), s(record(22, serverHi13))}, true, []string{
 		"client sslrequest", "server answer S", fmt.Sprintf("server stuffed %d", len(noHBA)+2),
 		"client client-hello alpn=postgresql sni=db.example max=TLSv1.3", "server server-hello TLSv1.3"}},
-	{"server stuffs bytes behind N", []said{c(sslRequest), s(str("N"), authOK)}, true, []string{"client sslrequest", "server answer N", "server malformed 52"}},
-	{"client stuffs bytes behind SSLRequest, S", []said{c(sslRequest, record(22, hello13)), s(str("S"), record(22, serverHi13))}, true, []string{
+	{"server stuffs bytes after N", []said{c(sslRequest), s(str("N"), authOK)}, true, []string{"client sslrequest", "server answer N", "server malformed 52"}},
+	{"client stuffs bytes after SSLRequest, S", []said{c(sslRequest, record(22, hello13)), s(str("S"), record(22, serverHi13))}, true, []string{
 		"client sslrequest", fmt.Sprintf("client stuffed %d", len(hello13)+5), "server answer S",
 		"client client-hello alpn=postgresql sni=db.example max=TLSv1.3", "server server-hello TLSv1.3"}},
 	{"client sends everything at once, N", []said{c(gssencRequest, sslRequest, startup(3<<16, "user", "a")), s(str("N")), s(str("N"), authOK)}, true, []string{
 		"client gssencrequest", "client stuffed 24", "server answer N", "client sslrequest", "client stuffed 16", "server answer N",
 		"client startup user=a 3.0", "server auth-request ok"}},
 	{"client does not wait for the answer", []said{c(sslRequest, str("abc"))}, true, []string{"client sslrequest", "client stuffed 3"}},
-	{"client floods behind a request", []said{c(sslRequest, make([]byte, maxHeld)), s(str("S"), str("x"))}, true, []string{
-		"client sslrequest", "client malformed more than 16384 bytes behind a request before its answer", "server answer S", "server malformed ends in the middle"}},
+	{"client floods after a request", []said{c(sslRequest, make([]byte, maxHeld)), s(str("S"), str("x"))}, true, []string{
+		"client sslrequest", "client malformed more than 16384 bytes after a request before its answer", "server answer S", "server malformed ends in the middle"}},
 
 	{"HTTP", []said{c(str("GET / HTTP/1.1\r\n\r\n"))}, true, []string{"client malformed 47455420"}},
 	{"length too short", []said{c(unhex("00000007 00030000"))}, true, []string{"client malformed 00000007"}},
@@ -297,7 +297,7 @@ func follow(t testing.TB, talk []said, ended bool, cut func(talk, left int) int)
 	}
 	var lines []string
 	for _, e := range p.events {
-		lines = append(lines, strings.TrimSpace(e.From+" "+string(e.Kind)+" "+e.Detail))
+		lines = append(lines, e.From+" "+e.String())
 	}
 	return p, lines
 }
@@ -409,8 +409,8 @@ func FuzzParser(f *testing.F) {
 			t.Errorf("%d events", len(p.events))
 		}
 		for _, e := range p.events {
-			if len(e.Detail) > 8*keptText {
-				t.Errorf("%s: a detail of %d bytes", e.Kind, len(e.Detail))
+			if len(e.String()) > 8*keptText {
+				t.Errorf("%s: a detail of %d bytes", e.Kind, len(e.String()))
 			}
 		}
 		p = new(parser)

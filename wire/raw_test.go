@@ -156,12 +156,12 @@ func TestRaw(t *testing.T) {
 			mustWrite(t, s, tail)
 			_ = s.Close()
 		}, "session;;;1;;[SELECT 1]", ""},
-		{"stuffed behind GSSENCRequest, N", GSSENCWithQuery, func(conn *net.TCPConn) {
+		{"stuffed after GSSENCRequest, N", GSSENCWithQuery, func(conn *net.TCPConn) {
 			mustRead(t, conn, cat(gssencRequest, query))
 			mustWrite(t, conn, str("N"))
 			mustRead(t, conn, alice)
 		}, "closed;;;1;;[]", "client malformed 51000000"},
-		{"stuffed behind GSSENCRequest, G", GSSENCWithStartup, func(conn *net.TCPConn) {
+		{"stuffed after GSSENCRequest, G", GSSENCWithStartup, func(conn *net.TCPConn) {
 			mustRead(t, conn, cat(gssencRequest, alice, query))
 			mustWrite(t, conn, str("G"))
 			_, _ = io.Copy(io.Discard, conn)
@@ -251,7 +251,7 @@ func TestRawTLSInGSS(t *testing.T) {
 	})
 	r := Raw{Address: addr, Seal: func(conn net.Conn) (net.Conn, error) { return &masked{conn, key}, nil }}
 	got, err := r.Play(t.Context(), TLSInGSS)
-	if err != nil || got.End != EndOpen || got.Answers != 1 || got.Record.Events[len(got.Record.Events)-1].Detail != "N" {
+	if err != nil || got.End != EndOpen || got.Answers != 1 || got.Record.Events[len(got.Record.Events)-1].Answer != "N" {
 		t.Errorf("%+v, %v", got, err)
 	}
 	r.Address = serve(t, func(conn *net.TCPConn) { _, _ = io.Copy(io.Discard, conn) })
@@ -261,7 +261,7 @@ func TestRawTLSInGSS(t *testing.T) {
 	}
 }
 
-// What is stuffed behind a GSSENCRequest goes out in one segment with it, and once: the request of the Seal that follows is
+// What is stuffed after a GSSENCRequest goes out in one segment with it, and once: the request of the Seal that follows is
 // answered without the server.
 func TestRawGSSENCStuffed(t *testing.T) {
 	key := byte(0x55)

@@ -85,7 +85,7 @@ func closed(t testing.TB, r *Relay) []Record {
 	records := r.Close(ctx)
 	for _, rec := range records {
 		if rec.Error != "" {
-			t.Errorf("record is not to be trusted: %s", rec.Error)
+			t.Errorf("record must not be trusted: %s", rec.Error)
 		}
 		if !slices.IsSortedFunc(rec.Events, func(a, b Event) int { return int(a.Micros - b.Micros) }) {
 			t.Errorf("events are not in order: %v", rec.Events)
@@ -99,9 +99,9 @@ func seen(rec Record) []string {
 	var lines []string
 	for _, e := range rec.Events {
 		if e.Kind == Open {
-			e.Detail = ""
+			e.Text = ""
 		}
-		lines = append(lines, strings.TrimSpace(e.From+" "+string(e.Kind)+" "+e.Detail))
+		lines = append(lines, e.From+" "+e.String())
 	}
 	return lines
 }
@@ -180,7 +180,7 @@ func TestDialFails(t *testing.T) {
 		t.Error(err)
 	}
 	rec := closed(t, r)[0]
-	if rec.ServerPort != 0 || len(rec.Events) != 1 || rec.Events[0].Kind != DialFailed || !strings.Contains(rec.Events[0].Detail, "refused") {
+	if rec.ServerPort != 0 || len(rec.Events) != 1 || rec.Events[0].Kind != DialFailed || !strings.Contains(rec.Events[0].Text, "refused") {
 		t.Errorf("record %+v", rec)
 	}
 }

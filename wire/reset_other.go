@@ -4,5 +4,5 @@ package wire
 
 import "net"
 
-// awaitReset cannot see a reset behind the end of the stream here: it is found by the next write.
+// awaitReset cannot see a reset after the end of the stream here: it is found by the next write.
 func awaitReset(net.Conn) bool { return false }

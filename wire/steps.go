@@ -19,76 +19,86 @@ func Steps(records []Record) []string {
 	return steps
 }
 
-func appendSteps(steps []string, events []Event) []string {
-	asked := "" // gss, ssl or direct: waiting for its answer
-	var started, authenticated, ready bool
-	answer := func(word string) {
-		if asked != "" {
-			steps = append(steps, asked+word)
-		}
-		asked = ""
-	}
-	unanswered := func() {
-		if asked == "direct" {
-			answer("reject")
-		}
-		answer("error")
-	}
-	for _, e := range events {
-		switch e.Kind {
-		case Open:
-			if len(steps) == 0 {
-				steps = append(steps, "connect")
-			} else {
-				steps = append(steps, "reconnect")
-			}
-		case GSSENCRequest:
-			unanswered()
-			asked = "gss"
-		case SSLRequest:
-			unanswered()
-			asked = "ssl"
-		case DirectTLS:
-			unanswered()
-			asked = "direct"
-		case Answer:
-			answer(answered(asked, e.Detail))
-		case ServerHello:
-			if asked == "direct" {
-				answer("accept")
-			}
-		case Startup:
-			unanswered()
-			started = true
-		case AuthRequest:
-			if started && e.Detail == "ok" && !authenticated {
-				authenticated = true
-				steps = append(steps, "authok")
-			}
-		case Ready:
-			ready = true
-		case ErrorResponse:
-			switch {
-			case !started || ready: // part of an answer, or of a session
-			case authenticated:
-				steps = append(steps, "startfail")
-			default:
-				steps = append(steps, "authfail")
-			}
-			started = started && authenticated // one failure a startup
-		}
-	}
-	unanswered()
-	return steps
+// stepper sums up the events of one connection.
+type stepper struct {
+	steps                         []string
+	asked                         string // gss, ssl or direct: waiting for its answer
+	started, authenticated, ready bool
 }
 
-// answered is the end of a step's name: what a single byte means as the answer to a request for encryption.
-func answered(asked, with string) string {
-	switch {
-	case asked == "gss" && with == "G", asked == "ssl" && with == "S":
-		return "accept"
-	case with == "N":
-		return "reject"
+func appendSteps(steps []string, events []Event) []string {
+	s := stepper{steps: steps}
+	for _, e := range events {
+		s.negotiation(e)
+		s.startup(e)
 	}
-	return "error"
+	s.unanswered()
+	return s.steps
+}
+
+// answer notes how what was asked was answered, if anything was.
+func (s *stepper) answer(word string) {
+	if s.asked != "" {
+		s.steps = append(s.steps, s.asked+word)
+	}
+	s.asked = ""
+}
+
+func (s *stepper) unanswered() {
+	if s.asked == "direct" {
+		s.answer("reject")
+	}
+	s.answer("error")
+}
+
+func (s *stepper) negotiation(e Event) {
+	switch e.Kind {
+	case Open:
+		if len(s.steps) == 0 {
+			s.steps = append(s.steps, "connect")
+		} else {
+			s.steps = append(s.steps, "reconnect")
+		}
+	case GSSENCRequest, SSLRequest, DirectTLS:
+		s.unanswered()
+		s.asked = map[Kind]string{GSSENCRequest: "gss", SSLRequest: "ssl", DirectTLS: "direct"}[e.Kind]
+	case Answer:
+		switch {
+		case s.asked == "gss" && e.Answer == "G", s.asked == "ssl" && e.Answer == "S":
+			s.answer("accept")
+		case e.Answer == "N":
+			s.answer("reject")
+		default:
+			s.answer("error")
+		}
+	case ServerHello:
+		if s.asked == "direct" {
+			s.answer("accept")
+		}
+	case Startup:
+		s.unanswered()
+	}
+}
+
+func (s *stepper) startup(e Event) {
+	switch e.Kind {
+	case Startup:
+		s.started = true
+	case AuthRequest:
+		if s.started && e.Auth == "ok" && !s.authenticated {
+			s.authenticated = true
+			s.steps = append(s.steps, "authok")
+		}
+	case Ready:
+		s.ready = true
+	case ErrorResponse:
+		switch {
+		case !s.started || s.ready: // part of an answer, or of a session
+		case s.authenticated:
+			s.steps = append(s.steps, "startfail")
+		default:
+			s.steps = append(s.steps, "authfail")
+		}
+		s.started = s.started && s.authenticated // one failure a startup
+	}
 }

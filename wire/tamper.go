@@ -21,10 +21,10 @@ const (
 	// Impersonate answers N to GSSENCRequest, takes TLS with Tamper.Certificate, asks for no client certificate, and
 	// speaks to the server in TLS without verification where it has TLS, else in the clear. With SQL it injects too.
 	Impersonate Attack = "impersonate"
-	// StuffClient puts a Query with SQL behind the client's first request, in the same segment; with User a startup
+	// StuffClient puts a Query with SQL after the client's first request, in the same segment; with User a startup
 	// packet of that user goes before it (CVE-2021-23214: what a server that kept those bytes takes for sealed).
 	StuffClient Attack = "stuff-client"
-	// StuffServer puts Bytes, or else a forged ErrorResponse with Text, behind the server's S or G (CVE-2021-23222).
+	// StuffServer puts Bytes, or else a forged ErrorResponse with Text, after the server's S or G (CVE-2021-23222).
 	StuffServer Attack = "stuff-server"
 	// Error answers a request with an ErrorResponse that carries Text, and closes (CVE-2024-10977).
 	Error Attack = "error"
@@ -39,7 +39,7 @@ const (
 	ForgeOK Attack = "forge-ok"
 	// ForgeGSSOK does the same, but first asks for GSSAPI authentication, and takes whatever token comes.
 	ForgeGSSOK Attack = "forge-gss-ok"
-	// ForgeAPRep answers that token with an AP-REP of his own making before he says AuthenticationOk; GSSENCRequest he
+	// ForgeAPRep answers that token with an AP-REP of its own making before AuthenticationOk; GSSENCRequest it
 	// answers with G, and the client's token with another such AP-REP.
 	ForgeAPRep Attack = "forge-ap-rep"
 	// CutClose and CutReset end both connections at the event At; the segment in which it came is not passed on.
@@ -86,54 +86,14 @@ var markers = []Kind{GSSENCRequest, SSLRequest, CancelRequest, Answer, DirectTLS
 
 const maxStuffed = 8 << 10 // fits into one segment on the loopback device, and into the server's receive buffer
 
-// missing names the fields without which the attack cannot be played; known is false if there is no such attack.
-func (t *Tamper) missing() (fields string, known bool) {
-	switch t.Attack {
-	case Strip, StripGSS, Replay:
-	case Impersonate:
-		if t.Certificate == nil || len(t.Certificate.Certificate) == 0 {
-			return "Certificate", true
-		}
-	case ForgeOK, ForgeGSSOK, ForgeAPRep:
-		if t.Certificate == nil || len(t.Certificate.Certificate) == 0 || len(t.Row) == 0 {
-			return "Certificate and Row", true
-		}
-	case StuffClient, Inject:
-		if t.SQL == "" {
-			return "SQL", true
-		}
-	case StuffServer:
-		if t.Text == "" && len(t.Bytes) == 0 {
-			return "Text or Bytes", true
-		}
-	case Error, ErrorUnterminated:
-		if t.Text == "" {
-			return "Text", true
-		}
-	case CutClose, CutReset, Hold:
-	case Delay:
-		if t.Delay <= 0 {
-			return "Delay", true
-		}
-	case Flip:
-		if t.From == "" {
-			return "From", true
-		}
-	default:
-		return "", false
-	}
-	return "", true
-}
-
 func (t *Tamper) check() error {
 	if t == nil {
 		return nil
 	}
-	missing, known := t.missing()
-	if !known {
+	if !slices.Contains(Attacks(), t.Attack) {
 		return fmt.Errorf("wire: no attack %q: want one of %q", t.Attack, Attacks())
 	}
-	if missing != "" {
+	if missing := t.missing(); missing != "" {
 		return fmt.Errorf("wire: the attack %s needs %s", t.Attack, missing)
 	}
 	if t.From != "" && t.From != client.String() && t.From != server.String() {
@@ -158,4 +118,26 @@ func (t *Tamper) check() error {
 		return errors.New("wire: SQL, User, Text and Row of an attack cannot hold a NUL")
 	}
 	return nil
+}
+
+// missing names the fields that the attack cannot do without and that are not given, or "".
+func (t *Tamper) missing() string {
+	certified := t.Certificate != nil && len(t.Certificate.Certificate) > 0
+	switch {
+	case t.Attack == Impersonate && !certified:
+		return "Certificate"
+	case slices.Contains([]Attack{ForgeOK, ForgeGSSOK, ForgeAPRep}, t.Attack) && (!certified || len(t.Row) == 0):
+		return "Certificate and Row"
+	case (t.Attack == StuffClient || t.Attack == Inject) && t.SQL == "":
+		return "SQL"
+	case t.Attack == StuffServer && t.Text == "" && len(t.Bytes) == 0:
+		return "Text or Bytes"
+	case (t.Attack == Error || t.Attack == ErrorUnterminated) && t.Text == "":
+		return "Text"
+	case t.Attack == Delay && t.Delay <= 0:
+		return "Delay"
+	case t.Attack == Flip && t.From == "":
+		return "From"
+	}
+	return ""
 }

@@ -15,13 +15,13 @@ const (
 	authGSSContinueCode = 8
 )
 
-// forges says whether the attacker plays the server himself.
+// forges says whether the attacker plays the server.
 func (t *tampering) forges() bool {
 	return t.Attack == ForgeOK || t.Attack == ForgeGSSOK || t.Attack == ForgeAPRep
 }
 
-// forge plays the server to a client whose next word is a startup packet, to the end of their conversation. Anything
-// else is left to be passed on, unless it was encrypted for him.
+// forge plays the server to a client whose next message is a startup packet, to the end of their conversation. Anything
+// else is left to be passed on, unless it was encrypted for the attacker.
 func (t *tampering) forge() {
 	if !t.takeStartup() {
 		if t.legs[client].secure != nil {
@@ -74,12 +74,12 @@ func (t *tampering) takeStartup() bool {
 	return true
 }
 
-// authenticate sends authentication requests, the client's token being answered where that is due, and behind an Ok what
-// makes a session. It is one segment: a client cannot hang up in the middle of it.
+// authenticate sends authentication requests, with an answer to the client's token where that is due, and after an Ok what
+// begins a session. It is one segment: a client cannot hang up in the middle of it.
 func (t *tampering) authenticate(token []byte, codes ...uint32) {
 	var said []byte
 	for _, code := range codes {
-		t.note(Forged, authRequests[code])
+		t.note(Event{Kind: Forged, Auth: authRequests[code]})
 		body := binary.BigEndian.AppendUint32(nil, code)
 		if code == authGSSContinueCode {
 			body = append(body, forgedAPRep(token)...)
@@ -89,7 +89,7 @@ func (t *tampering) authenticate(token []byte, codes ...uint32) {
 			said = append(said, welcome()...)
 		}
 	}
-	_, _ = t.legs[client].tap.Write(said) // who is gone does not answer
+	_, _ = t.legs[client].tap.Write(said) // a client that has gone does not answer
 }
 
 // hear reads a message of the client's.
@@ -116,7 +116,7 @@ func (t *tampering) forgeToken() {
 		return
 	}
 	token := forgedAPRep(unit[4:])
-	t.note(Answered, "a token to "+string(GSSENCRequest))
+	t.note(Event{Kind: Answered, Deed: &Deed{Said: SaidToken, To: string(GSSENCRequest)}})
 	_, _ = t.legs[client].tap.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(token))), token...))
 	t.stop()
 }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
@@ -10,23 +11,13 @@ import (
 	"net"
 )
 
-// stuffing is what StuffClient sends to the server after the client's request.
-func (t *tampering) stuffing() []byte {
-	stuffing := queryMessage(t.SQL)
-	if t.User != "" {
-		stuffing = append(startupPacket("user", t.User), stuffing...)
-	}
-	t.note(Inserted, fmt.Sprintf("%d bytes to the server", len(stuffing)))
-	return stuffing
-}
-
 // requests plays the attacks on what comes before the conversation: the client's requests for encryption and their
 // answers. It returns when the rest is to be passed on as it comes, or when stop has been called. An error is not
-// looked at: who passes on the rest meets it again.
+// looked at: passing on the rest meets it again.
 func (t *tampering) requests() {
-	c, s := &t.legs[client], &t.legs[server]
-	for {
-		first, err := c.in.Peek(1)
+	in := t.legs[client].in
+	for again := true; again; {
+		first, err := in.Peek(1)
 		if err != nil {
 			return
 		}
@@ -34,7 +25,7 @@ func (t *tampering) requests() {
 			t.direct()
 			return
 		}
-		head, err := c.in.Peek(8)
+		head, err := in.Peek(8)
 		if err != nil {
 			return
 		}
@@ -46,66 +37,82 @@ func (t *tampering) requests() {
 			t.replay(plaintext)
 			return
 		}
-		asked := append([]byte(nil), head...)
+		asked := bytes.Clone(head)
+		_, _ = in.Discard(len(asked))
 		switch {
-		case t.Attack == ForgeAPRep && kind == GSSENCRequest:
-			_, _ = c.in.Discard(len(asked))
-			t.forgeToken()
-			return
-		case t.Attack == Strip, t.Attack == StripGSS && kind == GSSENCRequest, t.endsTLS() && kind == GSSENCRequest:
-			_, _ = c.in.Discard(len(asked))
+		case t.strips(kind):
 			t.answer(kind, "N")
-			continue
-		case t.endsTLS():
-			_, _ = c.in.Discard(len(asked))
-			t.answer(kind, "S")
-			t.impersonate()
+		case t.endsTLS(), t.Attack == Error, t.Attack == ErrorUnterminated:
+			t.takes(kind)
 			return
-		case t.Attack == Error:
-			_, _ = c.in.Discard(len(asked))
-			t.note(Answered, fmt.Sprintf("an ErrorResponse to %s", kind))
-			_, _ = c.tap.Write(errorMessage(t.Text))
-			t.stop()
-			return
-		case t.Attack == ErrorUnterminated:
-			_, _ = c.in.Discard(len(asked))
-			t.unterminated(kind)
-			return
-		}
-		_, _ = c.in.Discard(len(asked))
-		if t.Attack == StuffClient && !t.did {
-			asked = append(asked, t.stuffing()...)
-		}
-		if _, err := s.tap.Write(asked); err != nil {
-			return
-		}
-		answer, err := s.in.Peek(1)
-		if err != nil || answer[0] != 'N' && answer[0] != accept {
-			return
-		}
-		said := []byte{answer[0]}
-		_, _ = s.in.Discard(1)
-		accepted := said[0] == accept
-		if t.Attack == StuffServer && accepted {
-			stuffing := t.Bytes
-			if len(stuffing) == 0 {
-				stuffing = errorMessage(t.Text)
-			}
-			t.note(Inserted, fmt.Sprintf("%d bytes to the client", len(stuffing)))
-			said = append(said, stuffing...)
-		}
-		if _, err := c.tap.Write(said); err != nil {
-			return
-		}
-		if accepted {
-			if kind == GSSENCRequest {
-				t.replay(gssPackets)
-			} else {
-				t.replay(tlsRecords)
-			}
-			return
+		default:
+			again = t.passes(kind, accept, asked)
 		}
 	}
+}
+
+// strips says whether the attacker answers N to a request.
+func (t *tampering) strips(kind Kind) bool {
+	switch t.Attack {
+	case Strip:
+		return true
+	case StripGSS, Impersonate, ForgeOK, ForgeGSSOK:
+		return kind == GSSENCRequest
+	}
+	return false
+}
+
+// takes answers a request in the server's place, and goes on from there.
+func (t *tampering) takes(kind Kind) {
+	switch {
+	case t.Attack == ForgeAPRep && kind == GSSENCRequest:
+		t.forgeToken()
+	case t.endsTLS():
+		t.answer(kind, "S")
+		t.impersonate()
+	case t.Attack == Error:
+		t.note(Event{Kind: Answered, Deed: &Deed{Said: SaidError, To: string(kind)}})
+		_, _ = t.legs[client].tap.Write(errorMessage(t.Text))
+		t.stop()
+	default:
+		t.unterminated(kind)
+	}
+}
+
+// passes passes a request on, and its answer back, with what the attack adds to either. It says whether the client may send another request.
+func (t *tampering) passes(kind Kind, accept byte, asked []byte) (again bool) {
+	c, s := &t.legs[client], &t.legs[server]
+	if t.Attack == StuffClient && !t.did {
+		stuffing := queryMessage(t.SQL)
+		if t.User != "" {
+			stuffing = append(startupPacket("user", t.User), stuffing...)
+		}
+		t.note(Event{Kind: Inserted, Deed: &Deed{Bytes: len(stuffing), To: server.String()}})
+		asked = append(asked, stuffing...)
+	}
+	if _, err := s.tap.Write(asked); err != nil {
+		return false
+	}
+	answer, err := s.in.Peek(1)
+	if err != nil || answer[0] != 'N' && answer[0] != accept {
+		return false
+	}
+	said := bytes.Clone(answer)
+	_, _ = s.in.Discard(1)
+	accepted := said[0] == accept
+	if t.Attack == StuffServer && accepted {
+		stuffing := t.Bytes
+		if len(stuffing) == 0 {
+			stuffing = errorMessage(t.Text)
+		}
+		t.note(Event{Kind: Inserted, Deed: &Deed{Bytes: len(stuffing), To: client.String()}})
+		said = append(said, stuffing...)
+	}
+	if _, err := c.tap.Write(said); err != nil || !accepted {
+		return err == nil
+	}
+	t.replay(map[Kind]channel{GSSENCRequest: gssPackets, SSLRequest: tlsRecords}[kind])
+	return false
 }
 
 // request reads an SSLRequest or GSSENCRequest and says which byte accepts it.
@@ -122,7 +129,7 @@ func request(b []byte) (kind Kind, accept byte) {
 
 // answer answers in the server's place.
 func (t *tampering) answer(kind Kind, word string) {
-	t.note(Answered, fmt.Sprintf("%s to %s", word, kind))
+	t.note(Event{Kind: Answered, Deed: &Deed{Said: word, To: string(kind)}})
 	_, _ = t.legs[client].tap.Write([]byte(word))
 }
 
@@ -130,7 +137,7 @@ func (t *tampering) answer(kind Kind, word string) {
 func (t *tampering) direct() {
 	switch {
 	case t.Attack == Strip:
-		t.note(Cut, "close at "+string(DirectTLS))
+		t.note(Event{Kind: Cut, Deed: &Deed{How: "close", At: string(DirectTLS)}})
 		t.stop()
 	case t.endsTLS():
 		t.impersonate()
@@ -147,7 +154,7 @@ func (t *tampering) unterminated(kind Kind) {
 			return
 		}
 	}
-	t.note(Answered, fmt.Sprintf("an unterminated error to %s", kind))
+	t.note(Event{Kind: Answered, Deed: &Deed{Said: SaidUnterminated, To: string(kind)}})
 	_, _ = t.legs[client].tap.Write([]byte("E" + t.Text))
 	t.stop()
 }
@@ -192,7 +199,7 @@ func (t *tampering) replay(on channel) {
 		if on == plaintext && len(unit) >= 8 && binary.BigEndian.Uint32(unit[4:]) == cancelRequestCode {
 			kind = CancelRequest
 		}
-		t.note(Replayed, fmt.Sprintf("%d bytes: %s", len(unit), kind))
+		t.note(Event{Kind: Replayed, Deed: &Deed{Bytes: len(unit), To: string(kind)}})
 		unit = append(unit, unit...)
 	}
 	_, _ = t.legs[server].tap.Write(unit) // what came of it
@@ -201,8 +208,8 @@ func (t *tampering) replay(on channel) {
 // endsTLS says whether the attacker takes the client's TLS in the server's name.
 func (t *tampering) endsTLS() bool { return t.Attack == Impersonate || t.forges() }
 
-// impersonate takes the client's TLS and waits until the client speaks through it. Only then it begins TLS with the
-// server, if the server is to have a part in it: who is refused leaves no trace there.
+// impersonate takes the client's TLS and waits until the client sends something through it. Only then it begins TLS with the
+// server, if the server is to have a part in it: an attacker whom the client refused leaves no trace there.
 func (t *tampering) impersonate() {
 	c, s := &t.legs[client], &t.legs[server]
 	protocols := []string{"postgresql"}
@@ -212,11 +219,11 @@ func (t *tampering) impersonate() {
 		return
 	}
 	state := secure.ConnectionState()
-	detail := tlsVersion(state.Version)
+	agreed := &TLS{Version: tlsVersion(state.Version)}
 	if state.NegotiatedProtocol != "" {
-		detail += " alpn=" + state.NegotiatedProtocol
+		agreed.ALPN = []string{state.NegotiatedProtocol}
 	}
-	t.note(Impersonated, detail)
+	t.note(Event{Kind: Impersonated, TLS: agreed})
 	c.secure, c.tap = secure, c.tap.inner(secure)
 	c.in = bufio.NewReaderSize(c.tap, tapBuffer)
 	if _, err := c.in.Peek(1); err != nil {
@@ -248,22 +255,22 @@ func (t *tampering) impersonate() {
 	s.in = bufio.NewReaderSize(s.tap, tapBuffer)
 }
 
-// refused notes that an end would not have TLS with the attacker, and ends it.
+// refused notes that an end did not accept TLS with the attacker, and ends it.
 func (t *tampering) refused(by side, err error) {
 	if errors.Is(err, net.ErrClosed) {
-		return // the link was cut: nobody's word
+		return // the link was cut: neither end said so
 	}
 	word := text([]byte(err.Error()))
 	// OpenSSL sends its alert in the clear where crypto/tls awaits a sealed record: then the record has it, err has not.
 	if by == client {
 		t.link.mu.Lock()
 		for _, e := range t.link.parser.events {
-			if e.From == client.String() && e.Kind == TLSAlert && e.Detail != "encrypted" {
-				word = "alert " + e.Detail
+			if e.From == client.String() && e.Alert != nil {
+				word = "alert " + e.detail()
 			}
 		}
 		t.link.mu.Unlock()
 	}
-	t.note(Refused, by.String()+": "+word)
+	t.note(Event{Kind: Refused, Text: word, Deed: &Deed{Of: by.String()}})
 	t.stop()
 }

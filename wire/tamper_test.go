@@ -225,7 +225,7 @@ func attackerDid(rec Record) string {
 	var words []string
 	for _, e := range rec.Events {
 		if e.From == "attacker" {
-			words = append(words, string(e.Kind)+" "+e.Detail)
+			words = append(words, e.String())
 		}
 	}
 	return strings.Join(words, " | ")
@@ -595,7 +595,7 @@ func TestTamperCheck(t *testing.T) {
 
 func TestObtainedBelongsToTheOrder(t *testing.T) {
 	plain := Event{From: "client", Kind: Startup}
-	stripped := Event{From: "attacker", Kind: Answered, Detail: "N to sslrequest"}
+	stripped := Event{From: "attacker", Kind: Answered, Deed: &Deed{Said: "N", To: "sslrequest"}}
 	before := []Record{{Events: []Event{plain}}, {Events: []Event{stripped}}}
 	after := []Record{{Events: []Event{stripped}}, {Events: []Event{plain}}}
 	if Obtained(before).Downgraded || !Obtained(after).Downgraded {
@@ -664,8 +664,8 @@ func FuzzTamper(f *testing.F) {
 			t.Errorf("%d and %d events", events, up)
 		}
 		for _, e := range slices.Concat(records[0].Events, records[0].Upstream) {
-			if len(e.Detail) > 8*keptText {
-				t.Errorf("%s: a detail of %d bytes", e.Kind, len(e.Detail))
+			if len(e.String()) > 8*keptText {
+				t.Errorf("%s: a detail of %d bytes", e.Kind, len(e.String()))
 			}
 		}
 		did := attackerDid(records[0])

@@ -15,7 +15,7 @@ import (
 )
 
 // tampering is what a link under attack has besides an ordinary one. Its two legs carry different conversations, so
-// each has a parser: link.parser that with the client, upstream that with the server.
+// each has a parser: link.parser for that with the client, upstream for that with the server.
 type tampering struct {
 	Tamper
 	link     *link
@@ -129,16 +129,16 @@ func (t *tampering) injects() bool {
 }
 
 // note records what was done.
-func (t *tampering) note(kind Kind, detail string) {
+func (t *tampering) note(e Event) {
 	t.link.mu.Lock()
 	defer t.link.mu.Unlock()
-	t.noteLocked(kind, detail)
+	t.noteLocked(e)
 }
 
-func (t *tampering) noteLocked(kind Kind, detail string) {
+func (t *tampering) noteLocked(e Event) {
 	t.did = true
-	t.differs = t.differs || kind == Inserted || kind == Injected || kind == Replayed
-	t.link.parser.event(t.link.micros(), "attacker", kind, detail)
+	t.differs = t.differs || e.Kind == Inserted || e.Kind == Injected || e.Kind == Replayed
+	t.link.parser.event(t.link.micros(), "attacker", e)
 }
 
 // conclude says why nothing was done.
@@ -168,7 +168,7 @@ func (t *tampering) conclude() {
 	default:
 		why = "the client sent no request for encryption"
 	}
-	t.noteLocked(Idle, why)
+	t.noteLocked(Event{Kind: Idle, Text: why})
 }
 
 // gone says that nothing more is passed on from a side.
@@ -181,7 +181,7 @@ func (t *tampering) end(from side) {
 	for s := range t.legs {
 		t.legs[s].tap.parser.end(now, from) // once more where nothing is sealed
 	}
-	t.upstream.event(now, from.String(), Close, "")
+	t.upstream.event(now, from.String(), Event{Kind: Close})
 }
 
 // closeWrite ends our direction of a leg.
@@ -256,7 +256,8 @@ func (t *tampering) marker() string {
 // at says which of the events of At one is, or "".
 func (t *tampering) at(e Event) string {
 	for at := range strings.SplitSeq(t.marker(), "|") {
-		if strings.HasPrefix(string(e.Kind)+" "+e.Detail+" ", at) {
+		kind, rest, _ := strings.Cut(at, " ")
+		if string(e.Kind) == kind && strings.HasPrefix(e.detail()+" ", rest) {
 			return at
 		}
 	}
@@ -264,7 +265,7 @@ func (t *tampering) at(e Event) string {
 }
 
 // due says whether an event of At has come from a side since the last time, and notes what is done about it.
-func (t *tampering) due(from side, kind Kind, detail string, then func()) bool {
+func (t *tampering) due(from side, kind Kind, deed Deed, then func()) bool {
 	t.link.mu.Lock()
 	defer t.link.mu.Unlock()
 	events := t.link.parser.events
@@ -278,7 +279,8 @@ func (t *tampering) due(from side, kind Kind, detail string, then func()) bool {
 			continue
 		}
 		if t.matched++; t.matched == max(t.Nth, 1) {
-			t.noteLocked(kind, detail+"at "+at)
+			deed.At = at
+			t.noteLocked(Event{Kind: kind, Deed: &deed})
 			then()
 			return true
 		}
@@ -298,7 +300,7 @@ func (w *watcher) Read(b []byte) (int, error) {
 	n, err := w.in.Read(b)
 	switch t.Attack {
 	case Delay:
-		if t.due(w.from, Delayed, t.Delay.String()+" ", func() {}) {
+		if t.due(w.from, Delayed, Deed{Micros: t.Delay.Microseconds()}, func() {}) {
 			timer := time.NewTimer(t.Delay)
 			defer timer.Stop()
 			select {
@@ -308,7 +310,7 @@ func (w *watcher) Read(b []byte) (int, error) {
 			}
 		}
 	case Hold:
-		if t.due(w.from, Held, "", func() { t.held = true }) {
+		if t.due(w.from, Held, Deed{}, func() { t.held = true }) {
 			for err == nil {
 				_, err = w.in.Read(b)
 			}
@@ -316,14 +318,14 @@ func (w *watcher) Read(b []byte) (int, error) {
 			return 0, err
 		}
 	case CutReset:
-		if t.due(w.from, Cut, "reset ", func() { t.link.over = true }) {
+		if t.due(w.from, Cut, Deed{How: "reset"}, func() { t.link.over = true }) {
 			for s := range t.link.ends {
 				reset(t.link.ends[s].conn)
 			}
 			return 0, net.ErrClosed
 		}
 	case CutClose:
-		if t.due(w.from, Cut, "close ", func() {}) {
+		if t.due(w.from, Cut, Deed{How: "close"}, func() {}) {
 			t.stop()
 			return 0, err
 		}
@@ -358,7 +360,7 @@ func (f *flipper) Read(b []byte) (int, error) {
 		if flip {
 			b[i] ^= 1
 			f.next = 2
-			f.t.note(Flipped, "a bit of the first sealed record from the "+f.t.From)
+			f.t.note(Event{Kind: Flipped, Deed: &Deed{Of: f.t.From}})
 		}
 	}
 	return n, err
@@ -434,46 +436,43 @@ func (j *injector) Read(b []byte) (int, error) {
 	answer := j.ask(tap)
 	j.t.link.mu.Lock()
 	j.t.injected = true
-	j.t.noteLocked(Injected, text([]byte(j.t.SQL))+" -> "+answer)
+	j.t.noteLocked(answer)
 	j.t.link.mu.Unlock()
 	return j.Read(b)
 }
 
-// ask sends the query and swallows its answer.
-func (j *injector) ask(tap *tap) string {
+// ask sends the query, takes its answer off the stream, and returns the event that says so.
+func (j *injector) ask(tap *tap) Event {
+	asked := Event{Kind: Injected, Deed: &Deed{SQL: text([]byte(j.t.SQL))}}
 	if _, err := tap.Write(queryMessage(j.t.SQL)); err != nil {
-		return noAnswer
+		return asked
 	}
-	answer := noAnswer
 	for {
 		var head [5]byte
 		if _, err := io.ReadFull(j.in, head[:]); err != nil {
-			return answer
+			return asked
 		}
 		size, ok := bodySize(head[:])
 		if !ok {
-			return answer
+			return asked
 		}
 		body := make([]byte, min(size, keptError))
 		if _, err := io.ReadFull(j.in, body); err != nil {
-			return answer
+			return asked
 		}
 		if _, err := io.CopyN(io.Discard, j.in, int64(size-len(body))); err != nil {
-			return answer
+			return asked
 		}
 		switch head[0] {
 		case 'C':
-			answer = "ok " + text([]byte(strings.TrimRight(string(body), "\x00")))
+			asked.Deed.Tag, asked.Error = text([]byte(strings.TrimRight(string(body), "\x00"))), nil
 		case 'E':
-			state, message := readError(body)
-			answer = "error " + state + " " + message
+			asked.Deed.Tag, asked.Error = "", readError(body)
 		case 'Z':
-			return answer
+			return asked
 		}
 	}
 }
-
-const noAnswer = "no answer"
 
 // sameTalk says whether either side said the same on both legs.
 func sameTalk(a, b []Event) bool {
@@ -481,7 +480,7 @@ func sameTalk(a, b []Event) bool {
 		var words strings.Builder
 		for _, e := range events {
 			if e.From == from.String() {
-				_, _ = fmt.Fprintf(&words, "%s %q\n", e.Kind, e.Detail)
+				_, _ = fmt.Fprintf(&words, "%q\n", e)
 			}
 		}
 		return words.String()

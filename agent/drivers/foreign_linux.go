@@ -28,7 +28,6 @@ import (
 // error. Whatever else the program does is a fault of the attempt and never a refusal: another exit status, a signal, output that is
 // not exactly one result, or no end within the limit.
 const (
-	driverProgram       = "/usr/local/bin/pgam-driver"
 	foreignProtocol     = 1
 	statusInexpressible = 89 // the value that BoringSSL's test shims use
 	mostForeignOutput   = 1 << 20

@@ -19,12 +19,12 @@ import (
 var pgxLibrary = goLibrary{name: "pgx", connect: connectPgx,
 	register: func() { pgconn.RegisterGSSProvider(func() (pgconn.GSS, error) { return newGSSProvider() }) }}
 
-// connecting marks the context in which pgx connects. pgx dials in another context, too: after a connection that failed after its
-// startup packet, pgx sends a cancel request on a connection of its own and in the background, although there is no session
-// (pgconn.go, asyncClose). Whether that comes before the end of the attempt is chance, and nothing depends on it.
+// connecting marks the context in which pgx connects. pgx dials in another context, too: for a session that is lost during the query,
+// pgx sends a cancel request on a connection of its own and in the background (pgconn.go, asyncClose). Whether that comes before the
+// end of the attempt is chance, and nothing depends on it.
 type connecting struct{}
 
-var errNoCancel = errors.New("pgauthmatrix: no cancel request for a connection that failed")
+var errNoCancel = errors.New("pgauthmatrix: no cancel request for a session that is lost")
 
 // connectPgx makes an attempt; an error is a fault.
 func connectPgx(ctx context.Context, r *workerRequest) (*agent.AttemptResult, error) {

@@ -54,7 +54,7 @@ func (raw) Attempt(ctx context.Context, p *agent.Prepared) (*agent.AttemptResult
 	result := &agent.AttemptResult{Connects: 1, Message: played.Error, Raw: &played}
 	for _, e := range played.Record.Events {
 		if e.Kind == wire.AuthRequest {
-			result.AuthRequests = append(result.AuthRequests, e.Detail)
+			result.AuthRequests = append(result.AuthRequests, e.Auth)
 		}
 	}
 	return result, nil

@@ -101,7 +101,7 @@ func explainCommand() *cobra.Command {
 
 func runCommand() *cobra.Command {
 	var s selection
-	var dir string
+	var dir, driver string
 	cmd := &cobra.Command{
 		Use:   "run [PATTERN...]",
 		Short: "Provision, attempt and judge",
@@ -113,6 +113,11 @@ func runCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if driver != "" {
+				if sel, err = s.driver(input, sel, driver); err != nil {
+					return err
+				}
+			}
 			summary, err := run.Do(cmd.Context(), cmd.OutOrStdout(), input, sel, s.describe(args), dir)
 			if err == nil && !summary.Green() {
 				err = errNotGreen
@@ -122,6 +127,7 @@ func runCommand() *cobra.Command {
 	}
 	s.flags(cmd, 0)
 	cmd.Flags().StringVar(&dir, "runs", "runs", "`FOLDER` below which the run's own is made")
+	cmd.Flags().StringVar(&driver, "client", "", "a `FILE` that describes a driver of your own: it is tried in the cells of the client that it is like (docs/your-own-driver.md)")
 	return cmd
 }
 

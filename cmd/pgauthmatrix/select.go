@@ -50,6 +50,23 @@ func (s *selection) load(patterns []string) (*run.Input, matrix.Selection, error
 	return input, sel, err
 }
 
+// driver reads a driver's file: the selected cells are those of the client that it is like.
+func (s *selection) driver(input *run.Input, sel matrix.Selection, file string) (matrix.Selection, error) {
+	d, err := matrix.LoadDriver(file)
+	if err != nil {
+		return sel, err
+	}
+	input.Driver = d
+	patterns := make([]string, len(sel.Patterns))
+	for i, p := range sel.Patterns {
+		patterns[i] = d.Pattern(p)
+	}
+	sel.Patterns = patterns
+	sel.Axes = append(sel.Axes, matrix.AxisValues{Axis: "library", Values: []string{string(d.Like)}})
+	s.axes = append(s.axes, fmt.Sprintf("driver %s, like %s", d.Name, d.Like))
+	return sel, nil
+}
+
 // describe repeats the selection as a command line would.
 func (s *selection) describe(patterns []string) string {
 	parts := []string{map[int]string{0: "every cell", 2: "pairwise", 3: "3-wise"}[s.strength]}
