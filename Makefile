@@ -16,7 +16,7 @@ LIVE_FUZZTIME := $(if $(filter quick,$(LIVE_DEPTH)),20x,100x)
 .PHONY: help build driver-pgx511 images test-matrix check test fuzz prove bench lint vet fmt format clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^##@/ {print substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@/ {print substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ The matrix
 test-matrix: build ## build images, provision, attempt, judge: QUICK=1 a first run, FULL=1 every cell, RUN='negotiation/**' these cells, SHARD=i/n a part
