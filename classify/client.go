@@ -19,6 +19,7 @@ type client struct {
 	onlyS     bool                          // any answer but S means to it that the server refuses TLS
 	gssSilent bool                          // it has no message for a connection that ends during GSS set-up
 	hostsLost func(lib matrix.Library) bool // its own message replaces what it said of the hosts before; nil: it does not
+	lastHost  bool                          // whatever ended the attempt, it says nothing of the hosts before
 
 	// Connections that did not come about, or ended.
 	unreached  *regexp.Regexp // it could not connect: group 1 is the reason
@@ -50,11 +51,12 @@ type specialCause struct {
 
 // clients has every kind of matrix.Clients.
 var clients = map[matrix.ClientKind]*client{
-	matrix.KindLibpq: &libpq,
-	matrix.KindPsql:  &psql,
-	matrix.KindPGX:   &pgx,
-	matrix.KindPQ:    &pq,
-	matrix.KindRaw:   &rawClient,
+	matrix.KindLibpq:   &libpq,
+	matrix.KindPsql:    &psql,
+	matrix.KindPGX:     &pgx,
+	matrix.KindPQ:      &pq,
+	matrix.KindAsyncpg: &asyncpg,
+	matrix.KindRaw:     &rawClient,
 }
 
 // saying is one error in a client's message: the server's, repeated, or its own.

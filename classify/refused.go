@@ -74,6 +74,8 @@ func (c *classifier) checkHosts(said []saying) error {
 	switch {
 	case len(c.connections) == 0, dead == told:
 		return nil
+	case dead && c.client.lastHost:
+		return nil
 	case dead && lost && len(said) > 0 && !said[0].fatal && !refused(said[0]):
 		return nil
 	case dead:
@@ -417,7 +419,7 @@ func (c *classifier) dial(text string) error {
 
 func dialCause(text string) cause {
 	switch strings.ToLower(text) {
-	case "connection refused", "no such file or directory":
+	case "connection refused", "connect call failed", "no such file or directory": // asyncio has one text for each errno
 		return cause{matrix.StageDial, matrix.DialRefused}
 	}
 	return cause{matrix.StageDial, matrix.DialTimeout}

@@ -20,11 +20,12 @@ type ClientKind string
 
 // The kinds of clients.
 const (
-	KindLibpq ClientKind = "libpq"
-	KindPsql  ClientKind = "psql"
-	KindPGX   ClientKind = "pgx"
-	KindPQ    ClientKind = "pq"
-	KindRaw   ClientKind = "raw"
+	KindLibpq   ClientKind = "libpq"
+	KindPsql    ClientKind = "psql"
+	KindPGX     ClientKind = "pgx"
+	KindPQ      ClientKind = "pq"
+	KindAsyncpg ClientKind = "asyncpg"
+	KindRaw     ClientKind = "raw"
 )
 
 // ClientInfo is one entry of Clients.
@@ -56,6 +57,7 @@ var Clients = slices.Concat(
 			{"channel_binding", []string{"prefer", "require"}, "lib/pq has no channel_binding and cannot bind SCRAM to TLS"},
 			{"require_auth", nil, "lib/pq has no require_auth"},
 		}},
+		asyncpg("0.27"), asyncpg("0.30"), asyncpg("0.31"),
 		{Name: Raw, Kind: KindRaw, Named: true, Lacks: []Lack{
 			{"hosts", []string{DeadFirst, Twice}, "the raw client takes one host"},
 			{"ticket", []string{Ambient}, "the raw client uses only credentials that it is given"},
@@ -78,6 +80,20 @@ func onLibpq(kind ClientKind, versions ...int) (clients []ClientInfo) {
 	return clients
 }
 
+// asyncpg is github.com/MagicStack/asyncpg, in Python. GSSAPI authentication and krbsrvname came with 0.30.
+func asyncpg(version string) ClientInfo {
+	c := ClientInfo{Name: Library("asyncpg" + version), Kind: KindAsyncpg, Image: "client-asyncpg-" + version, Lacks: []Lack{
+		{"gssencmode", []string{"prefer", "require"}, "asyncpg has no gssencmode and cannot encrypt with GSSAPI"},
+		{"channel_binding", []string{"prefer", "require"}, "asyncpg has no channel_binding and cannot bind SCRAM to TLS"},
+		{"require_auth", nil, "asyncpg has no require_auth"},
+		{"attack", []string{string(ForgeOK), string(ForgeGSSOK), string(ForgeAPRep)}, "asyncpg asks with Parse, which the forging attacker does not answer"},
+	}}
+	if version == "0.27" {
+		c.Lacks = append(c.Lacks, Lack{"krbsrvname", nil, "asyncpg 0.27 has no krbsrvname (since 0.30)"})
+	}
+	return c
+}
+
 // ClientGroup is a word in scenario files that stands for several clients.
 type ClientGroup struct {
 	Name    string
@@ -89,6 +105,7 @@ type ClientGroup struct {
 var ClientGroups = []ClientGroup{
 	{"libpq", "libpq of every major version", func(c ClientInfo) bool { return c.Kind == KindLibpq }},
 	{"psql", "the program psql of every major version", func(c ClientInfo) bool { return c.Kind == KindPsql }},
+	{"asyncpg", "asyncpg of every version", func(c ClientInfo) bool { return c.Kind == KindAsyncpg }},
 	{"independent", "every client that implements the protocol itself, except the raw client", func(c ClientInfo) bool { return c.Libpq == 0 }},
 }
 

@@ -5,11 +5,12 @@ import "github.com/pgauthmatrix/pgauthmatrix/matrix"
 // models makes the model of a client, by the client's kind. A client joins the oracle by one file with its model and an
 // entry here.
 var models = map[matrix.ClientKind]func(*attempt) client{
-	matrix.KindLibpq: newLibpq,
-	matrix.KindPsql:  newLibpq,
-	matrix.KindPGX:   newPGX,
-	matrix.KindPQ:    newPQ,
-	matrix.KindRaw:   newRaw,
+	matrix.KindLibpq:   newLibpq,
+	matrix.KindPsql:    newLibpq,
+	matrix.KindPGX:     newPGX,
+	matrix.KindPQ:      newPQ,
+	matrix.KindAsyncpg: newAsyncpg,
+	matrix.KindRaw:     newRaw,
 }
 
 // modelOf is the model of the attempt's client, or nil.

@@ -210,6 +210,8 @@ type habit struct {
 	systemBeatsDisable bool   // root=system makes it use TLS with sslmode=disable, too
 	hasCRL             bool   // it can be given a revocation list
 	binds              bool   // it binds SCRAM to TLS
+	laxBelowRequire    bool   // allow and prefer verify nothing, even with a root file
+	againOnSocket      bool   // sslmode=allow has two attempts on a unix socket, too
 }
 
 var habits = map[matrix.ClientKind]func(*matrix.Client) habit{
@@ -224,6 +226,9 @@ var habits = map[matrix.ClientKind]func(*matrix.Client) habit{
 	},
 	matrix.KindPQ: func(l *matrix.Client) habit {
 		return habit{connections: 2, nextHost: true, afterStartFail: l.SSLMode == "allow" || l.Hosts == "twice", sslmode: "require"}
+	},
+	matrix.KindAsyncpg: func(*matrix.Client) habit {
+		return habit{connections: 2, nextHost: true, afterStartFail: true, sslmode: "prefer", rootIsFile: true, hasCRL: true, laxBelowRequire: true, againOnSocket: true}
 	},
 }
 
@@ -357,7 +362,8 @@ func (c *checked) channel() {
 	} else {
 		c.must(c.o.Channel == channel, "not the channel of the last connection")
 	}
-	c.must(c.l.Transport != "unix" || c.o.Channel == "" || c.o.Channel == matrix.Plain && len(c.connections) == 1, "a unix socket is plain, and tried once")
+	once := len(c.connections) == 1 || c.habit.againOnSocket && c.l.SSLMode == "allow"
+	c.must(c.l.Transport != "unix" || c.o.Channel == "" || c.o.Channel == matrix.Plain && once, "a unix socket is plain, and tried once")
 }
 
 // decision: method, rule, identity and role agree with one another.
@@ -406,7 +412,8 @@ func (c *checked) verification() {
 	unverified := cmp.Or(c.l.SSLMode, c.habit.sslmode) == "require" && rootless
 	c.must(!c.insists() || unverified || trusted, "an unverified server where the client insists on it")
 	c.must(c.l.Root != "system" || trusted || rootless, "an unverified server although the system's roots are to verify it")
-	c.must(c.l.Root != "right" || c.w.ServerCert != "revoked" || c.l.CRL != "right", "a server whose certificate is on the revocation list")
+	lax := c.habit.laxBelowRequire && !c.insists()
+	c.must(lax || c.l.Root != "right" || c.w.ServerCert != "revoked" || c.l.CRL != "right", "a server whose certificate is on the revocation list")
 	c.must(c.l.SSLMode != "verify-full" || c.w.ServerCert != "wrong-name", "a server of another name under verify-full")
 }
 

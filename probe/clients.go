@@ -16,5 +16,6 @@ var askers = map[matrix.ClientKind]asker{
 	matrix.KindPGX:     askPGX,
 	matrix.KindPQ:      askPQ,
 	matrix.KindRaw:     askRaw,
+	matrix.KindAsyncpg: askAsyncpg,
 	matrix.KindForeign: askForeign,
 }

@@ -14,11 +14,12 @@ import (
 
 // kindSigns stand over the columns of the matrix: one letter for each kind of client.
 var kindSigns = map[matrix.ClientKind]string{
-	matrix.KindLibpq: "l",
-	matrix.KindPsql:  "s",
-	matrix.KindPGX:   "x",
-	matrix.KindPQ:    "q",
-	matrix.KindRaw:   "r",
+	matrix.KindLibpq:   "l",
+	matrix.KindPsql:    "s",
+	matrix.KindPGX:     "x",
+	matrix.KindPQ:      "q",
+	matrix.KindAsyncpg: "a",
+	matrix.KindRaw:     "r",
 }
 
 // kindSign is the sign of a kind; that of a kind that this build does not know is its first letter.
