@@ -44,6 +44,10 @@ type Conn struct {
 	transport net.Conn
 	context   securityContext
 	remote    net.Addr
+	info      Session
+	attempt   attempt // of Configure's connections: which one it was
+	target    string  // and the address that was dialled
+	onClose   func()  // may be nil
 
 	in struct {
 		sync.Mutex
@@ -227,7 +231,12 @@ func (c *Conn) seal(dst, p []byte) (sealed []byte, taken int, err error) {
 }
 
 // Close closes the transport. Reads and writes that wait return.
-func (c *Conn) Close() error { return c.transport.Close() }
+func (c *Conn) Close() error {
+	if c.onClose != nil {
+		c.onClose()
+	}
+	return c.transport.Close()
+}
 
 // CloseWrite ends what is sent, where the transport can (TCP: FIN); the server sees the end of the stream. Reads go on.
 // PostgreSQL itself ends a session by Terminate messages.

@@ -131,16 +131,16 @@ func FuzzKDCReply(f *testing.F) {
 			_ = e.Error()
 			var hints types.PADataSequence
 			if guard(func() error { return hints.Unmarshal(data) }) == nil {
-				etype, err := preauthEtype(hints, keytab.etypes(), etypeFamilies["default"])
+				etype, err := preauthEtype(hints, keytab.etypes(), defaultEtypes())
 				if err == nil && etype != 18 {
 					t.Fatalf("preauthentication with %v", etype)
 				}
 			}
 		}
-		if got, err := readASRep(reply, client, keytab, nil, messages.KDCReqBody{Nonce: 1, EType: etypeFamilies["default"]}); err == nil {
+		if got, err := readASRep(reply, client, keytab, nil, messages.KDCReqBody{Nonce: 1, EType: defaultEtypes()}); err == nil {
 			t.Fatalf("logged in: %+v", got)
 		}
-		if got, err := readTGSRep(reply, tgt, tgt.server, 1); err == nil {
+		if got, err := readTGSRep(reply, tgt, tgt.server, 1, true); err == nil {
 			t.Fatalf("ticket: %+v", got)
 		}
 	})
@@ -156,9 +156,9 @@ func FuzzCCache(f *testing.F) {
 		f.Add(b[:len(b)/2])
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		owner, tickets, err := parseCCache(b)
-		if err == nil && (len(owner.NameString) == 0 || len(tickets) > len(b)) {
-			t.Fatalf("%v, %d tickets", owner, len(tickets))
+		cache, err := parseCCache(b)
+		if err == nil && (len(cache.owner.NameString) == 0 || len(cache.tickets) > len(b)) {
+			t.Fatalf("%v, %d tickets", cache.owner, len(cache.tickets))
 		}
 	})
 }
@@ -182,7 +182,7 @@ func FuzzConf(f *testing.F) {
 	f.Add("[realms]\nA = {\n v4_x = {\n}\n kdc = a*\n}\n}")
 	f.Add("include /nowhere\n[libdefaults]\n x = {\n y\n}\nticket_lifetime = 1:2:3:4\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		conf, err := parseConf(splitLines(text))
+		conf, err := parseConf(text)
 		if err == nil && (len(conf.tkt) == 0 || len(conf.tgs) == 0) {
 			t.Fatal("no etypes")
 		}
