@@ -199,7 +199,8 @@ func (k *connector) validateConnect(config *pgconn.Config) {
 			return nil
 		}
 		inner := k.below(conn.Conn())
-		r := refusal{err: failf(StageDial, "no other method with this host, which was rejected in a session: %w", err)}
+		// Not wrapped: pgconn would find the NotPreferredError in it, and take the refused attempt for one that was not preferred.
+		r := refusal{err: failf(StageDial, "no other method with this host, which was rejected in a session: %v", err)}
 		if c, ok := inner.(*Conn); ok {
 			r.attempt, r.target = c.attempt, c.target
 		} else if c, tls := otherBelow(inner); c != nil && tls {
