@@ -29,7 +29,9 @@ type fakeKDC struct {
 	address  string
 	password string
 	life     time.Duration
-	refer    map[string]string // realm of which a service is asked, to the realm it refers to
+	refer    map[string]string                                                                        // realm of which a service is asked, to the realm it refers to
+	plain    func(req messages.KDCReqBody, canonicalize bool) (server types.PrincipalName, err error) // if not nil, says what a ticket is issued for
+	refused  int32                                                                                    // code that TGS requests are refused with, if not zero
 	lie      func(*messages.EncKDCRepPart)
 	raw      func(request []byte) []byte // instead of everything else, with the length in front
 
@@ -186,6 +188,18 @@ func (k *fakeKDC) grant(req messages.TGSReq) ([]byte, error) {
 	server := req.ReqBody.SName
 	if server.NameString[0] == "none" {
 		return nil, refuse(7, nil)
+	}
+	k.mu.Lock()
+	code, plain := k.refused, k.plain
+	k.mu.Unlock()
+	if code != 0 {
+		return nil, refuse(code, nil)
+	}
+	if plain != nil && server.NameString[0] != "krbtgt" {
+		var err error
+		if server, err = plain(req.ReqBody, types.IsFlagSet(&req.ReqBody.KDCOptions, flags.Canonicalize)); err != nil {
+			return nil, err
+		}
 	}
 	if to, ok := k.refer[req.ReqBody.Realm]; ok && server.NameString[0] != "krbtgt" {
 		if !types.IsFlagSet(&req.ReqBody.KDCOptions, flags.Canonicalize) {
