@@ -45,13 +45,18 @@ type Options struct {
 // RequireAuth, KerberosSrvName and KerberosSpn. The configuration and its copies may then be used for any number of connections at once.
 //
 // Per host the order is that of libpq: GSS encryption, then what sslmode says. The service principal is krbspn, or
-// krbsrvname (default $PGKRBSRVNAME, postgres) with the name of that very host in lower case. Without credentials Prefer goes
-// on to the next method without a word to the server. After the answer N the next method uses the same TCP connection;
-// after a handshake that failed, or the server's refusal of the session, a new one. With Require there is no other
-// method, and a host that is a unix-domain socket is an error; other modes use such a host in the clear, as always.
+// krbsrvname (default $PGKRBSRVNAME, postgres) with the name of that very host in lower case, the canonical one if
+// dns_canonicalize_hostname and rdns of krb5.conf ask for it. Without credentials Prefer goes on to the next method without a
+// word to the server. After the answer N the next method uses the same TCP connection; after a handshake that failed, or the
+// server's refusal of the session, a new one. With Require there is no other method, and a host that is a unix-domain socket is an
+// error; other modes use such a host in the clear, as always.
+//
+// Errors of StageConfig, such as a krb5.conf that libkrb5 would refuse too, end a connect with Prefer as well: no attempt after it is
+// dialled. After a session that ValidateConnect (target_session_attrs) rejects, a host is not tried by less protected methods:
+// after one under GSS encryption by no other, after one under TLS not in the clear.
 //
 // A cancel request of a session under GSS encryption is sent under GSS encryption. pgconn dials it by the session's
-// RemoteAddr: that is a *net.TCPAddr whose Zone names the server.
+// RemoteAddr, whose Network names the server.
 //
 // require_auth: a session under GSS encryption counts as gss, if the list allows gss, whatever pg_hba.conf asked for; the
 // field RequireAuth is rewritten so that pgconn lets it pass, and other sessions are held to the list as it was.
@@ -59,12 +64,13 @@ type Options struct {
 //
 // What differs from libpq, because pgconn decides it:
 //   - pgconn tries no further method after SQLSTATE 28P01 (wrong password), 3D000 and 42501; libpq does after the first.
-//   - pgconn tries the next method also after failures behind AuthenticationOk and after its own checks (require_auth, a
+//   - pgconn tries the next method also after failures that follow AuthenticationOk and after its own checks (require_auth, a
 //     password that is missing); libpq stops there. Each attempt is held to the whole configuration.
 //   - GSS authentication, of a session that is not under GSS encryption: pgconn asks for the service of the first host,
 //     whichever it has connected to.
 //   - pgconn goes on to the next host after a refusal, too; libpq only from a host that it cannot reach.
 //   - A host with several addresses: pgconn tries a method with every address before the next method.
+//   - With prefer-standby pgconn keeps the last host that was not preferred, libpq the first.
 //   - A host that cannot be reached is dialled for each method, and connect_timeout applies to GSS encryption on its own.
 func Configure(config *pgconn.Config, o Options) error {
 	if configured(config) {
