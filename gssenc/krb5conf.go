@@ -1,12 +1,14 @@
 package gssenc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"os"
+	"os/user"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,7 +39,8 @@ const (
 
 // loadConf reads a configuration: the file of the path, which must be there, or those of $KRB5_CONFIG, a list of paths with
 // colons between, or /etc/krb5.conf. Of several files each adds to those before it. Without any such file the configuration is
-// empty, as for libkrb5: KDCs then come from DNS. A file that is there and cannot be read is an error.
+// empty, as for libkrb5: KDCs then come from DNS. A file that is there and cannot be understood is an error; so is one that may not be
+// read, unless there is another.
 func loadConf(path string) (*krb5Conf, error) {
 	p := new(profile)
 	size := 0
@@ -51,14 +54,20 @@ func loadConf(path string) (*krb5Conf, error) {
 	if env := os.Getenv("KRB5_CONFIG"); env != "" {
 		paths = strings.Split(env, ":")
 	}
+	var forbidden error
 	for _, path := range paths {
 		err := p.addFile(path, &size)
-		if missing := new(fs.PathError); errors.As(err, &missing) && missing.Path == path && errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
+		at := new(fs.PathError)
+		switch own := errors.As(err, &at) && at.Path == path; {
+		case err == nil, own && errors.Is(err, fs.ErrNotExist):
+		case own && errors.Is(err, fs.ErrPermission):
+			forbidden = err
+		default:
 			return nil, err
 		}
+	}
+	if forbidden != nil && len(p.files) == 0 {
+		return nil, forbidden
 	}
 	return newConf(p)
 }
@@ -289,12 +298,14 @@ func (c *krb5Conf) kdcs(ctx context.Context, realm string) ([]kdc, error) {
 
 // expand replaces the variables in the name of a cache or a keytab.
 func expand(name string) string {
-	uid := strconv.Itoa(os.Getuid())
-	replace := []string{"%{uid}", uid, "%{USERID}", uid, "%{euid}", strconv.Itoa(os.Geteuid()), "%{TEMP}", os.TempDir(), "%{null}", ""}
-	if user := os.Getenv("USER"); user != "" {
-		replace = append(replace, "%{username}", user)
+	if strings.Contains(name, "%{username}") {
+		if u, err := user.Current(); err == nil {
+			name = strings.ReplaceAll(name, "%{username}", u.Username)
+		}
 	}
-	return strings.NewReplacer(replace...).Replace(name)
+	uid := strconv.Itoa(os.Getuid())
+	return strings.NewReplacer("%{uid}", uid, "%{USERID}", uid, "%{euid}", strconv.Itoa(os.Geteuid()),
+		"%{TEMP}", cmp.Or(os.Getenv("TEMP"), "/tmp"), "%{null}", "").Replace(name)
 }
 
 // defaultCCache is the name of the cache of libkrb5's default: $KRB5CCNAME, default_ccache_name, /tmp/krb5cc_UID.

@@ -129,6 +129,18 @@ func TestConfOfSeveralFiles(t *testing.T) {
 	if _, err := loadConf(""); err == nil {
 		t.Error("a file that cannot be read is passed over")
 	}
+	if os.Getuid() != 0 { // root may read everything
+		if err := os.Chmod(filepath.Join(dir, "bad"), 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := loadConf(""); err != nil {
+			t.Errorf("a file that may not be read, beside one that may: %v", err)
+		}
+		t.Setenv("KRB5_CONFIG", filepath.Join(dir, "bad"))
+		if _, err := loadConf(""); err == nil {
+			t.Error("a file that may not be read is passed over")
+		}
+	}
 	t.Setenv("KRB5_CONFIG", filepath.Join(dir, "none"))
 	if conf, err := loadConf(""); err != nil || conf.defaultRealm != "" {
 		t.Errorf("no file at all: %v", err)
