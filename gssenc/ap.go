@@ -119,7 +119,7 @@ func message(tag uint8, fields func(*cryptobyte.Builder)) ([]byte, error) {
 	return b.Bytes()
 }
 
-// readMessage leaves the fields of a message. What is behind it is passed over: DES3 pads with zeroes.
+// readMessage leaves the fields of a message. What follows it is passed over: DES3 pads with zeroes.
 func readMessage(s *cryptobyte.String, tag uint8) bool {
 	var inner cryptobyte.String
 	return s.ReadASN1(&inner, application(tag)) && inner.ReadASN1(s, asn1.SEQUENCE) && inner.Empty()

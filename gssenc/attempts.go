@@ -232,8 +232,8 @@ func (c *tlsOnlyConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// afterNetConnect holds require to what it says, whatever replaced DialFunc or TLSConfig after Configure, and keeps in mind what
-// AfterNetConnect makes of a connection.
+// afterNetConnect enforces require, also where DialFunc or TLSConfig was replaced after Configure, and notes what AfterNetConnect
+// makes of a connection.
 func (k *connector) afterNetConnect(config *pgconn.Config) {
 	then := config.AfterNetConnect
 	if then == nil && k.mode != Require {

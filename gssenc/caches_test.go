@@ -280,7 +280,7 @@ func TestKCM(t *testing.T) {
 	}
 }
 
-// A daemon that hangs keeps nobody longer than the context.
+// A daemon that hangs keeps no caller longer than the context.
 func TestKCMThatHangs(t *testing.T) {
 	socket := (&fakeKCM{}).start(t) + "2"
 	l, err := net.Listen("unix", socket)

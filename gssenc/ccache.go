@@ -99,7 +99,7 @@ func (r *reader) ticket(v3 bool) *ticket {
 	t.encoded = r.data()
 	r.data() // second ticket
 	removed := t.end.Unix() == 0 && t.auth.Unix() == math.MaxUint32
-	// Configuration entries (realm X-CACHECONF:), also removed ones (X-RMED-CONF:), and whatever else is no ticket.
+	// Configuration entries (realm X-CACHECONF:), also removed ones (X-RMED-CONF:), and anything else that is no ticket.
 	if r.bad || removed || guard(func() error { return new(messages.Ticket).Unmarshal(t.encoded) }) != nil {
 		return nil
 	}

@@ -12,7 +12,7 @@ import (
 // Modes of GSS encryption (libpq, "gssencmode").
 const (
 	Disable = "disable" // never
-	Prefer  = "prefer"  // first if there are credentials; then whatever sslmode says
+	Prefer  = "prefer"  // first if there are credentials; then as sslmode says
 	Require = "require" // nothing else: no TLS, no plaintext
 )
 
@@ -58,7 +58,7 @@ type Options struct {
 // A cancel request of a session under GSS encryption is sent under GSS encryption. pgconn dials it by the session's
 // RemoteAddr, whose Network names the server.
 //
-// require_auth: a session under GSS encryption counts as gss, if the list allows gss, whatever pg_hba.conf asked for; the
+// require_auth: a session under GSS encryption counts as gss, if the list allows gss, also where pg_hba.conf asked for another method; the
 // field RequireAuth is rewritten so that pgconn lets it pass, and other sessions are held to the list as it was.
 // channel_binding=require: once a server agrees to GSS encryption the attempt fails, and no other method is tried with it.
 //
@@ -67,7 +67,7 @@ type Options struct {
 //   - pgconn tries the next method also after failures that follow AuthenticationOk and after its own checks (require_auth, a
 //     password that is missing); libpq stops there. Each attempt is held to the whole configuration.
 //   - GSS authentication, of a session that is not under GSS encryption: pgconn asks for the service of the first host,
-//     whichever it has connected to.
+//     also when it has connected to another.
 //   - pgconn goes on to the next host after a refusal, too; libpq only from a host that it cannot reach.
 //   - A host with several addresses: pgconn tries a method with every address before the next method.
 //   - With prefer-standby pgconn keeps the last host that was not preferred, libpq the first.

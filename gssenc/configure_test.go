@@ -235,7 +235,7 @@ func TestSession(t *testing.T) {
 		t.Errorf("a cancel request: the server saw %q", got)
 	}
 
-	// The session counts as gss, whatever the server asked for.
+	// The session counts as gss, also where the server asked for another method.
 	for _, settings := range []string{"require_auth=gss", "require_auth=scram-sha-256,gss gssencmode=require", "require_auth=!none", "require_auth=none", "require_auth=!password"} {
 		start(t, settings+" krbspn=postgres/pg.example.test@EXAMPLE.TEST")
 	}
@@ -282,7 +282,7 @@ func TestServicePrincipals(t *testing.T) {
 	}
 }
 
-// config is for the fake server, with whatever else the connection string shall say.
+// config is for the fake server, with further settings.
 func (f *fakeServer) config(t *testing.T, settings string) *pgconn.Config {
 	t.Helper()
 	_, port, _ := net.SplitHostPort(f.l.Addr().String())
@@ -424,7 +424,7 @@ func TestAttemptsPerHost(t *testing.T) {
 	var dialled []string
 	c.DialFunc = func(_ context.Context, network, address string) (net.Conn, error) {
 		dialled = append(dialled, network+" "+address)
-		return nil, errors.New("nobody there")
+		return nil, errors.New("no server there")
 	}
 	if err := Configure(c, noTicket); err != nil {
 		t.Fatal(err)
@@ -464,7 +464,7 @@ func TestRequireLeavesNoOtherWay(t *testing.T) {
 	wantStage(t, err, StageConfig, "without GSS encryption")
 	_, err = c.DialFunc(t.Context(), "unix", "/sock/x")
 	wantStage(t, err, StageConfig, "without GSS encryption")
-	// Somebody replaces DialFunc afterwards.
+	// DialFunc is replaced afterwards.
 	f := (&fakeServer{gss: "G", ssl: 'S'}).start(t)
 	c = f.config(t, "gssencmode=require")
 	if err := Configure(c, noTicket); err != nil {

@@ -38,7 +38,7 @@ type securityContext interface {
 // that times out can be tried again. A write that times out has broken the connection, as with crypto/tls: its later writes
 // fail with the same error. So do reads after a packet that was not right.
 //
-// GSSAPI has no message that ends a stream: io.EOF between two packets says that the transport was closed, by whomever. What
+// GSSAPI has no message that ends a stream: io.EOF between two packets says that the transport was closed, by either side or by an attacker. What
 // the server meant to send is known from PostgreSQL's own protocol.
 type Conn struct {
 	transport net.Conn
@@ -262,10 +262,10 @@ func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 // SetDeadline is the transport's, as are the other two.
 func (c *Conn) SetDeadline(t time.Time) error { return c.transport.SetDeadline(t) }
 
-// SetReadDeadline bounds reads; see Conn for what a timeout leaves behind.
+// SetReadDeadline bounds reads; see Conn for what a timeout leaves.
 func (c *Conn) SetReadDeadline(t time.Time) error { return c.transport.SetReadDeadline(t) }
 
-// SetWriteDeadline bounds writes; see Conn for what a timeout leaves behind.
+// SetWriteDeadline bounds writes; see Conn for what a timeout leaves.
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.transport.SetWriteDeadline(t) }
 
 // Context is the security context that protects the connection: whom it is with, and by which encryption. Sealing or

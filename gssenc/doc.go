@@ -18,7 +18,7 @@
 //     no path of realms: capaths are not read.
 //   - krb5.conf after the grammar of libkrb5, from all files of $KRB5_CONFIG: default_realm, the kdc entries of realms, domain_realm,
 //     dns_lookup_kdc, dns_canonicalize_hostname, rdns, qualify_shortname, the lists of etypes, forwardable, ticket_lifetime,
-//     default_ccache_name, default_client_keytab_name, kcm_socket. Everything else is passed over, whatever it says. A file that
+//     default_ccache_name, default_client_keytab_name, kcm_socket. Everything else is passed over. A file that
 //     libkrb5 could not read either is an error of StageConfig. So is a module line. kdc_timesync is not implemented: the machine's
 //     clock is taken as it is.
 //   - Contexts with keys of the etypes 17 to 20. A ticket's session key may be RC4 or DES3: the initiator then proposes AES

@@ -21,7 +21,7 @@ type flight[T any] struct {
 }
 
 // do returns what work returns, of this call or of one for the same key that is under way. The context that work gets ends when
-// nobody waits for it any more; it carries the values of the first caller's.
+// no caller waits for it any more; it carries the values of the first caller's.
 func (f *flights[T]) do(ctx context.Context, key string, work func(context.Context) (T, error)) (T, error) {
 	f.mu.Lock()
 	own := f.running[key]

@@ -108,7 +108,7 @@ func FuzzAPRepPart(f *testing.F) {
 	})
 }
 
-// What a KDC, or somebody in its place, answers.
+// What a KDC, or an attacker in its place, answers.
 func FuzzKDCReply(f *testing.F) {
 	files, err := filepath.Glob("testdata/kdc/*")
 	if err != nil || len(files) == 0 {

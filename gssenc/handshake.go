@@ -91,7 +91,7 @@ func request(ctx context.Context, transport net.Conn) error {
 	})
 }
 
-// exchange carries tokens to and fro until step says that the context stands.
+// exchange carries tokens both ways until step says that the context stands.
 func exchange(ctx context.Context, transport net.Conn, step func(in []byte) (out []byte, done bool, err error)) error {
 	return within(ctx, transport, StageToken, func() error {
 		var in []byte

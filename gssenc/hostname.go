@@ -20,7 +20,7 @@ type resolver interface {
 }
 
 // initiateHost is Initiate for a service on a host, whose canonical name is in the service principal: libkrb5's krb5_sname_to_principal
-// (lib/krb5/os/sn2princ.c), which libpq comes to. With dns_canonicalize_hostname = fallback the name in DNS is tried after the KDC
+// (lib/krb5/os/sn2princ.c), which libpq uses. With dns_canonicalize_hostname = fallback the name in DNS is tried after the KDC
 // did not know the name as written.
 func (c *Credentials) initiateHost(ctx context.Context, service, host string, o InitOptions) (*Initiator, error) {
 	if err := c.usable(); err != nil {

@@ -21,10 +21,10 @@ import (
 // InitOptions say which security context is wanted. Mutual authentication, replay and sequence detection, confidentiality
 // and integrity are always asked for: PostgreSQL's GSS encryption needs them all. There are no channel bindings.
 type InitOptions struct {
-	// SPN is service/host[@REALM], taken as it is: no DNS look-up, no change to lower case, whatever
-	// dns_canonicalize_hostname and rdns of krb5.conf say. Without a realm see domain_realm in krb5.conf(5).
+	// SPN is service/host[@REALM], taken as it is: no DNS look-up, no change to lower case:
+	// dns_canonicalize_hostname and rdns of krb5.conf do not apply. Without a realm see domain_realm in krb5.conf(5).
 	SPN string
-	// Delegate sends a forwarded TGT along (RFC 4121 4.1.1). If none can be had, for whatever reason, the context is made
+	// Delegate sends a forwarded TGT along (RFC 4121 4.1.1). If there is none to forward, for any reason, the context is made
 	// without it, as libpq does; see Initiator.Delegated.
 	Delegate bool
 	// RequireDelegation is Delegate, and an error of StageTicket if no TGT can be forwarded.

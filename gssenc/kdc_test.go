@@ -419,18 +419,18 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("no principal: %v", err)
 	}
 	for name, s := range map[string]Source{
-		"two sources":           {Config: conf, Principal: "alice", Password: "x", Keytab: "y"},
-		"password alone":        {Config: conf, Password: "x"},
-		"no krb5.conf":          {Config: filepath.Join(t.TempDir(), "none"), Principal: "alice", Password: "x"},
-		"no ccache":             {Config: conf, CCache: filepath.Join(t.TempDir(), "none")},
-		"kernel's ccache":       {Config: conf, CCache: "KEYRING:persistent:0"},
-		"no keytab":             {Config: conf, Keytab: filepath.Join(t.TempDir(), "none")},
-		"empty ccache":          {Config: conf, CCache: writeFile(t, "ccache", "")},
-		"garbage for a ccache":  {Config: conf, CCache: writeFile(t, "ccache", "garbage")},
-		"empty keytab":          {Config: conf, Keytab: writeFile(t, "keytab", "")},
-		"keytab without keys":   {Config: conf, Keytab: writeFile(t, "keytab", "\x05\x02")},
-		"somebody else's cache": {Config: conf, CCache: "testdata/ccache.v4", Principal: "mallory"},
-		"realm without a KDC":   {Config: conf, Principal: "alice@NOWHERE.TEST", Password: "x"},
+		"two sources":          {Config: conf, Principal: "alice", Password: "x", Keytab: "y"},
+		"password alone":       {Config: conf, Password: "x"},
+		"no krb5.conf":         {Config: filepath.Join(t.TempDir(), "none"), Principal: "alice", Password: "x"},
+		"no ccache":            {Config: conf, CCache: filepath.Join(t.TempDir(), "none")},
+		"kernel's ccache":      {Config: conf, CCache: "KEYRING:persistent:0"},
+		"no keytab":            {Config: conf, Keytab: filepath.Join(t.TempDir(), "none")},
+		"empty ccache":         {Config: conf, CCache: writeFile(t, "ccache", "")},
+		"garbage for a ccache": {Config: conf, CCache: writeFile(t, "ccache", "garbage")},
+		"empty keytab":         {Config: conf, Keytab: writeFile(t, "keytab", "")},
+		"keytab without keys":  {Config: conf, Keytab: writeFile(t, "keytab", "\x05\x02")},
+		"another user's cache": {Config: conf, CCache: "testdata/ccache.v4", Principal: "mallory"},
+		"realm without a KDC":  {Config: conf, Principal: "alice@NOWHERE.TEST", Password: "x"},
 	} {
 		c, err := Acquire(t.Context(), s)
 		if stage := stageOf(err); c != nil || stage != StageCredentials && stage != StageConfig {
@@ -439,7 +439,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// A KDC that lies, or somebody who answers in its place.
+// A KDC that lies, or an attacker that answers in its place.
 func TestFalseReplies(t *testing.T) {
 	for name, lie := range map[string]func(*messages.EncKDCRepPart){
 		"another nonce":   func(p *messages.EncKDCRepPart) { p.Nonce++ },
@@ -528,7 +528,7 @@ func TestNextKDC(t *testing.T) {
 	}
 }
 
-// Whoever answers first chooses the iterations of string-to-key.
+// The party that answers first chooses the iterations of string-to-key.
 func TestIterationsAreBounded(t *testing.T) {
 	p := password{text: "x"}
 	for params, ok := range map[string]bool{"\x00\x00\x10\x00": true, "\xff\xff\xff\xff": false, "\x00\x00\x00\x00": false, "\x01": false} {

@@ -20,7 +20,7 @@ func Provider(c *Credentials, o InitOptions) pgconn.NewGSSFunc {
 
 // ProviderFor is Provider for several identities: choose gives that for a service principal (service/host, or krbspn
 // as it was given). Connections to one server that want different identities can be told apart by krbspn, e.g. with and
-// without @REALM. pgconn names the first of several hosts, whichever it talks to; krbspn overrides it.
+// without @REALM. pgconn names the first of several hosts, also when it talks to another; krbspn overrides it.
 func ProviderFor(choose func(spn string) (*Credentials, InitOptions, error)) pgconn.NewGSSFunc {
 	return func() (pgconn.GSS, error) { return &GSS{choose: choose}, nil }
 }

@@ -258,7 +258,7 @@ func TestRefreshAtHalfLife(t *testing.T) {
 	}
 }
 
-// A TGT that cannot be forwarded is left out, for whatever reason, unless it was demanded.
+// A TGT that cannot be forwarded is left out, for any reason, unless it was demanded.
 func TestDelegationThatCannotBeHad(t *testing.T) {
 	k, conf := startKDC(t)
 	text, err := os.ReadFile(conf)
