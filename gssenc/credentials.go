@@ -17,7 +17,6 @@ import (
 type Credentials struct {
 	conf   *krb5Conf
 	client principal
-	source string // of a ccache: its name, for errors
 
 	mu        sync.Mutex // of the fields below; never held while anything is waited for
 	secret    secret     // nil: of a ccache

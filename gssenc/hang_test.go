@@ -95,6 +95,8 @@ func TestSlowKDC(t *testing.T) {
 		time.Sleep(1500 * time.Millisecond)
 		return []byte(k), nil
 	})
+	mu.Lock()
+	defer mu.Unlock()
 	if err != nil || string(reply) != "slow" || !slices.Equal(order, []string{"slow", "hung"}) {
 		t.Errorf("%s, %v, tried %q", reply, err, order)
 	}
