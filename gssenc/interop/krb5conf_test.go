@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	_ "embed"
+	"fmt"
 	"os"
 	"path"
 	"path/filepath"
@@ -29,7 +30,7 @@ func TestConfigurationsAsLibkrb5(t *testing.T) {
 	ctx := context.Background()
 	w := theWorld(t)
 	for _, v := range versions {
-		images, err := pgimages.Ensure(ctx, []pgimages.Spec{pgimages.Client(v)}, nil)
+		images, err := pgimages.Ensure(ctx, []pgimages.Spec{pgimages.Client(fmt.Sprintf("client-%d", v))}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
