@@ -25,7 +25,7 @@ func (c *krb5Conf) readCCache(ctx context.Context, name string) (ccache, origin,
 	case "KCM":
 		return c.readKCM(ctx, rest)
 	}
-	return ccache{}, origin{}, failf(StageConfig, "ccache %q: the types FILE, DIR and KCM can be read, %s cannot; `KRB5CCNAME=FILE:/path kinit` makes one that can", name, kind)
+	return ccache{}, origin{}, failf(StageConfig, "ccache %q: the types FILE, DIR and KCM can be read, %s cannot; `KRB5CCNAME=FILE:/path kinit` makes one that can, and gssencmode=disable does without", name, kind)
 }
 
 func readCCacheFile(path string) (ccache, origin, error) {

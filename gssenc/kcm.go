@@ -130,9 +130,12 @@ func callKCM(conn io.ReadWriter, operation uint16, parameters []byte) ([]byte, e
 	if n < 4 || n > maxCCache {
 		return nil, errKCMReply
 	}
-	reply := make([]byte, n)
-	if _, err := io.ReadFull(conn, reply); err != nil {
+	reply, err := io.ReadAll(io.LimitReader(conn, int64(n))) // room for what comes, not for what is claimed
+	if err != nil {
 		return nil, err
+	}
+	if len(reply) < int(n) {
+		return nil, io.ErrUnexpectedEOF
 	}
 	if status := int32(binary.BigEndian.Uint32(reply)); status != 0 {
 		return nil, kcmStatus(status)
