@@ -29,12 +29,14 @@ type authenticator struct {
 
 var lastMoment atomic.Int64
 
-// moment is the time in microseconds, and never the same twice: acceptors take two authenticators of one time for a replay
-// (RFC 4120 3.2.3).
+// moment is the time in microseconds, and not the same twice: acceptors take two authenticators of one time for a replay
+// (RFC 4120 3.2.3). A clock that was set back is followed.
 func moment() time.Time {
 	for {
-		last := lastMoment.Load()
-		now := max(time.Now().UnixMicro(), last+1)
+		last, now := lastMoment.Load(), time.Now().UnixMicro()
+		if now <= last && last-now < time.Second.Microseconds() {
+			now = last + 1
+		}
 		if lastMoment.CompareAndSwap(last, now) {
 			return time.UnixMicro(now).UTC()
 		}
@@ -117,7 +119,7 @@ func message(tag uint8, fields func(*cryptobyte.Builder)) ([]byte, error) {
 	return b.Bytes()
 }
 
-// readMessage leaves the fields of a message. What is behind it is passed over: DES3 pads with zeroes.
+// readMessage leaves the fields of a message. What follows it is passed over: DES3 pads with zeroes.
 func readMessage(s *cryptobyte.String, tag uint8) bool {
 	var inner cryptobyte.String
 	return s.ReadASN1(&inner, application(tag)) && inner.ReadASN1(s, asn1.SEQUENCE) && inner.Empty()

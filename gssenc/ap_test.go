@@ -53,7 +53,7 @@ func TestAPRepParts(t *testing.T) {
 		{"sequence number of 32 bits taken for negative", begin + "a30302 01ff", "", 0, 1<<32 - 1},
 		{"subkey without octets", begin + "a20b 3009 a003020112 a1020400" + "a30302014d", "this one 0", 0, 0},
 		{"subkey without type", begin + "a206 3004 a1020400" + "a30302014d", "cannot be read", 0, 0},
-		{"something behind the last field", begin + "a30302014d" + "a403020101", "cannot be read", 0, 0},
+		{"something after the last field", begin + "a30302014d" + "a403020101", "cannot be read", 0, 0},
 		{"fields exchanged", begin + "a30302014d" + key, "cannot be read", 0, 0},
 		{"twice", begin + "a30302014d" + "a30302014e", "cannot be read", 0, 0},
 		{"microseconds missing", "a011180f32303236313132343032303030305a", "cannot be read", 0, 0},
@@ -107,7 +107,7 @@ func TestAPRepFrame(t *testing.T) {
 		{"another type outside", derWrap(0x6E, derWrap(0x30, bytes.Join([][]byte{int1(0xA0, 5), int1(0xA1, 15), derWrap(0xA2, derWrap(0x30, enc))}, nil))), "cannot be read"},
 		{"a field more", derWrap(0x6F, derWrap(0x30, bytes.Join([][]byte{int1(0xA0, 5), int1(0xA1, 15), derWrap(0xA2, derWrap(0x30, enc)), int1(0xA3, 1)}, nil))), "cannot be read"},
 		{"no ciphertext", derWrap(0x6F, derWrap(0x30, bytes.Join([][]byte{int1(0xA0, 5), int1(0xA1, 15), derWrap(0xA2, derWrap(0x30, int1(0xA0, 18)))}, nil))), "cannot be read"},
-		{"octets behind the encrypted data", derWrap(0x6F, derWrap(0x30, bytes.Join([][]byte{int1(0xA0, 5), int1(0xA1, 15), derWrap(0xA2, append(derWrap(0x30, enc), 0))}, nil))), "cannot be read"},
+		{"octets after the encrypted data", derWrap(0x6F, derWrap(0x30, bytes.Join([][]byte{int1(0xA0, 5), int1(0xA1, 15), derWrap(0xA2, append(derWrap(0x30, enc), 0))}, nil))), "cannot be read"},
 	} {
 		i, _ := fixed(t, 18)
 		_, done, err := i.Step(frame(t, tokenAPRep, tt.rep))

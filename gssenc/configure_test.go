@@ -14,6 +14,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -198,7 +199,7 @@ func (f *fakeServer) accept(c net.Conn) (net.Conn, error) {
 // A session under GSS encryption from end to end, with a server that holds the session key.
 func TestSession(t *testing.T) {
 	session := fakeTicket(t, 18)
-	alice := Options{Credentials: &Credentials{conf: emptyConf, gate: make(chan struct{}, 1), client: session.client, tickets: []*ticket{session}}}
+	alice := withTicket(emptyConf, session)
 	start := func(t *testing.T, settings string) (*fakeServer, *pgconn.Config, *pgconn.PgConn) {
 		t.Helper()
 		f := (&fakeServer{gss: "G", ssl: 'S', session: session}).start(t)
@@ -221,7 +222,7 @@ func TestSession(t *testing.T) {
 			t.Fatalf("%d bytes there and back: %v", n, err)
 		}
 	}
-	if a, ok := conn.Conn().RemoteAddr().(*net.TCPAddr); !ok || !a.IP.IsLoopback() || conn.Conn().(*Conn).Context().Acceptor() == "" {
+	if a, err := netip.ParseAddrPort(conn.Conn().RemoteAddr().String()); err != nil || !a.Addr().IsLoopback() || a.Addr().Zone() != "" || conn.Conn().(*Conn).Context().Acceptor() == "" {
 		t.Errorf("address %v", conn.Conn().RemoteAddr())
 	}
 	if got := f.trace(); got != "gssenc encrypted startup" {
@@ -234,7 +235,7 @@ func TestSession(t *testing.T) {
 		t.Errorf("a cancel request: the server saw %q", got)
 	}
 
-	// The session counts as gss, whatever the server asked for.
+	// The session counts as gss, also where the server asked for another method.
 	for _, settings := range []string{"require_auth=gss", "require_auth=scram-sha-256,gss gssencmode=require", "require_auth=!none", "require_auth=none", "require_auth=!password"} {
 		start(t, settings+" krbspn=postgres/pg.example.test@EXAMPLE.TEST")
 	}
@@ -252,12 +253,12 @@ func TestSession(t *testing.T) {
 
 // The service principal is that of the host that is talked to, and nothing of a failed host stays.
 func TestServicePrincipals(t *testing.T) {
-	conf, err := parseConf([]string{"[libdefaults]", "default_realm = EXAMPLE.TEST", "[domain_realm]", "example.test = EXAMPLE.TEST", ".example.test = EXAMPLE.TEST"})
+	conf, err := parseConf("[libdefaults]\ndefault_realm = EXAMPLE.TEST\n" + withoutDNS + "[domain_realm]\nexample.test = EXAMPLE.TEST\n.example.test = EXAMPLE.TEST\n")
 	if err != nil {
 		t.Fatal(err)
 	}
 	session := fakeTicket(t, 18)
-	alice := Options{Credentials: &Credentials{conf: conf, gate: make(chan struct{}, 1), client: session.client, tickets: []*ticket{session}}}
+	alice := withTicket(conf, session)
 	f := (&fakeServer{gss: "G", ssl: 'S', session: session}).start(t)
 	for settings, want := range map[string]string{
 		"host=other.example.test,PG.Example.Test. gssencmode=require":      "gssenc | gssenc encrypted startup", // no ticket for the first
@@ -281,7 +282,7 @@ func TestServicePrincipals(t *testing.T) {
 	}
 }
 
-// config is for the fake server, with whatever else the connection string shall say.
+// config is for the fake server, with further settings.
 func (f *fakeServer) config(t *testing.T, settings string) *pgconn.Config {
 	t.Helper()
 	_, port, _ := net.SplitHostPort(f.l.Addr().String())
@@ -299,10 +300,18 @@ func parse(t *testing.T, settings string) *pgconn.Config {
 	return c
 }
 
-var emptyConf, _ = parseConf(nil)
+// withoutDNS are lines of libdefaults for a test that is to ask no DNS.
+const withoutDNS = " dns_canonicalize_hostname = false\n dns_lookup_kdc = false\n rdns = false\n qualify_shortname = \"\"\n"
+
+var emptyConf, _ = parseConf("[libdefaults]\n" + withoutDNS)
 
 // noTicket is an identity that gets no service ticket.
-var noTicket = Options{Credentials: &Credentials{conf: emptyConf, gate: make(chan struct{}, 1)}}
+var noTicket = Options{Credentials: &Credentials{conf: emptyConf}}
+
+// withTicket is an identity that has one.
+func withTicket(conf *krb5Conf, t *ticket) Options {
+	return Options{Credentials: &Credentials{conf: conf, client: t.client, tickets: []*ticket{t}}}
+}
 
 func connect(t *testing.T, c *pgconn.Config) error {
 	t.Helper()
@@ -415,7 +424,7 @@ func TestAttemptsPerHost(t *testing.T) {
 	var dialled []string
 	c.DialFunc = func(_ context.Context, network, address string) (net.Conn, error) {
 		dialled = append(dialled, network+" "+address)
-		return nil, errors.New("nobody there")
+		return nil, errors.New("no server there")
 	}
 	if err := Configure(c, noTicket); err != nil {
 		t.Fatal(err)
@@ -455,7 +464,7 @@ func TestRequireLeavesNoOtherWay(t *testing.T) {
 	wantStage(t, err, StageConfig, "without GSS encryption")
 	_, err = c.DialFunc(t.Context(), "unix", "/sock/x")
 	wantStage(t, err, StageConfig, "without GSS encryption")
-	// Somebody replaces DialFunc afterwards.
+	// DialFunc is replaced afterwards.
 	f := (&fakeServer{gss: "G", ssl: 'S'}).start(t)
 	c = f.config(t, "gssencmode=require")
 	if err := Configure(c, noTicket); err != nil {
@@ -495,11 +504,11 @@ func TestCredentialsThatCannotBeHad(t *testing.T) {
 
 // What was put aside after N does not stay open, and what died there is not used.
 func TestRefusedConnectionPutAside(t *testing.T) {
-	k := &connector{mode: Prefer, idle: map[string]net.Conn{}, agreed: map[string]bool{}, dial: func(context.Context, string, string) (net.Conn, error) {
+	k := &connector{mode: Prefer, idle: map[string]net.Conn{}, dial: func(context.Context, string, string) (net.Conn, error) {
 		return nil, errors.New("a new one")
 	}}
 	alive, _ := tcpPair(t)
-	k.keep("a", alive)
+	k.putAside("a", alive)
 	if got, err := k.dialContext(t.Context(), "tcp", "a"); got != net.Conn(alive) || err != nil {
 		t.Errorf("%v, %v", got, err)
 	}
@@ -508,7 +517,7 @@ func TestRefusedConnectionPutAside(t *testing.T) {
 	}
 	for name, spoil := range map[string]func(*net.TCPConn){"hung up": func(s *net.TCPConn) { s.Close() }, "spoke": func(s *net.TCPConn) { send(t, s, []byte("S")) }} {
 		c, s := tcpPair(t)
-		k.keep("b", c)
+		k.putAside("b", c)
 		spoil(s)
 		if got, err := k.dialContext(t.Context(), "tcp", "b"); err == nil {
 			t.Errorf("%s: it is used: %v", name, got)
@@ -518,7 +527,7 @@ func TestRefusedConnectionPutAside(t *testing.T) {
 		}
 	}
 	c, s := tcpPair(t)
-	k.keep("c", c)
+	k.putAside("c", c)
 	if _, err := io.ReadAll(s); err != nil { // returns when the one put aside is closed
 		t.Error(err)
 	}
@@ -601,9 +610,10 @@ func TestAuthWatchLeavesNoCancelRequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	below := func(w net.Conn) *otherConn { c, _ := otherBelow(w); return c }
 	for name, w := range map[string]net.Conn{"in the clear": conn, "TLS": tls.Client(conn, &tls.Config{ServerName: "x"})} {
-		conn.(*watchedConn).failed.Store(false)
-		if _, err := (&authWatch{r: bytes.NewReader(ok), list: "gss", conn: watchedBelow(w)}).Read(make([]byte, 64)); err == nil {
+		conn.(*otherConn).failed.Store(false)
+		if _, err := (&authWatch{r: bytes.NewReader(ok), list: "gss", conn: below(w)}).Read(make([]byte, 64)); err == nil {
 			t.Fatalf("%s: AuthenticationOk passes", name)
 		}
 		a := w.RemoteAddr()

@@ -38,12 +38,16 @@ type securityContext interface {
 // that times out can be tried again. A write that times out has broken the connection, as with crypto/tls: its later writes
 // fail with the same error. So do reads after a packet that was not right.
 //
-// GSSAPI has no message that ends a stream: io.EOF between two packets says that the transport was closed, by whomever. What
+// GSSAPI has no message that ends a stream: io.EOF between two packets says that the transport was closed, by either side or by an attacker. What
 // the server meant to send is known from PostgreSQL's own protocol.
 type Conn struct {
 	transport net.Conn
 	context   securityContext
 	remote    net.Addr
+	info      Session
+	attempt   attempt // of Configure's connections: which one it was
+	target    string  // and the address that was dialled
+	onClose   func()  // may be nil
 
 	in struct {
 		sync.Mutex
@@ -227,7 +231,12 @@ func (c *Conn) seal(dst, p []byte) (sealed []byte, taken int, err error) {
 }
 
 // Close closes the transport. Reads and writes that wait return.
-func (c *Conn) Close() error { return c.transport.Close() }
+func (c *Conn) Close() error {
+	if c.onClose != nil {
+		c.onClose()
+	}
+	return c.transport.Close()
+}
 
 // CloseWrite ends what is sent, where the transport can (TCP: FIN); the server sees the end of the stream. Reads go on.
 // PostgreSQL itself ends a session by Terminate messages.
@@ -253,10 +262,10 @@ func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 // SetDeadline is the transport's, as are the other two.
 func (c *Conn) SetDeadline(t time.Time) error { return c.transport.SetDeadline(t) }
 
-// SetReadDeadline bounds reads; see Conn for what a timeout leaves behind.
+// SetReadDeadline bounds reads; see Conn for what a timeout leaves.
 func (c *Conn) SetReadDeadline(t time.Time) error { return c.transport.SetReadDeadline(t) }
 
-// SetWriteDeadline bounds writes; see Conn for what a timeout leaves behind.
+// SetWriteDeadline bounds writes; see Conn for what a timeout leaves.
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.transport.SetWriteDeadline(t) }
 
 // Context is the security context that protects the connection: whom it is with, and by which encryption. Sealing or

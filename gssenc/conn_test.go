@@ -317,7 +317,7 @@ func TestConnWriteTimeoutStays(t *testing.T) {
 	if err := client.SetWriteDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
-	n, err := client.Write(make([]byte, 64<<20)) // nobody reads
+	n, err := client.Write(make([]byte, 64<<20)) // the peer does not read
 	if !errors.Is(err, os.ErrDeadlineExceeded) || n >= 64<<20 {
 		t.Fatalf("%d, %v", n, err)
 	}

@@ -38,7 +38,7 @@ func failf(stage Stage, format string, args ...any) error {
 	return &Error{Stage: stage, Err: fmt.Errorf(format, args...)}
 }
 
-// KRBError is a KRB-ERROR message (RFC 4120 5.9.1). Nobody has signed it: anyone on the way could have sent it.
+// KRBError is a KRB-ERROR message (RFC 4120 5.9.1). It is not signed: anyone on the way could have sent it.
 type KRBError struct {
 	From string // "KDC" or "acceptor"
 	Code int32  // RFC 4120 7.5.9

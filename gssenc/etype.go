@@ -33,24 +33,15 @@ const (
 	rc4HMAC      Etype = 23
 )
 
-// String returns the name that krb5.conf uses.
-func (e Etype) String() string {
-	for _, n := range etypeNames {
-		if n.etype == e {
-			return n.name
-		}
-	}
-	return fmt.Sprintf("etype %d", int32(e))
-}
-
-type profile struct {
+// etypeProfile is what an etype of AES is built of.
+type etypeProfile struct {
 	key  int              // octets of the protocol key
 	mac  int              // octets of a checksum, after truncation
 	hash func() hash.Hash //
 	etm  bool             // RFC 8009: the checksum is over the initial vector and the ciphertext, not over the plaintext
 }
 
-var profiles = map[Etype]profile{
+var profiles = map[Etype]etypeProfile{
 	AES128SHA1:   {16, 12, sha1.New, false},
 	AES256SHA1:   {32, 12, sha1.New, false},
 	AES128SHA256: {16, 16, sha256.New, true},
@@ -66,7 +57,7 @@ const (
 
 // derive returns the key for a use: DK of RFC 3961 section 5.1 or KDF-HMAC-SHA2 of RFC 8009 section 3. gokrb5's takes 15 µs,
 // most of them for the n-fold, and a connection needs ten keys.
-func (p profile) derive(key []byte, usage uint32, what byte) ([]byte, error) {
+func (p etypeProfile) derive(key []byte, usage uint32, what byte) ([]byte, error) {
 	if p.etm {
 		bits := 8 * uint32(p.mac) // of Kc and Ki
 		if what == deriveEncrypt {
@@ -114,7 +105,7 @@ func nfold(constant uint64) (folded [aes.BlockSize]byte) {
 // messageKey encrypts and decrypts messages of one key and usage, with the state of cipher and hash kept. It is for one
 // goroutine at a time.
 type messageKey struct {
-	profile
+	etypeProfile
 	block cipher.Block
 	enc   ivSetter
 	dec   ivSetter
@@ -134,7 +125,7 @@ var errIntegrity = errors.New("integrity check failed: it was made with another 
 
 func newMessageKey(e Etype, key []byte, usage uint32) (*messageKey, error) {
 	p, ok := profiles[e]
-	if !ok {
+	if !ok || fipsRefuses(e) {
 		return nil, fmt.Errorf("cannot encrypt with %v", e)
 	}
 	if len(key) != p.key {
@@ -148,7 +139,7 @@ func newMessageKey(e Etype, key []byte, usage uint32) (*messageKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &messageKey{profile: p, ki: hmac.New(p.hash, ki)}
+	s := &messageKey{etypeProfile: p, ki: hmac.New(p.hash, ki)}
 	s.sum = make([]byte, 0, s.ki.Size())
 	return s, s.setCipher(ke)
 }

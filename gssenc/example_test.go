@@ -2,13 +2,16 @@ package gssenc_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"log"
+	"log/slog"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/lib/pq"
 
 	"github.com/pgauthmatrix/pgauthmatrix/gssenc"
 )
@@ -73,4 +76,53 @@ func ExampleProvider() {
 		log.Fatal(err)
 	}
 	pgconn.RegisterGSSProvider(gssenc.Provider(alice, gssenc.InitOptions{}))
+}
+
+// The same credentials for lib/pq, which has no GSS encryption: method gss over TLS or plaintext.
+func ExampleNewGSS() {
+	app, err := gssenc.Acquire(context.Background(), gssenc.Source{Keytab: "/etc/app/app.keytab", Principal: "app@EXAMPLE.COM"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	pq.RegisterGSSProvider(func() (pq.GSS, error) { return gssenc.NewGSS(app, gssenc.InitOptions{}), nil })
+	db, err := sql.Open("postgres", "host=pg.example.com user=app dbname=app sslmode=verify-full")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer db.Close()
+	fmt.Println(db.Ping())
+}
+
+// Which protection a connection has.
+func ExampleFromConn() {
+	ctx := context.Background()
+	config, err := pgx.ParseConfig("host=pg.example.com user=alice dbname=app")
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := gssenc.Configure(&config.Config, gssenc.Options{Logger: slog.Default()}); err != nil {
+		log.Fatal(err)
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if session, ok := gssenc.FromConn(conn.PgConn().Conn()); ok {
+		fmt.Println(session.Principal, session.Service, session.EType)
+	}
+}
+
+// A keytab that comes from a secret store and is in no file.
+func ExampleAcquireKeytab() {
+	var secret []byte // of the store
+	app, err := gssenc.AcquireKeytab(context.Background(), secret, gssenc.Source{Principal: "app@EXAMPLE.COM"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	config, err := pgx.ParseConfig("host=pg.example.com user=app dbname=app gssencmode=require")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(gssenc.Configure(&config.Config, gssenc.Options{Credentials: app}))
 }

@@ -2,6 +2,7 @@ package gssenc
 
 import (
 	"bytes"
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"testing"
@@ -107,7 +108,7 @@ func FuzzAPRepPart(f *testing.F) {
 	})
 }
 
-// What a KDC, or somebody in its place, answers.
+// What a KDC, or an attacker in its place, answers.
 func FuzzKDCReply(f *testing.F) {
 	files, err := filepath.Glob("testdata/kdc/*")
 	if err != nil || len(files) == 0 {
@@ -131,16 +132,16 @@ func FuzzKDCReply(f *testing.F) {
 			_ = e.Error()
 			var hints types.PADataSequence
 			if guard(func() error { return hints.Unmarshal(data) }) == nil {
-				etype, err := preauthEtype(hints, keytab.etypes(), etypeFamilies["default"])
+				etype, err := preauthEtype(hints, keytab.etypes(), defaultEtypes())
 				if err == nil && etype != 18 {
 					t.Fatalf("preauthentication with %v", etype)
 				}
 			}
 		}
-		if got, err := readASRep(reply, client, keytab, nil, messages.KDCReqBody{Nonce: 1, EType: etypeFamilies["default"]}); err == nil {
+		if got, err := readASRep(reply, client, keytab, nil, messages.KDCReqBody{Nonce: 1, EType: defaultEtypes()}); err == nil {
 			t.Fatalf("logged in: %+v", got)
 		}
-		if got, err := readTGSRep(reply, tgt, tgt.server, 1); err == nil {
+		if got, err := readTGSRep(reply, tgt, tgt.server, 1, true); err == nil {
 			t.Fatalf("ticket: %+v", got)
 		}
 	})
@@ -156,9 +157,9 @@ func FuzzCCache(f *testing.F) {
 		f.Add(b[:len(b)/2])
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		owner, tickets, err := parseCCache(b)
-		if err == nil && (len(owner.NameString) == 0 || len(tickets) > len(b)) {
-			t.Fatalf("%v, %d tickets", owner, len(tickets))
+		cache, err := parseCCache(b)
+		if err == nil && (len(cache.owner.NameString) == 0 || len(cache.tickets) > len(b)) {
+			t.Fatalf("%v, %d tickets", cache.owner, len(cache.tickets))
 		}
 	})
 }
@@ -181,11 +182,53 @@ func FuzzConf(f *testing.F) {
 	f.Add("[libdefaults]\n default_realm = A.TEST\n permitted_enctypes = aes -aes128-cts\n[realms]\nA.TEST = {\n kdc = [::1]:88\n}\n[domain_realm]\n .a.test = A.TEST\n")
 	f.Add("[realms]\nA = {\n v4_x = {\n}\n kdc = a*\n}\n}")
 	f.Add("include /nowhere\n[libdefaults]\n x = {\n y\n}\nticket_lifetime = 1:2:3:4\n")
+	f.Add("[libdefaults]*\n a = \"b\\n\\\"\n b =\n{\n}*\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		conf, err := parseConf(splitLines(text))
-		if err == nil && (len(conf.tkt) == 0 || len(conf.tgs) == 0) {
+		conf, err := parseConf(text)
+		if err != nil {
+			return
+		}
+		if len(conf.tkt) == 0 || len(conf.tgs) == 0 {
 			t.Fatal("no etypes")
 		}
+		_, _, _ = conf.configuredKDCs("A.TEST")
+		_, _ = conf.realmOf("pg.a.test"), conf.realmOf(text)
+		_, _ = conf.fallbackRealm(text), conf.ticketLifetime("A.TEST")
+	})
+}
+
+// talker is a KCM daemon of which only what it says is known.
+type talker struct{ *bytes.Reader }
+
+func (talker) Write(p []byte) (int, error) { return len(p), nil }
+
+func FuzzKCM(f *testing.F) {
+	reply := func(body string) string {
+		b := binary.BigEndian.AppendUint32(nil, uint32(4+len(body)))
+		return string(append(b, 0, 0, 0, 0, 0, 0, 0, 0)) + body
+	}
+	uuid := "0123456789abcdef"
+	cache, err := os.ReadFile("testdata/ccache.v4")
+	if err != nil {
+		f.Fatal(err)
+	}
+	r := reader{rest: cache[2:]}
+	r.bytes(int(r.uint16()))
+	owner := r.rest
+	r.principal()
+	owner = owner[:len(owner)-len(r.rest)]
+	f.Add([]byte(reply("0\x00") + reply(string(owner)) + reply(uuid) + reply(string(r.rest))))
+	f.Add([]byte(reply("0\x00") + reply("") + reply(uuid[:3])))
+	f.Add([]byte("\x00\x00\x00\x04\x00\x00\x00\x16"))
+	f.Fuzz(func(t *testing.T, says []byte) {
+		content, err := askKCM(talker{bytes.NewReader(says)}, "")
+		if err != nil {
+			return
+		}
+		if len(content) > len(says) {
+			t.Fatalf("%d octets of %d", len(content), len(says))
+		}
+		_, _ = parseCCache(content)
 	})
 }
 

@@ -45,14 +45,26 @@ func secure(ctx context.Context, transport net.Conn, c *Credentials, o InitOptio
 	if err != nil {
 		return nil, err
 	}
+	return i.establish(ctx, transport)
+}
+
+// establish exchanges tokens. A server that refuses a ticket hangs up without a word, and then the ticket is not used again.
+func (i *Initiator) establish(ctx context.Context, transport net.Conn) (*Conn, error) {
 	if err := exchange(ctx, transport, i.Step); err != nil {
+		if ctx.Err() == nil {
+			i.reject()
+		}
 		return nil, err
 	}
 	x, err := i.Context()
 	if err != nil {
 		return nil, err
 	}
-	return newConn(transport, x)
+	conn, err := newConn(transport, x)
+	if err == nil {
+		conn.info = Session{Principal: i.from.Principal(), Service: x.Acceptor(), EType: x.EType(), Delegated: i.Delegated()}
+	}
+	return conn, err
 }
 
 // request sends GSSENCRequest and reads the one byte that answers it, and no more: nothing that follows may be buffered
@@ -79,7 +91,7 @@ func request(ctx context.Context, transport net.Conn) error {
 	})
 }
 
-// exchange carries tokens to and fro until step says that the context stands.
+// exchange carries tokens both ways until step says that the context stands.
 func exchange(ctx context.Context, transport net.Conn, step func(in []byte) (out []byte, done bool, err error)) error {
 	return within(ctx, transport, StageToken, func() error {
 		var in []byte

@@ -77,13 +77,13 @@ func TestRequestAnswers(t *testing.T) {
 				t.Errorf("%v: refused is %v", err, !tt.refused)
 			}
 			if strings.Contains(err.Error(), "evil") {
-				t.Errorf("what nobody authenticated is shown: %v", err)
+				t.Errorf("what is not authenticated is shown: %v", err)
 			}
 		})
 	}
 }
 
-// Nothing behind the answer is read with it.
+// Nothing after the answer is read with it.
 func TestRequestReadsOneByte(t *testing.T) {
 	client := serve(t, func(s *net.TCPConn) { answer(t, s, "Nrest"); _ = s.CloseWrite() })
 	if err := request(t.Context(), client); !errors.Is(err, ErrRefused) {
@@ -106,7 +106,7 @@ func TestRequestEndsWithContext(t *testing.T) {
 	cancelled, stop := context.WithCancelCause(t.Context())
 	stop(errors.New("enough"))
 	wantStage(t, request(cancelled, client), StageRequest, "enough")
-	// A deadline of the context does not stay behind.
+	// A deadline of the context does not remain.
 	if _, err := client.Write([]byte("x")); err != nil {
 		t.Error(err)
 	}
@@ -134,7 +134,7 @@ func TestExchange(t *testing.T) {
 			}
 			send(t, s, packet([]byte("to "+want[:5])))
 		}
-		send(t, s, []byte("behind"))
+		send(t, s, []byte("after"))
 	})
 	var in []string
 	if err := exchange(t.Context(), client, steps(&in, "first", big, "third")); err != nil {
@@ -143,9 +143,9 @@ func TestExchange(t *testing.T) {
 	if got := strings.Join(in, "|"); got != "|to first|to bbbbb|to third" {
 		t.Errorf("tokens %q", got)
 	}
-	rest := make([]byte, 6)
-	if _, err := io.ReadFull(client, rest); string(rest) != "behind" || err != nil {
-		t.Errorf("behind the tokens: %q, %v", rest, err)
+	rest := make([]byte, 5)
+	if _, err := io.ReadFull(client, rest); string(rest) != "after" || err != nil {
+		t.Errorf("after the tokens: %q, %v", rest, err)
 	}
 }
 
@@ -176,7 +176,7 @@ func TestExchangeRefuses(t *testing.T) {
 	}
 }
 
-// Bytes that come after the answer G and before our first token are nobody's (CVE-2021-23222).
+// Bytes that come after the answer G and before our first token belong to no message (CVE-2021-23222).
 func TestExchangeRefusesStuffedBytes(t *testing.T) {
 	for _, stuffing := range []string{"R\x00\x00\x00\x08\x00\x00\x00\x00Z\x00\x00\x00\x05I", string(packet([]byte("token"))), "x"} {
 		sent := make(chan struct{})

@@ -21,18 +21,22 @@ import (
 // InitOptions say which security context is wanted. Mutual authentication, replay and sequence detection, confidentiality
 // and integrity are always asked for: PostgreSQL's GSS encryption needs them all. There are no channel bindings.
 type InitOptions struct {
-	// SPN is service/host[@REALM], taken as it is: no DNS look-up, no change to lower case, whatever
-	// dns_canonicalize_hostname and rdns of krb5.conf say. Without a realm see domain_realm in krb5.conf(5).
+	// SPN is service/host[@REALM], taken as it is: no DNS look-up, no change to lower case:
+	// dns_canonicalize_hostname and rdns of krb5.conf do not apply. Without a realm see domain_realm in krb5.conf(5).
 	SPN string
-	// Delegate sends a forwarded TGT along (RFC 4121 4.1.1). If the TGT is not forwardable, or the KDC forwards none, the
-	// context is made without it, as libpq does; see Initiator.Delegated.
+	// Delegate sends a forwarded TGT along (RFC 4121 4.1.1). If there is none to forward, for any reason, the context is made
+	// without it, as libpq does; see Initiator.Delegated.
 	Delegate bool
+	// RequireDelegation is Delegate, and an error of StageTicket if no TGT can be forwarded.
+	RequireDelegation bool
 	// SPNEGO negotiates by RFC 4178 instead of sending the Kerberos token itself.
 	SPNEGO bool
 }
 
 // Initiator is the client half of one security context that is being established. It is for one goroutine.
 type Initiator struct {
+	from      *Credentials // of ticket; nil in tests
+	ticket    *ticket
 	acceptor  string
 	session   types.EncryptionKey
 	subkey    types.EncryptionKey // ours
@@ -85,13 +89,17 @@ func (c *Credentials) Initiate(ctx context.Context, o InitOptions) (*Initiator, 
 	if err != nil {
 		return nil, &Error{StageTicket, err}
 	}
+	return c.initiate(ctx, server, o)
+}
+
+func (c *Credentials) initiate(ctx context.Context, server principal, o InitOptions) (*Initiator, error) {
 	t, err := c.serviceTicket(ctx, server)
 	if err != nil {
-		return nil, &Error{StageTicket, err}
+		return nil, at(StageTicket, err)
 	}
 	var tgt *ticket
-	if o.Delegate {
-		if tgt, err = c.forwarded(ctx); err != nil {
+	if o.Delegate || o.RequireDelegation {
+		if tgt, err = c.forwarded(ctx); err != nil && (o.RequireDelegation || ctx.Err() != nil) {
 			return nil, failf(StageTicket, "a ticket to forward: %w", err)
 		}
 	}
@@ -99,6 +107,7 @@ func (c *Credentials) Initiate(ctx context.Context, o InitOptions) (*Initiator, 
 	if err != nil {
 		return nil, &Error{StageToken, err}
 	}
+	i.from = c
 	if o.SPNEGO {
 		i.spnego = new(negotiation)
 	}
@@ -111,12 +120,12 @@ func newInitiator(t, tgt *ticket) (*Initiator, error) {
 		return nil, err
 	}
 	i := &Initiator{
-		acceptor: t.server.String(), session: t.key, delegated: tgt != nil,
+		ticket: t, acceptor: t.server.String(), session: t.key, delegated: tgt != nil,
 		time: moment(), seq: binary.BigEndian.Uint32(random[:]) & seqNumberMask,
 	}
 	etype := Etype(t.key.KeyType)
 	if _, ok := profiles[etype]; !ok {
-		etype = AES256SHA1
+		etype = Etype(defaultEtypes()[0])
 	}
 	i.subkey = types.EncryptionKey{KeyType: int32(etype), KeyValue: make([]byte, profiles[etype].key)}
 	if _, err := rand.Read(i.subkey.KeyValue); err != nil {
@@ -183,18 +192,30 @@ func krbCred(session types.EncryptionKey, tgt *ticket) ([]byte, error) {
 }
 
 // Step takes the acceptor's token (nil in the first call) and returns the token to send, if any; also together with done, in
-// SPNEGO. Done is true only after the AP-REP has been decrypted and checked. After an error the initiator is of no more use.
+// SPNEGO. Done is true only after the AP-REP has been decrypted and checked. After an error the initiator is of no more use, and
+// its ticket is not used again where another can be had: the service may have new keys.
 // Errors are of StageToken (framing), StageAnswer (what a token says), and StageContext.
 func (i *Initiator) Step(in []byte) (out []byte, done bool, err error) {
+	sent := i.state == stateSent
 	out, done, err = i.step(in)
 	if err != nil {
 		i.state, i.context = stateFailed, nil
+		if sent {
+			i.reject()
+		}
 		return nil, false, err
 	}
 	if done {
 		i.state = stateDone
 	}
 	return out, done, nil
+}
+
+// reject says that the acceptor does not take the ticket.
+func (i *Initiator) reject() {
+	if i.from != nil {
+		i.from.drop(i.ticket)
+	}
 }
 
 func (i *Initiator) step(in []byte) ([]byte, bool, error) {

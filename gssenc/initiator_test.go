@@ -50,7 +50,7 @@ func TestEstablish(t *testing.T) {
 				}
 				talk(t, x, y)
 				if _, _, err := i.Step(a.token(t)); stageOf(err) != StageContext {
-					t.Errorf("a step behind the last: %v", err)
+					t.Errorf("a step after the last: %v", err)
 				}
 			})
 		}
@@ -85,7 +85,7 @@ func TestRequestsDiffer(t *testing.T) {
 	}
 }
 
-// Whatever is wrong with the answer, there is no context, and the initiator stays failed.
+// If anything is wrong with the answer, there is no context, and the initiator stays failed.
 func TestWrongAnswers(t *testing.T) {
 	other := types.EncryptionKey{KeyType: 18, KeyValue: bytes.Repeat([]byte{8}, 32)}
 	otherEtype := types.EncryptionKey{KeyType: 17, KeyValue: bytes.Repeat([]byte{7}, 16)}
@@ -98,7 +98,7 @@ func TestWrongAnswers(t *testing.T) {
 		{"nothing", func(*testing.T, *fakeAcceptor) []byte { return nil }, StageToken, "framing"},
 		{"garbage", func(*testing.T, *fakeAcceptor) []byte { return []byte("HTTP/1.1 400 Bad Request") }, StageToken, "framing"},
 		{"unframed AP-REP", func(t *testing.T, a *fakeAcceptor) []byte { return a.token(t)[17:] }, StageToken, "framing"},
-		{"octets behind it", func(t *testing.T, a *fakeAcceptor) []byte { return append(a.token(t), 0) }, StageToken, "framing"},
+		{"octets after it", func(t *testing.T, a *fakeAcceptor) []byte { return append(a.token(t), 0) }, StageToken, "framing"},
 		{"another mechanism", func(t *testing.T, a *fakeAcceptor) []byte {
 			token := a.token(t)
 			token[bytes.Index(token, krb5OID)+len(krb5OID)-1] = 3
@@ -163,7 +163,7 @@ func TestWrongAnswers(t *testing.T) {
 				t.Fatalf("done %v, out %x: %v", done, out, err)
 			}
 			if strings.Contains(err.Error(), "evil") {
-				t.Errorf("what nobody authenticated is shown: %v", err)
+				t.Errorf("what is not authenticated is shown: %v", err)
 			}
 			if x, err := i.Context(); x != nil || stageOf(err) != StageContext {
 				t.Errorf("there is a context: %v", err)
@@ -367,7 +367,7 @@ func TestSPNEGO(t *testing.T) {
 		"bare Kerberos token":   {func(a *fakeAcceptor) []byte { return a.token(t) }, "not a NegTokenResp"},
 		"MIC of another list":   {func(a *fakeAcceptor) []byte { return negTokenRespOf(state(0), krb5OID, a.token(t), a.mic(t, krb5OID)) }, "MIC"},
 		"empty MIC":             {func(a *fakeAcceptor) []byte { return negTokenRespOf(state(0), krb5OID, a.token(t), []byte{}) }, "MIC"},
-		"octets behind":         {func(a *fakeAcceptor) []byte { return append(negTokenRespOf(state(0), krb5OID, a.token(t), nil), 0) }, "not a NegTokenResp"},
+		"octets after":          {func(a *fakeAcceptor) []byte { return append(negTokenRespOf(state(0), krb5OID, a.token(t), nil), 0) }, "not a NegTokenResp"},
 		"reject with KRB-ERROR": {func(a *fakeAcceptor) []byte { return negTokenRespOf(state(2), krb5OID, krbErrorToken(t, 41), nil) }, "KRB_AP_ERR_MODIFIED"},
 		"AP-REP of another key": {func(a *fakeAcceptor) []byte {
 			a.key = &types.EncryptionKey{KeyType: 18, KeyValue: make([]byte, 32)}

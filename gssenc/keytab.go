@@ -3,6 +3,7 @@ package gssenc
 import (
 	"encoding/binary"
 	"errors"
+	"strings"
 
 	"github.com/jcmturner/gokrb5/v8/types"
 )
@@ -12,6 +13,18 @@ type keytabKey struct {
 	owner principal
 	kvno  uint32
 	key   types.EncryptionKey
+}
+
+// keytabPath is the file that the name of a keytab means.
+func keytabPath(name string) (string, error) {
+	kind, path, typed := strings.Cut(name, ":")
+	switch {
+	case !typed || strings.HasPrefix(name, "/"):
+		return name, nil
+	case kind == "FILE" || kind == "WRFILE":
+		return path, nil
+	}
+	return "", failf(StageConfig, "keytab %q: only the type FILE can be read", name)
 }
 
 const maxKeytab = 16 << 20

@@ -1,248 +1,320 @@
 package gssenc
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
+	"net"
 	"os"
-	"path/filepath"
+	"os/user"
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/jcmturner/gokrb5/v8/config"
+	"time"
 )
 
-// krb5Conf is what this package needs of a krb5.conf(5). gokrb5 reads the sections; what it does not know is read here
-// before: include, includedir and module lines, sections that occur more than once, lists of etypes with families and
-// removals, default_ccache_name.
+// krb5Conf is what this package needs of a krb5.conf(5). What it does not need is not looked at: a value that libkrb5 would not
+// read, or that only newer releases know, is no obstacle.
 type krb5Conf struct {
-	*config.Config
-	tkt, tgs []int32 // etypes to ask for in AS and TGS exchanges, preferred first
-	ccache   string  // default_ccache_name
+	profile      *profile
+	defaultRealm string
+	dnsLookupKDC bool
+	canonicalize canonicalization
+	rdns         bool
+	tkt, tgs     []int32 // etypes to ask for in AS and TGS exchanges, preferred first
+
+	resolver resolver
 }
+
+// canonicalization is a value of dns_canonicalize_hostname.
+type canonicalization int
 
 const (
-	maxConf      = 1 << 20 // octets of krb5.conf with its includes
-	maxConfLine  = 8 << 10
-	maxConfDepth = 8
+	canonicalizeNever canonicalization = iota
+	canonicalizeFallback
+	canonicalizeAlways
 )
 
-// loadConf reads the file; with no path that of $KRB5_CONFIG or /etc/krb5.conf, and without such a file it is empty, as for
-// libkrb5: KDCs then come from DNS.
+// loadConf reads a configuration: the file of the path, which must be there, or those of $KRB5_CONFIG, a list of paths with
+// colons between, or /etc/krb5.conf. Of several files each adds to those before it. Without any such file the configuration is
+// empty, as for libkrb5: KDCs then come from DNS. A file that is there and cannot be understood is an error; so is one that may not be
+// read, unless there is another.
 func loadConf(path string) (*krb5Conf, error) {
-	if path == "" {
-		paths := []string{"/etc/krb5.conf"}
-		if env := os.Getenv("KRB5_CONFIG"); env != "" {
-			paths = strings.Split(env, ":")
+	p := new(profile)
+	size := 0
+	if path != "" {
+		if err := p.addFile(path, &size); err != nil {
+			return nil, err
 		}
-		i := slices.IndexFunc(paths, func(p string) bool { _, err := os.Stat(p); return err == nil })
-		if i < 0 {
-			return parseConf(nil)
-		}
-		path = paths[i]
+		return newConf(p)
 	}
-	var lines []string
-	if err := readConf(path, 0, new(int), &lines); err != nil {
-		return nil, err
+	paths := []string{"/etc/krb5.conf"}
+	if env := os.Getenv("KRB5_CONFIG"); env != "" {
+		paths = strings.Split(env, ":")
 	}
-	conf, err := parseConf(lines)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return conf, nil
-}
-
-// readConf appends the lines of a file and of those that it includes.
-func readConf(path string, depth int, size *int, lines *[]string) error {
-	if depth > maxConfDepth {
-		return fmt.Errorf("%s: included more than %d deep", path, maxConfDepth)
-	}
-	text, err := readBounded(path, maxConf-*size)
-	if err != nil {
-		return err
-	}
-	*size += len(text)
-	for _, line := range splitLines(string(text)) {
-		word, rest, _ := strings.Cut(strings.TrimRight(line, " \t"), " ")
-		rest = strings.TrimSpace(rest)
-		switch {
-		case word == "include" && rest != "":
-			if err := readConf(rest, depth+1, size, lines); err != nil {
-				return err
-			}
-		case word == "includedir" && rest != "":
-			entries, err := os.ReadDir(rest)
-			if err != nil {
-				return err
-			}
-			for _, entry := range entries {
-				if entry.IsDir() || !includable(entry.Name()) {
-					continue
-				}
-				if err := readConf(filepath.Join(rest, entry.Name()), depth+1, size, lines); err != nil {
-					return err
-				}
-			}
-		case word == "module" && rest != "":
+	var forbidden error
+	for _, path := range paths {
+		err := p.addFile(path, &size)
+		at := new(fs.PathError)
+		switch own := errors.As(err, &at) && at.Path == path; {
+		case err == nil, own && errors.Is(err, fs.ErrNotExist):
+		case own && errors.Is(err, fs.ErrPermission):
+			forbidden = err
 		default:
-			*lines = append(*lines, line)
+			return nil, err
 		}
 	}
-	return nil
+	if forbidden != nil && len(p.files) == 0 {
+		return nil, forbidden
+	}
+	return newConf(p)
 }
 
-func splitLines(text string) []string {
-	lines := strings.Split(text, "\n")
-	for i := range lines {
-		lines[i] = strings.TrimSuffix(lines[i], "\r")
-	}
-	return lines
-}
-
-// includable is the rule of krb5.conf(5) for files of an includedir.
-func includable(name string) bool {
-	if strings.HasPrefix(name, ".") {
-		return false
-	}
-	return strings.HasSuffix(name, ".conf") || !strings.ContainsFunc(name, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
-	})
-}
-
-func parseConf(lines []string) (conf *krb5Conf, err error) {
-	sections := map[string][]string{}
-	libdefaults := map[string]string{} // the first of several counts
-	section, depth := "", 0
-	for n, line := range lines {
-		line = strings.TrimSpace(line)
-		switch {
-		case len(line) > maxConfLine:
-			return nil, fmt.Errorf("line %d is longer than %d octets", n+1, maxConfLine)
-		case line == "" || line[0] == '#' || line[0] == ';':
-			continue
-		case line[0] == '[':
-			section = strings.TrimSpace(strings.Trim(strings.TrimRight(line, "* \t"), "[]"))
-			depth = 0
-			continue
-		}
-		if section == "libdefaults" {
-			opens := strings.HasSuffix(line, "{")
-			inner := depth > 0 || opens // defaults of one realm or application
-			if opens {
-				depth++
-			} else if line[0] == '}' {
-				depth = max(0, depth-1)
-			}
-			key, value, ok := strings.Cut(line, "=")
-			key = strings.ToLower(strings.TrimSpace(key))
-			if _, twice := libdefaults[key]; inner || !ok || twice {
-				continue
-			}
-			libdefaults[key] = strings.TrimSpace(value)
-			if strings.HasSuffix(key, "_enctypes") {
-				continue
-			}
-		}
-		sections[section] = append(sections[section], line)
-	}
-	var text strings.Builder
-	for _, name := range []string{"libdefaults", "realms", "domain_realm"} {
-		fmt.Fprintf(&text, "[%s]\n%s\n", name, strings.Join(sections[name], "\n"))
-	}
-	defer func() { // gokrb5 indexes without looking
-		if r := recover(); r != nil {
-			conf, err = nil, fmt.Errorf("not understood: %v", r)
-		}
-	}()
-	read, err := config.NewFromString(text.String())
-	if unsupported := new(config.UnsupportedDirective); err != nil && !errors.As(err, unsupported) {
+// parseConf reads a configuration from its text.
+func parseConf(text string) (*krb5Conf, error) {
+	root := &profileNode{section: true}
+	r := profileReader{root: root, size: new(int)}
+	if err := r.parse(text, "krb5.conf", 0); err != nil {
 		return nil, err
 	}
-	conf = &krb5Conf{Config: read, ccache: libdefaults["default_ccache_name"]}
-	if _, said := libdefaults["dns_lookup_kdc"]; !said {
-		conf.LibDefaults.DNSLookupKDC = true // the default of krb5.conf(5), not gokrb5's
-	}
-	permitted := parseEtypes(libdefaults["permitted_enctypes"], nil)
-	conf.tkt = parseEtypes(libdefaults["default_tkt_enctypes"], permitted)
-	conf.tgs = parseEtypes(libdefaults["default_tgs_enctypes"], permitted)
-	return conf, nil
+	return newConf(&profile{files: []*profileNode{root}})
 }
 
-// etypeNames are the spellings of MIT krb5; the first of an etype is its name.
-var etypeNames = []struct {
-	name  string
-	etype Etype
-}{
-	{"aes256-cts-hmac-sha1-96", AES256SHA1}, {"aes256-cts", AES256SHA1}, {"aes256-sha1", AES256SHA1},
-	{"aes128-cts-hmac-sha1-96", AES128SHA1}, {"aes128-cts", AES128SHA1}, {"aes128-sha1", AES128SHA1},
-	{"aes256-cts-hmac-sha384-192", AES256SHA384}, {"aes256-sha2", AES256SHA384},
-	{"aes128-cts-hmac-sha256-128", AES128SHA256}, {"aes128-sha2", AES128SHA256},
-	{"des3-cbc-sha1", des3SHA1}, {"des3-hmac-sha1", des3SHA1}, {"des3-cbc-sha1-kd", des3SHA1},
-	{"arcfour-hmac", rc4HMAC}, {"rc4-hmac", rc4HMAC}, {"arcfour-hmac-md5", rc4HMAC},
-}
-
-var etypeFamilies = map[string][]int32{
-	"default": {18, 17, 20, 19},
-	"aes":     {18, 17, 20, 19},
-	"rc4":     {23},
-	"des3":    {16},
-}
-
-// parseEtypes reads a list as in permitted_enctypes. Names that are not known are passed over, as libkrb5 does; an empty
-// result means the default: otherwise, or what MIT krb5 has without its weak etypes.
-func parseEtypes(list string, otherwise []int32) []int32 {
-	var etypes []int32
-	for _, name := range strings.FieldsFunc(strings.ToLower(list), func(r rune) bool { return r == ' ' || r == ',' || r == '\t' }) {
-		bare := strings.TrimLeft(name, "+-")
-		ids := etypeFamilies[bare]
-		for _, n := range etypeNames {
-			if n.name == bare {
-				ids = []int32{int32(n.etype)}
-			}
-		}
-		for _, id := range ids {
-			etypes = slices.DeleteFunc(etypes, func(e int32) bool { return e == id && name[0] == '-' })
-			if name[0] != '-' && !slices.Contains(etypes, id) {
-				etypes = append(etypes, id)
-			}
+func newConf(p *profile) (*krb5Conf, error) {
+	c := &krb5Conf{profile: p, resolver: net.DefaultResolver}
+	c.defaultRealm, _ = p.value("libdefaults", "default_realm")
+	c.dnsLookupKDC = true
+	for _, name := range []string{"dns_fallback", "dns_lookup_kdc"} {
+		if value, ok := p.value("libdefaults", name); ok {
+			c.dnsLookupKDC = isYes(value)
 		}
 	}
-	if len(etypes) > 0 {
-		return etypes
+	if value, ok := p.value("libdefaults", "rdns"); !ok || !isNo(value) {
+		c.rdns = true
 	}
-	if otherwise != nil {
-		return otherwise
+	switch value, ok := p.value("libdefaults", "dns_canonicalize_hostname"); {
+	case strings.EqualFold(value, "fallback"):
+		c.canonicalize = canonicalizeFallback
+	case !ok || !isNo(value):
+		c.canonicalize = canonicalizeAlways
 	}
-	return etypeFamilies["default"]
+	permitted, err := c.etypes("permitted_enctypes", defaultEtypes())
+	if err != nil {
+		return nil, err
+	}
+	if c.tkt, err = c.etypes("default_tkt_enctypes", permitted); err != nil {
+		return nil, err
+	}
+	c.tgs, err = c.etypes("default_tgs_enctypes", permitted)
+	return c, err
 }
 
-// defaultCCache is the cache of libkrb5's default: $KRB5CCNAME, default_ccache_name, /tmp/krb5cc_UID.
+// isYes and isNo are libkrb5's ways to write a boolean.
+func isYes(value string) bool {
+	return slices.Contains([]string{"y", "yes", "true", "t", "1", "on"}, strings.ToLower(value))
+}
+
+func isNo(value string) bool {
+	return slices.Contains([]string{"n", "no", "false", "nil", "0", "off"}, strings.ToLower(value))
+}
+
+// forRealm returns a value of libdefaults that may be given for one realm alone.
+func (c *krb5Conf) forRealm(realm, name string) string {
+	value, ok := c.profile.value("libdefaults", realm, name)
+	if !ok {
+		value, _ = c.profile.value("libdefaults", name)
+	}
+	return value
+}
+
+// forwardable says whether tickets are to be asked for that can be forwarded.
+func (c *krb5Conf) forwardable(realm string) bool { return isYes(c.forRealm(realm, "forwardable")) }
+
+// ticketLifetime is how long tickets are asked for: a day, where nothing readable is said.
+func (c *krb5Conf) ticketLifetime(realm string) time.Duration {
+	if d, ok := parseInterval(c.forRealm(realm, "ticket_lifetime")); ok && d > 0 {
+		return d
+	}
+	return 24 * time.Hour
+}
+
+// parseInterval reads a time interval of krb5.conf(5): 36000, 10:00, 10:00:00, or a number with d, h, m or s, and such in a row.
+func parseInterval(s string) (time.Duration, bool) {
+	s = strings.TrimSpace(s)
+	if parts := strings.Split(s, ":"); len(parts) == 2 || len(parts) == 3 {
+		var total time.Duration
+		for i, unit := range []time.Duration{time.Hour, time.Minute, time.Second}[:len(parts)] {
+			n, err := strconv.ParseInt(parts[i], 10, 32)
+			if err != nil || n < 0 || i > 0 && n > 59 {
+				return 0, false
+			}
+			total += time.Duration(n) * unit
+		}
+		return total, true
+	}
+	units := map[byte]time.Duration{'d': 24 * time.Hour, 'h': time.Hour, 'm': time.Minute, 's': time.Second}
+	var total time.Duration
+	for rest := s; rest != ""; rest = strings.TrimLeft(rest, " \t") {
+		digits := len(rest) - len(strings.TrimLeft(rest, "0123456789"))
+		n, err := strconv.ParseInt(rest[:digits], 10, 32)
+		if err != nil {
+			return 0, false
+		}
+		unit := time.Second
+		if rest = rest[digits:]; rest != "" {
+			var ok bool
+			if unit, ok = units[rest[0]|0x20]; !ok {
+				return 0, false
+			}
+			rest = rest[1:]
+		}
+		total += time.Duration(n) * unit
+	}
+	return total, s != ""
+}
+
+// realmOf is the realm that [domain_realm] gives a host: that of the longest match of a.b.c, .b.c, b.c, .c and c, without a match "".
+// The host is compared in lower case.
+func (c *krb5Conf) realmOf(host string) string {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if isNumericAddress(host) {
+		return ""
+	}
+	for host != "" {
+		if realm, ok := c.profile.value("domain_realm", host); ok {
+			return realm
+		}
+		if host[0] == '.' {
+			host = host[1:]
+		} else if i := strings.IndexByte(host, '.'); i >= 0 {
+			host = host[i:]
+		} else {
+			host = ""
+		}
+	}
+	return ""
+}
+
+// fallbackRealm is the realm of a host of which neither [domain_realm] nor the client's own KDC knows one: the domain of the host
+// in upper case, else the default realm; it may be "".
+func (c *krb5Conf) fallbackRealm(host string) string {
+	host = strings.TrimSuffix(host, ".")
+	if _, domain, ok := strings.Cut(host, "."); ok && !isNumericAddress(host) && domain != "" {
+		return strings.ToUpper(domain)
+	}
+	return c.defaultRealm
+}
+
+// isNumericAddress is libkrb5's rule.
+func isNumericAddress(host string) bool {
+	return strings.Contains(host, ":") || strings.Trim(host, "0123456789.") == "" && strings.Count(host, ".") == 3
+}
+
+// kdc is where a KDC is to be found.
+type kdc struct {
+	host string
+	port string
+}
+
+func (k kdc) String() string { return net.JoinHostPort(k.host, k.port) }
+
+// configuredKDCs are those that a realm's section names, in its order. Said says whether it names any, be they of a kind that this
+// package cannot speak to: then DNS is not asked.
+func (c *krb5Conf) configuredKDCs(realm string) (kdcs []kdc, said bool, err error) {
+	entries := c.profile.values("realms", realm, "kdc")
+	for _, entry := range entries {
+		entry = strings.TrimPrefix(entry, "tcp/") // Heimdal's way to write it
+		if strings.Contains(entry, "/") {         // HTTPS proxies, Heimdal's udp/, sockets
+			continue
+		}
+		k, err := parseKDC(entry)
+		if err != nil {
+			return nil, true, fmt.Errorf("krb5.conf, realm %s: kdc = %q: %w", realm, entry, err)
+		}
+		if !slices.Contains(kdcs, k) {
+			kdcs = append(kdcs, k)
+		}
+	}
+	return kdcs, len(entries) > 0, nil
+}
+
+// parseKDC reads host, host:port, [address] and [address]:port, and nothing after a blank.
+func parseKDC(s string) (kdc, error) {
+	k := kdc{port: "88"}
+	rest := ""
+	if end := strings.IndexByte(s, ']'); strings.HasPrefix(s, "[") && end > 0 {
+		k.host, rest = s[1:end], s[end+1:]
+	} else {
+		end := strings.IndexAny(s, " \t:")
+		if end < 0 {
+			end = len(s)
+		}
+		k.host, rest = s[:end], s[end:]
+	}
+	if port, ok := strings.CutPrefix(rest, ":"); ok {
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil {
+			return k, errors.New("not a port number after the colon")
+		}
+		k.port = strconv.FormatUint(n, 10)
+	}
+	if k.host == "" {
+		return k, errors.New("names no host")
+	}
+	return k, nil
+}
+
+// kdcs returns the KDCs of a realm, from the configuration or else from DNS.
+func (c *krb5Conf) kdcs(ctx context.Context, realm string) ([]kdc, error) {
+	kdcs, said, err := c.configuredKDCs(realm)
+	switch {
+	case err != nil:
+		return nil, &Error{StageConfig, err}
+	case len(kdcs) > 0:
+		return kdcs, nil
+	case said:
+		return nil, fmt.Errorf("krb5.conf names for realm %s only ways to a KDC that are not implemented: TCP to a host is", realm)
+	case !c.dnsLookupKDC:
+		return nil, fmt.Errorf("krb5.conf names no kdc for realm %s, and forbids dns_lookup_kdc", realm)
+	}
+	ctx, cancel := context.WithTimeout(ctx, kdcTimeout)
+	defer cancel()
+	_, found, err := c.resolver.LookupSRV(ctx, "kerberos", "tcp", realm)
+	if err != nil {
+		return nil, fmt.Errorf("krb5.conf names no kdc for realm %s, nor does DNS: %w", realm, err)
+	}
+	for _, srv := range found {
+		if target := strings.TrimSuffix(srv.Target, "."); target != "" { // "." says that there is none (RFC 2782)
+			kdcs = append(kdcs, kdc{target, strconv.Itoa(int(srv.Port))})
+		}
+	}
+	if len(kdcs) == 0 {
+		return nil, fmt.Errorf("DNS says that realm %s has no KDC for TCP", realm)
+	}
+	return kdcs, nil
+}
+
+// expand replaces the variables in the name of a cache or a keytab.
+func expand(name string) string {
+	if strings.Contains(name, "%{username}") {
+		if u, err := user.Current(); err == nil {
+			name = strings.ReplaceAll(name, "%{username}", u.Username)
+		}
+	}
+	uid := strconv.Itoa(os.Getuid())
+	return strings.NewReplacer("%{uid}", uid, "%{USERID}", uid, "%{euid}", strconv.Itoa(os.Geteuid()),
+		"%{TEMP}", cmp.Or(os.Getenv("TEMP"), "/tmp"), "%{null}", "").Replace(name)
+}
+
+// defaultCCache is the name of the cache of libkrb5's default: $KRB5CCNAME, default_ccache_name, /tmp/krb5cc_UID.
 func (c *krb5Conf) defaultCCache() string {
 	if name := os.Getenv("KRB5CCNAME"); name != "" {
 		return name
 	}
-	uid := strconv.Itoa(os.Getuid())
-	if c.ccache != "" {
-		return strings.NewReplacer("%{uid}", uid, "%{USERID}", uid, "%{euid}", strconv.Itoa(os.Geteuid()), "%{TEMP}", "/tmp",
-			"%{null}", "").Replace(c.ccache)
+	if name, ok := c.profile.value("libdefaults", "default_ccache_name"); ok && name != "" {
+		return expand(name)
 	}
-	return "/tmp/krb5cc_" + uid
-}
-
-// readBounded reads a file that is at most limit octets long.
-func readBounded(path string, limit int) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(content) > limit {
-		return nil, fmt.Errorf("%s: longer than %d octets", path, limit)
-	}
-	return content, nil
+	return "/tmp/krb5cc_" + strconv.Itoa(os.Getuid())
 }

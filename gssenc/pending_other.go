@@ -4,7 +4,7 @@ package gssenc
 
 import "net"
 
-// pending cannot be told here: what was stuffed behind the answer is still read as a context token, and never as protocol.
+// pending cannot be told here: what was stuffed after the answer is still read as a context token, and never as protocol.
 func pending(net.Conn) bool { return false }
 
 // silent cannot be told here.

@@ -14,7 +14,7 @@ type principal struct {
 	realm string
 }
 
-// parsePrincipal reads component[/component]…[@REALM]; a backslash takes the meaning from the character behind it.
+// parsePrincipal reads component[/component]…[@REALM]; a backslash takes the meaning from the character after it.
 func parsePrincipal(s string, nameType int32) (principal, error) {
 	p := principal{PrincipalName: types.PrincipalName{NameType: nameType}}
 	var part strings.Builder

@@ -20,35 +20,54 @@ func Provider(c *Credentials, o InitOptions) pgconn.NewGSSFunc {
 
 // ProviderFor is Provider for several identities: choose gives that for a service principal (service/host, or krbspn
 // as it was given). Connections to one server that want different identities can be told apart by krbspn, e.g. with and
-// without @REALM. pgconn names the first of several hosts, whichever it talks to; krbspn overrides it.
+// without @REALM. pgconn names the first of several hosts, also when it talks to another; krbspn overrides it.
 func ProviderFor(choose func(spn string) (*Credentials, InitOptions, error)) pgconn.NewGSSFunc {
-	return func() (pgconn.GSS, error) { return &provider{choose: choose}, nil }
+	return func() (pgconn.GSS, error) { return &GSS{choose: choose}, nil }
 }
 
-// provider is one authentication.
-type provider struct {
+// GSS is one authentication by method gss, as the providers of pgx (pgconn.GSS) and lib/pq (pq.GSS) have it. It is for one goroutine.
+type GSS struct {
 	choose    func(spn string) (*Credentials, InitOptions, error)
 	initiator *Initiator
 }
 
-func (p *provider) GetInitToken(host, service string) ([]byte, error) {
-	return p.GetInitTokenFromSPN(service + "/" + strings.ToLower(strings.TrimSuffix(host, ".")))
+// NewGSS is for lib/pq: pq.RegisterGSSProvider(func() (pq.GSS, error) { return gssenc.NewGSS(c, gssenc.InitOptions{}), nil }).
+func NewGSS(c *Credentials, o InitOptions) *GSS {
+	return &GSS{choose: func(string) (*Credentials, InitOptions, error) { return c, o, nil }}
 }
 
-func (p *provider) GetInitTokenFromSPN(spn string) ([]byte, error) {
+// GetInitToken returns the first token for a service on a host, whose canonical name krb5.conf may ask for.
+func (p *GSS) GetInitToken(host, service string) ([]byte, error) {
+	return p.begin(service+"/"+strings.ToLower(strings.TrimSuffix(host, ".")), func(c *Credentials, o InitOptions) (*Initiator, error) {
+		return c.initiateHost(context.Background(), service, host, o) // the drivers hand over no context
+	})
+}
+
+// GetInitTokenFromSPN returns the first token for a service principal.
+func (p *GSS) GetInitTokenFromSPN(spn string) ([]byte, error) {
+	return p.begin(spn, func(c *Credentials, o InitOptions) (*Initiator, error) {
+		return c.Initiate(context.Background(), o)
+	})
+}
+
+// GetInitTokenFromSpn is lib/pq's spelling.
+func (p *GSS) GetInitTokenFromSpn(spn string) ([]byte, error) { return p.GetInitTokenFromSPN(spn) }
+
+func (p *GSS) begin(spn string, initiate func(*Credentials, InitOptions) (*Initiator, error)) ([]byte, error) {
 	c, o, err := p.choose(spn)
 	if err != nil {
 		return nil, at(StageCredentials, err)
 	}
 	o.SPN = spn
-	if p.initiator, err = c.Initiate(context.Background(), o); err != nil { // pgconn hands over no context
+	if p.initiator, err = initiate(c, o); err != nil {
 		return nil, err
 	}
 	token, _, err := p.initiator.Step(nil)
 	return token, err
 }
 
-func (p *provider) Continue(in []byte) (done bool, out []byte, err error) {
+// Continue takes the server's token.
+func (p *GSS) Continue(in []byte) (done bool, out []byte, err error) {
 	if p.initiator == nil {
 		return false, nil, failf(StageContext, "Continue before GetInitToken")
 	}

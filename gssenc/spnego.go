@@ -142,7 +142,7 @@ type negTokenResp struct {
 	mic   []byte
 }
 
-// parseNegTokenResp reads strict DER: fields in their order, nothing behind them.
+// parseNegTokenResp reads strict DER: fields in their order, nothing after them.
 func parseNegTokenResp(in []byte) (negTokenResp, error) {
 	var r negTokenResp
 	s := cryptobyte.String(in)
@@ -189,7 +189,7 @@ func (x *Context) verifyMIC(key types.EncryptionKey, data, token []byte) error {
 		return err
 	}
 	if !hmac.Equal(token, append(header, sum...)) {
-		return errors.New("the MIC over the list of mechanisms is wrong: somebody changed the negotiation")
+		return errors.New("the MIC over the list of mechanisms is wrong: the negotiation was changed on the way")
 	}
 	x.in.seq++
 	return nil

@@ -102,7 +102,7 @@ func (x *Context) MaxPlain(token int) int {
 }
 
 // Seal appends the wrap token of plain to dst (RFC 4121 4.2.4 and 4.2.6.2): encrypted if conf, else with a checksum only.
-// It allocates nothing but what dst needs to grow. Plain must not overlap the room behind dst.
+// It allocates nothing but what dst needs to grow. Plain must not overlap the capacity of dst after its length.
 func (x *Context) Seal(dst, plain []byte, conf bool) ([]byte, error) {
 	d := &x.out
 	if len(plain) > math.MaxInt32 {
@@ -135,7 +135,7 @@ func (x *Context) Seal(dst, plain []byte, conf bool) ([]byte, error) {
 
 // Open appends to dst what a wrap token of the peer holds, and says whether it was encrypted. The token must be the next in
 // the sequence: a gap, a replay and an exchange are errors. It allocates nothing but what dst needs to grow, which is up to
-// the token's length. The token must not overlap the room behind dst.
+// the token's length. The token must not overlap the capacity of dst after its length.
 func (x *Context) Open(dst, token []byte) (plain []byte, conf bool, err error) {
 	d := &x.in
 	refuse := func(err error) ([]byte, bool, error) { return dst, false, &Error{StagePacket, err} }
@@ -166,7 +166,7 @@ func (x *Context) Open(dst, token []byte) (plain []byte, conf bool, err error) {
 	whole := append(append(dst, body[turn:]...), body[:turn]...)
 	work := whole[start:]
 	refuse = func(err error) ([]byte, bool, error) {
-		clear(work) // of what was refused, nobody is to find a plaintext
+		clear(work) // what was refused leaves no plaintext
 		return dst, false, &Error{StagePacket, err}
 	}
 	seq := binary.BigEndian.Uint64(token[8:])

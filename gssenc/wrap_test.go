@@ -286,7 +286,7 @@ func TestChangedTokens(t *testing.T) {
 				}
 			}
 			if _, _, err := i.Open(nil, append(bytes.Clone(token), 0)); err == nil {
-				t.Fatalf("%v, encrypted %v: opened with an octet behind it", e, conf)
+				t.Fatalf("%v, encrypted %v: opened with an octet after it", e, conf)
 			}
 			if _, _, err := i.Open(nil, token); err != nil {
 				t.Fatalf("%v, encrypted %v: %v", e, conf, err)
@@ -314,7 +314,7 @@ func TestSequence(t *testing.T) {
 				t.Fatalf("token %d: %v", n, err)
 			}
 			if err != nil && (len(got) != 3 || bytes.Contains(dst[:200], []byte{3, 10, 17})) {
-				t.Fatalf("token %d: refused, and its plaintext left behind", n)
+				t.Fatalf("token %d: refused, and its plaintext was left", n)
 			}
 		}
 		open(1, ErrOutOfOrder)

@@ -11,6 +11,8 @@ import (
 
 	"github.com/moby/moby/client"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
 // found are the containers, networks and volumes with a label.
@@ -72,6 +74,20 @@ func TestTagsFollowTheirInputs(t *testing.T) {
 	}
 	if a, b := Client("client-17").base(), Server(17).base(); a != b {
 		t.Errorf("client and server of one version stand on %s and %s", a, b)
+	}
+}
+
+// Every image that a client of the matrix needs can be made.
+func TestClientsHaveImages(t *testing.T) {
+	for _, c := range matrix.Clients {
+		if c.Image != "" && (!Client(c.Image).known() || Client(c.Image).Name() != c.Image) {
+			t.Errorf("%s needs image %s, which the catalogue does not have", c.Name, c.Image)
+		}
+	}
+	for _, name := range []string{"", "client-", "client-x", "client-0", "client-nogss-17", "server-17", "client-asyncpg-0.1"} {
+		if Client(name).known() {
+			t.Errorf("%q is a client image", name)
+		}
 	}
 }
 

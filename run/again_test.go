@@ -31,11 +31,11 @@ func TestReclassified(t *testing.T) {
 		{"not attempted", nil, false},
 	} {
 		got := reclassified(c, tt.saved)
-		if again := got != tt.saved; again != tt.again {
+		if again := got != nil && got.Fault != tt.saved.Fault; again != tt.again {
 			t.Errorf("%s: made anew: %v, want %v", tt.name, again, tt.again)
 		}
-		if tt.again && (got.Fault == "" || got.Fault == tt.saved.Fault) {
-			t.Errorf("%s: the fault is %q", tt.name, got.Fault)
+		if tt.saved == nil && got != nil || tt.saved != nil && got.Fault == "" {
+			t.Errorf("%s: %+v", tt.name, got)
 		}
 	}
 }

@@ -67,7 +67,7 @@ func try(a attempt, result map[string]any) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(ctx) //nolint:errcheck // the session has served
+	defer conn.Close(ctx)
 	result["connected"] = true
 	_, result["ssl_in_use"] = conn.Conn().(*tls.Conn)
 	results, err := conn.Exec(ctx, a.Query).ReadAll()

@@ -27,7 +27,7 @@ var libpqBench []byte
 
 // TestBesideLibpq measures pgx over gssenc beside libpq's GSS encryption: the same work against the same server, in pairs of one
 // round of either. What else the machine does changes slowly beside a pair, so it is the ratios of pairs that are compared; who
-// begins takes turns, and a tenth of the work goes before, unmeasured: by its end the other's round has left nothing behind. It
+// begins takes turns, and a tenth of the work goes before, unmeasured: by its end the other's round has left nothing. It
 // fails only if the work fails. GSSENC_BENCH is the major version of both; without it, a small amount of work shows that the
 // comparison itself is sound.
 //

@@ -252,7 +252,7 @@ func (w *world) ccache() gssenc.Source {
 	return gssenc.Source{Config: w.file("krb5.conf"), CCache: w.file("alice.ccache")}
 }
 
-// config is for a server of the version, by whatever name; what o does not say is alice's ticket.
+// config is for a server of the version, by any name; what o does not say is alice's ticket.
 func (w *world) config(t testing.TB, version int, settings string, o gssenc.Options) *pgx.ConnConfig {
 	t.Helper()
 	c := w.unconfigured(t, version, settings)
