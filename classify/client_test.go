@@ -47,15 +47,17 @@ func TestEveryClientIsKnown(t *testing.T) {
 // TestMessagesAreOneClients: what one client says is not understood of another, or a mixed-up record could pass.
 func TestMessagesAreOneClients(t *testing.T) {
 	for text, want := range map[string][]matrix.ClientKind{
-		"server does not support SSL, but SSL was required":                                      {matrix.KindLibpq, matrix.KindPsql},
-		"tls error: server refused TLS connection":                                               {matrix.KindPGX},
-		"SSL is not enabled on the server":                                                       {matrix.KindPQ},
-		"cannot parse `host=x`: failed to configure TLS":                                         {matrix.KindPGX},
-		"dial error: gssenc: request: the server does not offer GSS encryption":                  {matrix.KindPGX},
-		"tls: failed to verify certificate: x509: certificate signed by unknown authority":       {matrix.KindPGX, matrix.KindPQ},
-		`weak sslmode "prefer" may not be used with sslnegotiation=direct (use "require")`:       {matrix.KindLibpq, matrix.KindPQ, matrix.KindPsql},
-		"fe_sendauth: no password supplied":                                                      {matrix.KindLibpq, matrix.KindPsql},
-		"authentication method requirement \"gss\" failed: server requested SASL authentication": {matrix.KindLibpq, matrix.KindPGX, matrix.KindPsql},
+		"server does not support SSL, but SSL was required":                                                                                      {matrix.KindLibpq, matrix.KindPsql},
+		"tls error: server refused TLS connection":                                                                                               {matrix.KindPGX},
+		"SSL is not enabled on the server":                                                                                                       {matrix.KindPQ},
+		"cannot parse `host=x`: failed to configure TLS":                                                                                         {matrix.KindPGX},
+		"dial error: gssenc: request: the server does not offer GSS encryption":                                                                  {matrix.KindPGX},
+		"tls: failed to verify certificate: x509: certificate signed by unknown authority":                                                       {matrix.KindPGX, matrix.KindPQ},
+		`weak sslmode "prefer" may not be used with sslnegotiation=direct (use "require")`:                                                       {matrix.KindLibpq, matrix.KindPQ, matrix.KindPsql},
+		"asyncpg.exceptions._base.InternalClientError: unexpected error while performing authentication: name 'AUTH_METHOD_NAME' is not defined": {matrix.KindAsyncpg},
+		"ssl.SSLCertVerificationError: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has expired (_ssl.c:1029)":        {matrix.KindAsyncpg},
+		"fe_sendauth: no password supplied":                                                                                                      {matrix.KindLibpq, matrix.KindPsql},
+		"authentication method requirement \"gss\" failed: server requested SASL authentication":                                                 {matrix.KindLibpq, matrix.KindPGX, matrix.KindPsql},
 	} {
 		var known []matrix.ClientKind
 		for kind, c := range clients {
