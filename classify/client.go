@@ -17,6 +17,7 @@ type client struct {
 	tells     bool                          // it tells which channel it has and which authentication requests it received; with a session it has no message
 	goesOn    bool                          // after AuthenticationOk it may reject the session and go on to another connection
 	onlyS     bool                          // any answer but S means to it that the server refuses TLS
+	noAlert   bool                          // a TLS handshake that it ends itself it ends without an alert
 	gssSilent bool                          // it has no message for a connection that ends during GSS set-up
 	hostsLost func(lib matrix.Library) bool // its own message replaces what it said of the hosts before; nil: it does not
 	lastHost  bool                          // whatever ended the attempt, it says nothing of the hosts before

@@ -18,6 +18,7 @@ var asyncpg = client{
 	special:    asyncpgSpecial,
 	tells:      true,
 	onlyS:      true,
+	noAlert:    true, // asyncio/sslproto.py, _fatal_error
 	lastHost:   true, // connect_utils.py, _connect: last_error
 	unreached:  regexp.MustCompile(`^(?:ConnectionRefusedError: \[Errno 111\]|FileNotFoundError: \[Errno 2\]) (Connect call failed|Connection refused|No such file or directory)`),
 	refusedTCP: regexp.MustCompile(`^ConnectionRefusedError: \[Errno 111\] Connect call failed `),
@@ -42,7 +43,7 @@ const (
 var asyncpgCauses = []textCause{
 	row(`^(asyncpg\.exceptions\._base\.ClientConfigurationError|ValueError): root certificate file ".*" does not exist`, matrix.StageOptions, matrix.BadOptions),
 	row("^asyncpg\\.exceptions\\._base\\.(ClientConfigurationError|InterfaceError): `sslmode` parameter must be one of: ", matrix.StageOptions, matrix.BadOptions),
-	row(asyncpgCert+`(unable to get local issuer certificate|self[- ]signed certificate in certificate chain|unable to get certificate CRL) \(`, matrix.StageTLS, matrix.ServerCertTrust),
+	row(asyncpgCert+`(unable to get local issuer certificate|self[- ]signed certificate( in certificate chain)?|unable to get certificate CRL) \(`, matrix.StageTLS, matrix.ServerCertTrust),
 	row(asyncpgCert+`Hostname mismatch, certificate is not valid for '.*'\. \(`, matrix.StageTLS, matrix.ServerCertName),
 	row(asyncpgCert+`(certificate|CRL) has expired \(`, matrix.StageTLS, matrix.ServerCertExpired),
 	row(asyncpgCert+`certificate revoked \(`, matrix.StageTLS, matrix.ServerCertRevoked),

@@ -31,9 +31,6 @@ func TestAsyncpg(t *testing.T) {
 	given := func(sslmode, root, crl string) func(*matrix.Cell) {
 		return func(c *matrix.Cell) { c.Client.SSLMode, c.Client.Root, c.Client.CRL = sslmode, root, crl }
 	}
-	attacked := func(a matrix.Attack) func(*matrix.Cell) {
-		return func(c *matrix.Cell) { c.Client.Attack = a }
-	}
 	noEntry := func(encryption string) string {
 		return `no pg_hba.conf entry for host "10.9.0.3", user "alice", database "postgres", ` + encryption
 	}

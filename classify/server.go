@@ -54,6 +54,7 @@ const receivedEarly = "received unencrypted data after "
 // be_tls_open_server in be-secure-openssl.c, by OpenSSL 1.1.1 to 3.6; be_gssapi_read in be-secure-gssapi.c.
 var (
 	badRecord = regexp.MustCompile(`^((sslv3|ssl/tls) alert bad record mac|decryption failed or bad record mac)$`)
+	peerLeft  = regexp.MustCompile(`^(EOF detected|unexpected eof while reading|Connection reset by peer)$`) // without an alert
 	badHello  = regexp.MustCompile(`^bad (key share|record type)$`)
 	badMIC    = regexp.MustCompile(`^A token had an invalid Message Integrity Check \(MIC\): `)
 	badToken  = regexp.MustCompile(`^Invalid token was supplied: `)

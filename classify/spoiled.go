@@ -52,6 +52,7 @@ func (n *connection) kept() bool {
 func (c *classifier) noticed(n connection) bool {
 	return n.flipped && (badRecord.MatchString(n.tlsFailed) || badMIC.MatchString(n.unwrapFailed)) ||
 		n.replayed && (badHello.MatchString(n.tlsFailed) || badToken.MatchString(n.unwrapFailed)) ||
+		n.flipped && c.cell.Client.Attack == matrix.FlipServer && c.client.noAlert && peerLeft.MatchString(n.tlsFailed) ||
 		c.unopened(n) && n.tlsFailed == "" && n.unwrapFailed == ""
 }
 

@@ -96,7 +96,16 @@ attack=flip-server => refused at tls, integrity-check, trace connect sslaccept, 
 => refused at auth, method-unsupported, channel plain, method gss, hba:1, trace connect authfail
 sslmode=prefer => refused at auth, method-unsupported, channel tls, method gss, hba:1, trace connect sslaccept authfail
 `)
+		checkRows(t, gss+"library=asyncpg0.27", `
+attack=forge-ok => connected plain, role alice, trace connect authok, obtains session
+attack=forge-gss-ok => refused at auth, method-unsupported, channel plain, trace connect, obtains plaintext
+`)
 		for _, library := range []string{"asyncpg0.30", "asyncpg0.31"} {
+			checkRows(t, gss+"library="+library, `
+attack=forge-ok => connected plain, role alice, trace connect authok, obtains session
+attack=forge-gss-ok => connected plain, role alice, trace connect authok, obtains session
+attack=forge-ap-rep => refused at auth, server-unproven, channel plain, trace connect authok, obtains plaintext
+`)
 			checkRows(t, gss+"library="+library, `
 => connected plain, method gss, identity alice@EXAMPLE.TEST, role alice, hba:1, trace connect authok
 ticket=ambient => connected plain, method gss, identity alice@EXAMPLE.TEST, role alice, hba:1, trace connect authok

@@ -47,8 +47,9 @@ func welcome() []byte {
 	return append(b, typedMessage('Z', "I")...)
 }
 
-// rowMessages answer a query with one row of texts, given as name and value.
-func rowMessages(row [][2]string) []byte {
+// rowAnswers answer, by the type of each message of the client, a query with one row of texts, given as name and value: Query, or Parse, Describe
+// of the statement, Bind, Execute, Flush and Sync.
+func rowAnswers(row [][2]string) map[byte][]byte {
 	const textOID = 25 // pg_type.dat
 	names := binary.BigEndian.AppendUint16(nil, uint16(len(row)))
 	values := bytes.Clone(names)
@@ -59,5 +60,15 @@ func rowMessages(row [][2]string) []byte {
 		values = binary.BigEndian.AppendUint32(values, uint32(len(column[1])))
 		values = append(values, column[1]...)
 	}
-	return slices.Concat(typedMessage('T', string(names)), typedMessage('D', string(values)), typedMessage('C', "SELECT 1\x00"), typedMessage('Z', "I"))
+	columns, ready := typedMessage('T', string(names)), typedMessage('Z', "I")
+	data := slices.Concat(typedMessage('D', string(values)), typedMessage('C', "SELECT 1\x00"))
+	return map[byte][]byte{
+		'Q': slices.Concat(columns, data, ready),
+		'P': typedMessage('1', ""),
+		'D': slices.Concat(typedMessage('t', "\x00\x00"), columns), // no parameters
+		'B': typedMessage('2', ""),
+		'E': data,
+		'H': nil,
+		'S': ready,
+	}
 }

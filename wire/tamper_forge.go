@@ -44,13 +44,14 @@ func (t *tampering) forge() {
 			t.authenticate(token, authOKCode)
 		}
 	}
-	row := rowMessages(t.Row)
+	answers := rowAnswers(t.Row)
 	for {
 		kind, _, err := t.hear()
-		if err != nil || kind != 'Q' {
+		answer, due := answers[kind]
+		if err != nil || !due {
 			return
 		}
-		if _, err := t.legs[client].tap.Write(row); err != nil {
+		if _, err := t.legs[client].tap.Write(answer); err != nil {
 			return
 		}
 	}

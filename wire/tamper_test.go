@@ -450,12 +450,17 @@ func TestForge(t *testing.T) {
 	}
 	mustRead(t, conn, authOK)
 	mustRead(t, conn, welcome())
+	columns := message('T', u16(2), str("who\x00"), make([]byte, 6), u32(25), unhex("ffff ffffffff 0000"), str("empty\x00"), make([]byte, 6), u32(25), unhex("ffff ffffffff 0000"))
+	data := cat(message('D', u16(2), u32(7), str("mallory"), u32(0)), message('C', str("SELECT 1\x00")))
 	for range 2 {
 		mustWrite(t, conn, message('Q', str("select mine\x00")))
-		mustRead(t, conn, cat(
-			message('T', u16(2), str("who\x00"), make([]byte, 6), u32(25), unhex("ffff ffffffff 0000"), str("empty\x00"), make([]byte, 6), u32(25), unhex("ffff ffffffff 0000")),
-			message('D', u16(2), u32(7), str("mallory"), u32(0)), message('C', str("SELECT 1\x00")), ready))
+		mustRead(t, conn, cat(columns, data, ready))
 	}
+	// the same by the extended protocol
+	mustWrite(t, conn, cat(message('P', str("s\x00select mine\x00"), u16(0)), message('D', str("Ss\x00")), message('H')))
+	mustRead(t, conn, cat(message('1'), message('t', u16(0)), columns))
+	mustWrite(t, conn, cat(message('B', str("\x00s\x00"), u16(0), u16(0), u16(0)), message('E', str("\x00"), u32(0)), message('S')))
+	mustRead(t, conn, cat(message('2'), data, ready))
 	mustWrite(t, conn, message('X'))
 	mustEnd(t, conn, io.EOF)
 	_ = conn.Close()
