@@ -29,7 +29,7 @@ var asyncpg = client{
 		alerted:    regexp.MustCompile(asyncpgSSL + `(?:TLSV1|TLSV13|SSLV3|SSL/TLS)_ALERT_\w+\] (.*) \(_ssl\.c:\d+\)$`),
 		alertMAC:   regexp.MustCompile(asyncpgSSL + `(SSLV3|SSL/TLS)_ALERT_BAD_RECORD_MAC\]`),
 		alertHello: regexp.MustCompile(asyncpgSSL + `(SSLV3_ALERT_ILLEGAL_PARAMETER|SSL/TLS_ALERT_ILLEGAL_PARAMETER|SSLV3_ALERT_UNEXPECTED_MESSAGE|SSL/TLS_ALERT_UNEXPECTED_MESSAGE)\]`),
-		ownMAC:     regexp.MustCompile(asyncpgSSL + `DECRYPTION_FAILED_OR_BAD_RECORD_MAC\]`),
+		ownMAC:     regexp.MustCompile(asyncpgSSL + `(DECRYPTION_FAILED_OR_BAD_RECORD_MAC|RECORD_LAYER_FAILURE)\]`), // Python tells the last error of OpenSSL, which since 3.2 is the second
 	},
 }
 
