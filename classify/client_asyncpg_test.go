@@ -35,17 +35,26 @@ func TestAsyncpg(t *testing.T) {
 		return `no pg_hba.conf entry for host "10.9.0.3", user "alice", database "postgres", ` + encryption
 	}
 	const (
-		noFile   = "FileNotFoundError: [Errno 2] No such file or directory"
-		rejected = `ConnectionError: PostgreSQL server at "pg.example.test:40001" rejected SSL upgrade`
-		lost     = "asyncpg.exceptions.ConnectionDoesNotExistError: connection was closed in the middle of operation"
-		verify   = "ssl.SSLCertVerificationError: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: "
-		own      = "asyncpg.exceptions._base.InternalClientError: unexpected error while performing authentication: "
-		specErr  = "asyncpg.exceptions.InvalidAuthorizationSpecificationError: "
+		openssl35 = "ssl.SSLError: [SSL: RECORD_LAYER_FAILURE] record layer failure (_ssl.c:1127)"
+		noFile    = "FileNotFoundError: [Errno 2] No such file or directory"
+		rejected  = `ConnectionError: PostgreSQL server at "pg.example.test:40001" rejected SSL upgrade`
+		lost      = "asyncpg.exceptions.ConnectionDoesNotExistError: connection was closed in the middle of operation"
+		verify    = "ssl.SSLCertVerificationError: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: "
+		own       = "asyncpg.exceptions._base.InternalClientError: unexpected error while performing authentication: "
+		specErr   = "asyncpg.exceptions.InvalidAuthorizationSpecificationError: "
 	)
 	badCert := func(text string) matrix.Evidence {
 		return evidenceOf(saidNo(verify+text+" (_ssl.c:1029)"), seen(5001, 40, overTLS+"; client close", "LOG SSLRequest accepted", "LOG could not accept SSL connection: EOF detected"))
 	}
 	direct := "client direct-tls; client client-hello sni=pg.example.test; server server-hello TLSv1.3; client tls-data; client close; server close"
+	flips := func(c *matrix.Cell) { c.Client.Attack = matrix.FlipServer }
+	changed := func(message, logged string) matrix.Evidence {
+		lines := []string{"LOG SSLRequest accepted"}
+		if logged != "" {
+			lines = append(lines, "LOG could not accept SSL connection: "+logged)
+		}
+		return evidenceOf(saidNo(message), seen(5001, 41, "client sslrequest; server answer S; client client-hello sni=pg.example.test; attacker flipped a bit of the first sealed record from the server; server server-hello TLSv1.3; server tls-data; client close", lines...))
+	}
 	for _, tt := range []struct {
 		name string
 		cell *matrix.Cell
@@ -62,6 +71,9 @@ func TestAsyncpg(t *testing.T) {
 		{"nothing listens", client(), evidenceOf(saidNo("ConnectionRefusedError: [Errno 111] Connect call failed ('10.9.0.2', 40001)")), "refused at dial, dial-refused"},
 		{"N", client(), evidenceOf(saidNo(rejected), seen(5001, 41, "client sslrequest; server answer N; client close", "LOG SSLRequest rejected")), "refused at tls, tls-refused, trace connect sslreject"},
 		{"S, and TLS is said to be refused", client(), evidenceOf(saidNo(rejected), seen(5001, 41, "client sslrequest; server answer S; client close", "LOG SSLRequest accepted")), "fault: witnesses contradict"},
+		{"S, and more bytes", client(func(c *matrix.Cell) { c.Client.Attack = matrix.StuffServer }), evidenceOf(saidNo(rejected),
+			seen(5001, 41, "client sslrequest; attacker inserted 64 bytes to the client; server answer S; server stuffed 64; client close", "LOG SSLRequest accepted", "LOG could not accept SSL connection: unexpected eof while reading")),
+			"refused at tls, protocol-violation, trace connect sslaccept, obtains nothing"},
 		{"untrusted", client(), badCert("self-signed certificate in certificate chain"), "refused at tls, server-cert-untrusted, trace connect sslaccept"},
 		{"another name", client(), badCert("Hostname mismatch, certificate is not valid for 'pg.example.test'."), "refused at tls, server-cert-name, trace connect sslaccept"},
 		{"expired", client(), badCert("certificate has expired"), "refused at tls, server-cert-expired, trace connect sslaccept"},
@@ -71,6 +83,11 @@ func TestAsyncpg(t *testing.T) {
 		{"direct TLS without ALPN", client(), evidenceOf(saidNo(lost), seen(5001, 40, direct,
 			"LOG received direct SSL connection request without ALPN protocol negotiation extension", "LOG direct SSL connection rejected")), "refused at tls, direct-tls-refused, trace connect directaccept"},
 		{"direct TLS, and the server does not say why it closed", client(), evidenceOf(saidNo(lost), seen(5001, 40, direct, "LOG direct SSL connection accepted")), "fault: unrecognised message of the client"},
+		{"a changed record of the server's: asyncpg sends no alert", client(flips), changed(openssl35, "unexpected eof while reading"), "refused at tls, integrity-check, trace connect sslaccept, obtains nothing"},
+		{"a changed record, of which the client says something else", client(flips), changed(lost, "unexpected eof while reading"), "fault: the relay spoiled the connection"},
+		{"a changed record, and the server saw a handshake", client(flips), changed(openssl35, ""), "fault: the relay says that it spoiled the connection"},
+		{"a changed record of another client, which would have sent an alert", testCell(18, "libpq18", flips), changed("connection to server at \"127.0.0.1\", port 40001 failed: SSL error: decryption failed or bad record mac", "unexpected eof while reading"),
+			"fault: the relay says that it spoiled the connection"},
 		{"two attempts, of which it tells the last", client(), evidenceOf(saidNo(specErr+noEntry("no encryption")),
 			seen(5001, 40, overTLS, "LOG SSLRequest accepted", "FATAL 28000 "+noEntry("SSL encryption")),
 			seen(5002, 41, refusing+"28000 "+noEntry("no encryption"), "FATAL 28000 "+noEntry("no encryption"))),
