@@ -17,7 +17,7 @@ import (
 // server logs), and the text of pg_hba.conf only to tell that a method is used by one record or by none.
 func Classify(cell *matrix.Cell, e matrix.Evidence) matrix.Observation {
 	observation := matrix.Observation{Evidence: e}
-	c := classifier{cell: cell, evidence: e, client: clients[cell.Client.Library.Kind()], server: cell.World.Server}
+	c := classifier{cell: cell, evidence: e, client: clientOf(cell), server: cell.World.Server}
 	err := c.classify()
 	if err == nil {
 		err = c.outcome.Validate()

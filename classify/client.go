@@ -16,6 +16,7 @@ type client struct {
 
 	tells     bool                          // it tells which channel it has and which authentication requests it received; with a session it has no message
 	goesOn    bool                          // after AuthenticationOk it may reject the session and go on to another connection
+	unread    bool                          // what its messages mean is not known
 	onlyS     bool                          // any answer but S means to it that the server refuses TLS
 	noAlert   bool                          // a TLS handshake that it ends itself it ends without an alert
 	gssSilent bool                          // it has no message for a connection that ends during GSS set-up
@@ -68,8 +69,8 @@ type saying struct {
 }
 
 // OpensSocket is false of a message with which a client refuses before it opens a socket, or that says that there was none to open.
-func OpensSocket(kind matrix.ClientKind, message string) bool {
-	client := clients[kind]
+func OpensSocket(cell *matrix.Cell, message string) bool {
+	client := clientOf(cell)
 	if client == nil {
 		return true
 	}

@@ -72,8 +72,8 @@ func TestMessagesAreOneClients(t *testing.T) {
 }
 
 func TestUnknownClient(t *testing.T) {
-	check(t, testCell(17, "asyncpg"), evidenceOf(saidNo("FATAL:  no")), `fault: no client "asyncpg" is known`)
-	if !OpensSocket("asyncpg", "could not connect") {
+	check(t, testCell(17, "unheard-of"), evidenceOf(saidNo("FATAL:  no")), `fault: no client "unheard-of" is known`)
+	if !OpensSocket(testCell(17, "unheard-of"), "could not connect") {
 		t.Error("of a client that is not known it must be expected that it opened a socket")
 	}
 }
@@ -112,5 +112,26 @@ func TestEveryAttackIsKnown(t *testing.T) {
 	}
 	if Tampering(matrix.NoAttack) != nil || Tampering("") != nil {
 		t.Error("no attack asks the relay for something")
+	}
+}
+
+// TestForeign: of a driver, server and session say what an attempt ended in; its own messages say nothing, whatever they are.
+func TestForeign(t *testing.T) {
+	cell := testCell(17, "libpq17", func(c *matrix.Cell) { c.Client.Driver = &matrix.Driver{Name: "mine", Like: "libpq17"} })
+	const (
+		noEntry       = `no pg_hba.conf entry for host "10.9.0.3", user "alice", database "postgres", no encryption`
+		authenticated = `LOG connection authenticated: user="alice" method=trust (/srv/pg/pg_hba.conf:2)`
+	)
+	for _, tt := range []struct {
+		name string
+		e    matrix.Evidence
+		want string
+	}{
+		{"refused by the server", evidenceOf(saidNo("whatever the driver makes of it"), seen(5001, 41, refusing+"28000 "+noEntry, "FATAL 28000 "+noEntry)),
+			"refused at hba, no-hba-entry, channel plain, trace connect authfail"},
+		{"its own refusal, in libpq's words", evidenceOf(saidNo("weak sslmode \"prefer\" may not be used with sslnegotiation=direct\n")), "fault: only the driver knows why it gave up"},
+		{"it says that it is refused, and the server let it in", evidenceOf(saidNo("no"), seen(5001, 41, inClear, authenticated, authorizedLine(cell, ""))), "fault: "},
+	} {
+		t.Run(tt.name, func(t *testing.T) { check(t, cell, tt.e, tt.want) })
 	}
 }

@@ -17,6 +17,9 @@ func (c *classifier) refused() error {
 		last = said[len(said)-1]
 	}
 	n := c.last()
+	if c.client.unread && n != nil && n.fatal != nil {
+		last = saying{fatal: true, text: n.fatal.text} // the server's log stands for it
+	}
 	if err := c.checkEarlier(); err != nil {
 		return err
 	}
@@ -193,6 +196,9 @@ func (c *classifier) clientRefused(n *connection, last saying) error {
 // local settles an attempt that the client ended by itself before any server's word on its startup packet; n is its last
 // connection, nil if there is none.
 func (c *classifier) local(text string, n *connection) error {
+	if c.client.unread {
+		return fmt.Errorf("only the driver knows why it gave up, and what its messages mean is not known: %s", c.evidence.Client.Message)
+	}
 	found, err := c.localCause(text, n)
 	if err != nil {
 		return err

@@ -108,17 +108,20 @@ func configured(config *pgconn.Config) bool {
 
 func (k *connector) lookupHost(ctx context.Context, host string) ([]string, error) {
 	host, other := strings.CutSuffix(host, otherHost)
-	addresses, err := k.lookup(ctx, host)
 	index := slices.Index(k.hosts, host)
-	if err != nil || index < 0 { // a host that was added after Configure: it is dialled without a mark
-		return addresses, err
+	if index < 0 { // a host that was added after Configure: it is dialled without a mark
+		return k.lookup(ctx, host)
 	}
 	k.mu.Lock()
 	if !other {
-		k.connects++
+		k.connects++ // also if the look-up fails: those after it may not
 	}
 	mark := attempt{!other, index, k.connects}.mark()
 	k.mu.Unlock()
+	addresses, err := k.lookup(ctx, host)
+	if err != nil {
+		return nil, err
+	}
 	marked := make([]string, len(addresses))
 	for i, a := range addresses {
 		marked[i] = a + mark
@@ -203,7 +206,7 @@ func (k *connector) validateConnect(config *pgconn.Config) {
 		r := refusal{err: failf(StageDial, "no other method with this host, which was rejected in a session: %v", err)}
 		if c, ok := inner.(*Conn); ok {
 			r.attempt, r.target = c.attempt, c.target
-		} else if c, tls := otherBelow(inner); c != nil && tls {
+		} else if c, tls := otherBelow(inner); c != nil && tls && c.attempt.connect > 0 {
 			r.attempt, r.target, r.plainOnly = c.attempt, c.target, true
 		} else {
 			return err

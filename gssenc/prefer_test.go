@@ -214,6 +214,35 @@ func TestRefusalsOfAttempts(t *testing.T) {
 	}
 }
 
+// A look-up that fails for GSS encryption and succeeds after it, and a host that was added after Configure.
+func TestLookupsThatFail(t *testing.T) {
+	c := parse(t, "host=a sslmode=disable")
+	fails := true
+	c.LookupFunc = func(context.Context, string) ([]string, error) {
+		if fails {
+			return nil, errNoSuchName
+		}
+		return []string{"10.0.0.1"}, nil
+	}
+	if err := Configure(c, noTicket); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.LookupFunc(t.Context(), "a"); err == nil {
+		t.Error("found")
+	}
+	fails = false
+	addresses, err := c.LookupFunc(t.Context(), c.Fallbacks[0].Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, a, ok := parseAttempt(net.JoinHostPort(addresses[0], "1")); !ok || a != (attempt{false, 0, 1}) {
+		t.Errorf("%q: %+v, %v", addresses, a, ok)
+	}
+	if addresses, err := c.LookupFunc(t.Context(), "added"); err != nil || addresses[0] != "10.0.0.1" {
+		t.Errorf("%q, %v", addresses, err)
+	}
+}
+
 func TestMarks(t *testing.T) {
 	for _, target := range []string{"10.0.0.1:5432", "[::1]:1", "[fe80::1%eth0]:5432", "name:1"} {
 		for _, a := range []attempt{{true, 0, 1}, {false, 12, 1 << 60}} {

@@ -38,6 +38,13 @@ func (c *Client) Kind() ClientKind {
 	return c.Library.Kind()
 }
 
+// Silent says whether the client does not report the authentication requests that it received, nor whether its connection is encrypted. What a
+// driver reports of them is not read.
+func (c *Client) Silent() bool {
+	info, _ := c.Library.Info()
+	return c.Driver != nil || info.Silent
+}
+
 // driverOptions are the axes that a driver may understand, each with the values of which a driver that does not understand it does what
 // they mean anyway. A cell with another value is not applicable.
 var driverOptions = []struct {

@@ -83,14 +83,14 @@ func (p *pgx) choose() (bad *ending) {
 	}
 	switch {
 	case p.c.GSSEncMode == "require" && p.unix():
-		p.why("gssenc/configure.go, addAttempts", "gssencmode=require on a unix socket: rejected before the socket is opened")
+		p.why("gssenc/attempts.go, addAttempts", "gssencmode=require on a unix socket: rejected before the socket is opened")
 		e := refused(neverOpened, matrix.StageOptions, matrix.GSSOnUnixSocket)
 		return &e
 	case p.c.GSSEncMode == "require":
-		p.why("gssenc/configure.go, addAttempts", "gssencmode=require: GSS encryption and nothing else")
+		p.why("gssenc/attempts.go, addAttempts", "gssencmode=require: GSS encryption and nothing else")
 		p.methods = []matrix.Channel{matrix.GSS}
 		if p.ticket() == "none" {
-			p.why("gssenc/configure.go, dialContext", "there is no credential cache: the client fails before it connects")
+			p.why("gssenc/connector.go, dialContext", "there is no credential cache: the client fails before it connects")
 			e := refused(neverOpened, matrix.StageCredentials, matrix.NoTicket)
 			return &e
 		}
@@ -104,9 +104,9 @@ func (p *pgx) choose() (bad *ending) {
 	p.methods, order = pgxMethods(p.sslmode)
 	p.why("pgconn/config.go, configTLS", "sslmode="+p.sslmode+": "+order)
 	if p.c.GSSEncMode == "prefer" && p.ticket() == "none" {
-		p.why("gssenc/configure.go, dialContext", "gssencmode=prefer and no credential cache: GSS encryption is not tried")
+		p.why("gssenc/connector.go, dialContext", "gssencmode=prefer and no credential cache: GSS encryption is not tried")
 	} else if p.c.GSSEncMode == "prefer" {
-		p.why("gssenc/configure.go, addAttempts", "gssencmode=prefer and a ticket: GSS encryption is tried first")
+		p.why("gssenc/attempts.go, addAttempts", "gssencmode=prefer and a ticket: GSS encryption is tried first")
 		p.methods = slices.Insert(p.methods, 0, matrix.GSS)
 	}
 	return nil
@@ -158,7 +158,7 @@ func (p *pgx) nextMethod(before matrix.Channel, last ending) bool {
 		p.why("pgconn.go, connectPreferred", "connect_timeout is that of all configurations of an address together: it has passed for the next one, too")
 		return false
 	case last.how == declined && before == matrix.GSS && !p.direct:
-		p.why("gssenc/configure.go, dialOther", "N leaves the connection usable: pgx's next configuration gets the same connection")
+		p.why("gssenc/connector.go, dialOther", "N leaves the connection usable: pgx's next configuration gets the same connection")
 	default:
 		p.connect()
 		p.why("pgconn.go, connectPreferred", "pgx goes on to its next configuration, on a new connection")
@@ -223,7 +223,7 @@ func (p *pgx) onOK(ok authenticationOK) *objection {
 	case p.channelBinding == "require" && !ok.bound:
 		return &objection{matrix.ChannelBinding, matrix.Because{Text: "channel_binding=require: the server let the client in without it", Source: "pgconn.go, connectOne"}}
 	case p.required.exchange && !ok.exchanged && ok.ch == matrix.GSS && p.required.allows(askGSS):
-		return nil // gssenc/configure.go, requireAuth: GSS encryption counts as gss
+		return nil // gssenc/requireauth.go, requireAuth: GSS encryption counts as gss
 	case p.required.exchange && !ok.exchanged:
 		return &objection{matrix.MethodRejected, matrix.Because{Text: "require_auth=" + p.required.text + ": the server has completed no authentication exchange", Source: "pgconn/require_auth.go"}}
 	}
@@ -246,7 +246,7 @@ func (p *pgx) onGSSAccept() *objection {
 	if p.c.ChannelBinding != "require" {
 		return nil
 	}
-	return &objection{matrix.ChannelBinding, matrix.Because{Text: "channel_binding=require: G means a channel to which nothing can be bound; no token is sent, and no other method is tried", Source: "gssenc/configure.go, encrypt and dialOther"}}
+	return &objection{matrix.ChannelBinding, matrix.Because{Text: "channel_binding=require: G means a channel to which nothing can be bound; no token is sent, and no other method is tried", Source: "gssenc/connector.go, dialOther"}}
 }
 
 // asSetting: what ParseConfig does not know is a run-time parameter.

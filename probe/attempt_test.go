@@ -387,7 +387,7 @@ func TestPsqlOverUnixWaitsForItsConnection(t *testing.T) {
 		"psql: error: weak sslmode \"prefer\" may not be used with sslnegotiation=direct (use \"require\", \"verify-ca\", or \"verify-full\")":                                                                   0,
 		"psql: error: connection to server on socket \"/s/.s.PGSQL.5432\" failed: No such file or directory\n\tIs the server running locally and so on":                                                          0,
 	} {
-		if got := classify.OpensSocket("psql", message); got != (want == 1) {
+		if got := classify.OpensSocket(testCell(17, "psql17"), message); got != (want == 1) {
 			t.Errorf("%q: %t", message, got)
 		}
 	}

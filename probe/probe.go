@@ -235,7 +235,7 @@ func collect(ctx context.Context, server collector, cell *matrix.Cell, result *a
 		pid = e.Client.Session.PID
 	}
 	what := result.Collect(pid)
-	if result.Unix && result.Connects < 0 && classify.OpensSocket(cell.Client.Library.Kind(), result.Message) {
+	if result.Unix && result.Connects < 0 && classify.OpensSocket(cell, result.Message) {
 		what.Count = 1 // psql does not tell, and over a unix socket there is one connection or none
 	}
 	if len(what.Peers) == 0 && !what.Local {
