@@ -144,7 +144,7 @@ func loot(records []wire.Record) string {
 }
 
 // Every attack on psql 17 and pgx. The user's password is asked for in the clear, so that what an attacker could read
-// is what he did read. A client that verifies knows the server's certificate; the others know none.
+// is what the attacker read. A client that verifies knows the server's certificate; the others know none.
 func TestLiveAttacks(t *testing.T) {
 	w := newWorld(t, "local all postgres trust\nhostgssenc all alice all gss include_realm=0\nhost all alice all gss include_realm=0\nhost all clear all password\nhost all scram all scram-sha-256\n")
 	conn := w.start("client-17", "client17")

@@ -21,7 +21,7 @@ import (
 )
 
 // Places in the containers. The server reads the three files of ConfDir; what an image has there lets user postgres in
-// over the unix-domain socket and nobody else. Whoever replaces them reloads the server.
+// over the unix-domain socket and nobody else. A caller that replaces them reloads the server.
 const (
 	ConfDir   = "/pgam/conf"           // server: postgresql.conf, pg_hba.conf, pg_ident.conf
 	SocketDir = "/pgam/sock"           // server and client: unix_socket_directories; shared where StartSpec.Socket is the same
