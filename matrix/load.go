@@ -18,7 +18,6 @@ var (
 // The keys of a scenario file that are not axes.
 var (
 	scenarioKeys = []string{"question", "source", "claims", "museum", "world", "client", "exclude", "expect"}
-	worldKeys    = []string{"settings", "roles", "realm", "principals", "host"}
 	rowKeys      = []string{"when", "then"}
 	roleKeys     = []string{"name", "login", "password"}
 	storedKinds  = []string{"scram-sha-256", "md5"}
@@ -59,8 +58,11 @@ func (l *loading) scenario(root *value) {
 		l.axes(client, ClientAxis, nil)
 	}
 	slices.SortFunc(l.Axes, func(a, b AxisValues) int { return axisIndex(a.Axis) - axisIndex(b.Axis) })
-	l.roles(l.inWorld["roles"])
-	l.realm(l.inWorld["realm"], l.inWorld["principals"])
+	for _, k := range worldKeys {
+		if k.afterClient {
+			k.read(l, l.inWorld[k.name])
+		}
+	}
 	broken := len(l.problems) > 0 // the axes: mistakes in expect do not hide what else is wrong with the cells
 	before := len(l.problems)
 	l.exclude(parts["exclude"])
@@ -100,19 +102,22 @@ func (l *loading) topLevel(root *value) map[string]*value {
 	return parts
 }
 
-// world reads the world axes, and what all worlds of the scenario have in common apart from roles and realm, which default to values
-// of client axes.
+// world reads the world axes, and what all worlds of the scenario have in common, apart from the keys that default to values of client
+// axes.
 func (l *loading) world(v *value) {
 	if v != nil && l.want(v, "world", mapping) {
-		for _, e := range l.axes(v, WorldAxis, worldKeys) {
+		for _, e := range l.axes(v, WorldAxis, worldKeyNames()) {
 			l.inWorld[e.key] = e.value
 		}
 	}
 	if len(l.HBA) == 0 && !l.bad["hba"] && !l.meant["hba"] && !l.meant["world"] {
 		l.problem(l.worldAt, "hba is missing", "write the server's pg_hba.conf under world, as in hba: |")
 	}
-	l.settings(l.inWorld["settings"])
-	l.host(l.inWorld["host"])
+	for _, k := range worldKeys {
+		if !k.afterClient {
+			k.read(l, l.inWorld[k.name])
+		}
+	}
 }
 
 func hasKey(entries []entry, key string) bool {
@@ -144,7 +149,7 @@ func (l *loading) unknownKey(e entry, heading string, known []string) {
 	switch {
 	case isAxis:
 		l.problem(e.position, fmt.Sprintf("%s is a %s axis and does not belong %s", e.key, axis.Kind, here), fmt.Sprintf("move it under %s", axis.Kind))
-	case slices.Contains(worldKeys, e.key):
+	case slices.Contains(worldKeyNames(), e.key):
 		l.problem(e.position, fmt.Sprintf("%s does not belong %s", e.key, here), "move it under world")
 	case slices.Contains(scenarioKeys, e.key):
 		l.problem(e.position, fmt.Sprintf("%s does not belong %s", e.key, here), "move it to the top level")

@@ -6,6 +6,36 @@ import (
 	"strings"
 )
 
+// worldKey is a key under world that is no axis: what all worlds of a scenario have in common.
+type worldKey struct {
+	name        string
+	doc         string // one line, for docs/scenarios.md and the JSON Schema
+	afterClient bool   // its default comes from client axes, which are read first
+	read        func(l *loading, v *value)
+	schema      func() map[string]any // without the description
+}
+
+// worldKeys are the keys under world that are no axes, in the order of docs/scenarios.md. A new key is an entry here; its code is in a
+// file load_KEY.go of its own.
+var worldKeys []worldKey
+
+func init() { // the functions refer to the table
+	worldKeys = []worldKey{
+		{"settings", "further lines of postgresql.conf, in order", false, (*loading).settings, settingsSchema},
+		{"roles", "database roles: names, or {name: ROLE, login: false, password: scram-sha-256}; default: the users", true, (*loading).roles, rolesSchema},
+		{"realm", "the Kerberos realm of server and clients; default: " + DefaultRealm, true, (*loading).realm, realmSchema},
+		{"principals", "the realm's principals without the realm; default: the users and the values of principal", true, (*loading).principals, principalsSchema},
+		{"host", "the server's fully qualified host name; default: " + DefaultHost, false, (*loading).host, hostSchema},
+	}
+}
+
+func worldKeyNames() (names []string) {
+	for _, k := range worldKeys {
+		names = append(names, k.name)
+	}
+	return names
+}
+
 // harnessSettings are the settings that a scenario cannot have, and what to do instead. A name that ends in _ is a prefix.
 var harnessSettings = []struct{ name, right string }{
 	{"ssl", "use the world axis ssl"},
@@ -136,7 +166,7 @@ func (l *loading) valuesOf(name string) []string {
 	return []string{axis.Default}
 }
 
-func (l *loading) realm(v, principals *value) {
+func (l *loading) realm(v *value) {
 	realm := Realm{Name: DefaultRealm}
 	if v != nil && l.want(v, "realm", scalar) {
 		realm.Name = v.text
@@ -144,25 +174,30 @@ func (l *loading) realm(v, principals *value) {
 			l.problem(v.position, fmt.Sprintf("%q is no name of a realm", v.text), "want letters, digits, dots and hyphens, upper case by custom, as in EXAMPLE.TEST")
 		}
 	}
-	if principals == nil {
+	l.Realms = []Realm{realm}
+}
+
+// principals are those of the realm, which is read before.
+func (l *loading) principals(v *value) {
+	realm := &l.Realms[0]
+	if v == nil {
 		for _, p := range slices.Concat(l.valuesOf("user"), l.valuesOf("principal")) {
 			if !slices.Contains(realm.Principals, p) {
 				realm.Principals = append(realm.Principals, p)
 			}
 		}
-	} else {
-		axis, _ := AxisByName("principal")
-		for _, p := range l.scalars(principals, "principals") {
-			switch {
-			case !l.axisValue(axis, p):
-			case slices.Contains(realm.Principals, p.text):
-				l.problem(p.position, fmt.Sprintf("principal %q is there twice", p.text), "keep one of the two")
-			default:
-				realm.Principals = append(realm.Principals, p.text)
-			}
+		return
+	}
+	axis, _ := AxisByName("principal")
+	for _, p := range l.scalars(v, "principals") {
+		switch {
+		case !l.axisValue(axis, p):
+		case slices.Contains(realm.Principals, p.text):
+			l.problem(p.position, fmt.Sprintf("principal %q is there twice", p.text), "keep one of the two")
+		default:
+			realm.Principals = append(realm.Principals, p.text)
 		}
 	}
-	l.Realms = []Realm{realm}
 }
 
 func (l *loading) host(v *value) {

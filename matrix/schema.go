@@ -7,26 +7,53 @@ import (
 	"strings"
 )
 
+type object = map[string]any
+
+func textSchema(doc string) object {
+	return object{"type": "string", "pattern": `\S`, "description": doc}
+}
+
+// oneOrMore is an item, or a list of different items.
+func oneOrMore(item object) object {
+	return object{"oneOf": []any{item, object{"type": "array", "items": item, "minItems": 1, "uniqueItems": true}}}
+}
+
+// closed is a mapping with these keys and no others.
+func closed(doc string, properties object, required ...string) object {
+	o := object{"type": "object", "properties": properties, "additionalProperties": false}
+	if doc != "" {
+		o["description"] = doc
+	}
+	if len(required) > 0 {
+		o["required"] = required
+	}
+	return o
+}
+
+// The schemas of worldKeys.
+
+func settingsSchema() object {
+	return object{"type": "object", "propertyNames": object{"pattern": settingName.String(), "not": object{"pattern": harnessPattern()}},
+		"additionalProperties": object{"type": []string{"string", "number", "boolean"}}}
+}
+
+func rolesSchema() object {
+	role := textSchema("role name")
+	return object{"type": "array", "items": object{"oneOf": []any{role,
+		closed("", object{"name": role, "login": object{"type": "boolean"}, "password": object{"enum": storedKinds}}, "name")}}}
+}
+
+func realmSchema() object { return object{"type": "string", "pattern": realmName.String()} }
+
+func principalsSchema() object {
+	return oneOrMore(object{"type": "string", "pattern": `^[^@]*[^@\s][^@]*$`})
+}
+
+func hostSchema() object { return object{"type": "string", "pattern": hostName.String()} }
+
 // Schema is the JSON Schema (draft 2020-12) of a scenario file, made from the tables of this package. It covers what an editor can
 // check: keys, values and the words of outcomes. Load checks the rest.
 func Schema() []byte {
-	type object = map[string]any
-	text := func(doc string) object {
-		return object{"type": "string", "pattern": `\S`, "description": doc}
-	}
-	oneOrMore := func(item object) object {
-		return object{"oneOf": []any{item, object{"type": "array", "items": item, "minItems": 1, "uniqueItems": true}}}
-	}
-	closed := func(doc string, properties object, required ...string) object {
-		o := object{"type": "object", "properties": properties, "additionalProperties": false}
-		if doc != "" {
-			o["description"] = doc
-		}
-		if len(required) > 0 {
-			o["required"] = required
-		}
-		return o
-	}
 	ids := func(form *regexp.Regexp, doc string) object {
 		o := oneOrMore(object{"type": "string", "pattern": form.String()})
 		o["description"] = doc
@@ -90,21 +117,16 @@ func Schema() []byte {
 		}
 		when[a.Name] = axis(a, false)
 	}
-	scalarType := []string{"string", "number", "boolean"}
-	world["settings"] = object{"type": "object", "description": keyDocs["settings"],
-		"propertyNames": object{"pattern": settingName.String(), "not": object{"pattern": harnessPattern()}}, "additionalProperties": object{"type": scalarType}}
-	role := text("role name")
-	world["roles"] = object{"type": "array", "description": keyDocs["roles"], "items": object{"oneOf": []any{role,
-		closed("", object{"name": role, "login": object{"type": "boolean"}, "password": object{"enum": storedKinds}}, "name")}}}
-	world["realm"] = object{"type": "string", "pattern": realmName.String(), "description": keyDocs["realm"]}
-	world["principals"] = oneOrMore(object{"type": "string", "pattern": `^[^@]*[^@\s][^@]*$`})
-	world["principals"].(object)["description"] = keyDocs["principals"]
-	world["host"] = object{"type": "string", "pattern": hostName.String(), "description": keyDocs["host"]}
+	for _, k := range worldKeys {
+		o := k.schema()
+		o["description"] = k.doc
+		world[k.name] = o
+	}
 
 	row := object{"$ref": "#/$defs/row"}
 	schema := closed("a scenario of pgauthmatrix: docs/scenarios.md", object{
-		"question": text(keyDocs["question"]),
-		"source":   text(keyDocs["source"]),
+		"question": textSchema(keyDocs["question"]),
+		"source":   textSchema(keyDocs["source"]),
 		"claims":   ids(claimID, keyDocs["claims"]),
 		"museum":   ids(museumID, keyDocs["museum"]),
 		"world":    closed(keyDocs["world"], world, "hba"),
@@ -125,21 +147,16 @@ func Schema() []byte {
 	return append(out, '\n')
 }
 
-// keyDocs describes the keys that are not axes.
+// keyDocs describes scenarioKeys.
 var keyDocs = map[string]string{
-	"question":   "what the scenario shows, as one question",
-	"source":     "where the behaviour is documented: manual section, RFC, source file",
-	"claims":     "ids of the claims that it tests, rows of docs/claims.md: S1, S2, …",
-	"museum":     "ids of the past defects that it would show, rows of docs/museum.md: B14, …",
-	"world":      "the server's side: world axes, and what all cells have in common",
-	"client":     "the client's side: client axes",
-	"exclude":    "combinations that have no cell: rows of AXIS: VALUE or VALUES",
-	"expect":     "outcomes that are expected by hand; rows must not overlap, and only the fields that `then` states are compared",
-	"settings":   "further lines of postgresql.conf, in order",
-	"roles":      "database roles: names, or {name: ROLE, login: false, password: scram-sha-256}; default: the users",
-	"realm":      "the Kerberos realm of server and clients; default: " + DefaultRealm,
-	"principals": "the realm's principals without the realm; default: the users and the values of principal",
-	"host":       "the server's fully qualified host name; default: " + DefaultHost,
+	"question": "what the scenario shows, as one question",
+	"source":   "where the behaviour is documented: manual section, RFC, source file",
+	"claims":   "ids of the claims that it tests, rows of docs/claims.md: S1, S2, …",
+	"museum":   "ids of the past defects that it would show, rows of docs/museum.md: B14, …",
+	"world":    "the server's side: world axes, and what all cells have in common",
+	"client":   "the client's side: client axes",
+	"exclude":  "combinations that have no cell: rows of AXIS: VALUE or VALUES",
+	"expect":   "outcomes that are expected by hand; rows must not overlap, and only the fields that `then` states are compared",
 }
 
 // harnessPattern matches the settings that a scenario cannot have.
