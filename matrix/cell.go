@@ -4,6 +4,7 @@
 package matrix
 
 import (
+	"net/netip"
 	"strconv"
 	"strings"
 )
@@ -44,8 +45,10 @@ type World struct {
 	IdentName  string    // like HBAName
 	Settings   []Setting // further lines of postgresql.conf, in order
 	Roles      []Role
-	Realms     []Realm // the first is the default realm, of the server and of the clients
-	Host       string  // the server's fully qualified host name, for its SPN and its certificate
+	Realms     []Realm        // the first is the default realm, of the server and of the clients
+	Host       string         // the server's fully qualified host name, for its SPN and its certificate
+	Networks   []netip.Prefix // of clients with an address; none: there are none such
+	Names      []AddressName  // as the server resolves them
 }
 
 // DeadHost is the name of the host that refuses TCP connections. There is no server, SPN or certificate of that name.
@@ -79,7 +82,7 @@ const (
 )
 
 // EnvKey identifies what cannot be changed in a running Env. Worlds with equal keys share one Env, one after another; they differ
-// only in what a reload or a statement can change: ssl, server certificate, keytab, hba, ident and roles. Principals are not part of
+// only in what a reload, a statement or a file can change: ssl, server certificate, keytab, hba, ident, roles and names of addresses. Principals are not part of
 // the key: an Env has those of all its worlds.
 func (w *World) EnvKey() string {
 	var b strings.Builder
@@ -89,6 +92,9 @@ func (w *World) EnvKey() string {
 	}
 	for _, r := range w.Realms {
 		b.WriteString(" realm:" + r.Name)
+	}
+	for _, n := range w.Networks {
+		b.WriteString(" network:" + n.String())
 	}
 	return b.String()
 }
@@ -100,6 +106,9 @@ func (w *World) Key() string {
 	for _, r := range w.Roles {
 		b.WriteString(" role:" + strconv.Quote(r.Name) + strconv.FormatBool(r.NoLogin) + r.Password)
 	}
+	for _, n := range w.Names {
+		b.WriteString(" name:" + n.Address.String() + "=" + n.Reverse + "," + n.Forward)
+	}
 	b.WriteString(" hba=" + strconv.Quote(w.HBA) + " ident=" + strconv.Quote(w.Ident))
 	return b.String()
 }
@@ -109,6 +118,7 @@ type Client struct {
 	Library        Library
 	Driver         *Driver // whose cell this is in the place of Library's; nil: Library's own
 	Transport      string  // tcp | unix
+	Address        string  // "" | the address that it connects from, of one of World.Networks
 	Hosts          string  // one | dead-first | twice
 	User           string  // the database role that it requests
 	Database       string

@@ -35,13 +35,14 @@ type loading struct {
 	bad      map[string]bool     // axes with a mistake in their values
 	worldAt  position
 	inWorld  map[string]*value // by key of worldKeys
+	words    map[string]*value // by axis that the file names: its value or values, as written
 	expectAt []position        // of the rows of expect, and of their outcomes
 	thenAt   []position
 }
 
 // parse reads a scenario. Messages name file; path, which may be longer, gives the scenario its name.
 func parse(file, path string, source []byte) (*Scenario, []*Problem) {
-	l := &loading{reader: reader{file: file}, values: map[string][]string{}, meant: map[string]bool{}, bad: map[string]bool{}, inWorld: map[string]*value{}}
+	l := &loading{reader: reader{file: file}, values: map[string][]string{}, meant: map[string]bool{}, bad: map[string]bool{}, inWorld: map[string]*value{}, words: map[string]*value{}}
 	l.Name = l.scenarioName(path)
 	l.Pos = l.pos(position{1, 1})
 	if root := l.readYAML(source); root != nil && l.want(root, "the file", mapping) {

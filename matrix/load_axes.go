@@ -23,6 +23,7 @@ func (l *loading) axes(v *value, kind AxisKind, others []string) []entry {
 		default:
 			before := len(l.problems)
 			values := l.axisValues(axis, e)
+			l.words[axis.Name] = e.value
 			if l.bad[axis.Name] = len(l.problems) > before; len(values) > 0 {
 				l.name(axis, values)
 			}
@@ -102,6 +103,8 @@ func (a Axis) check(text string) (wrong, right string) {
 	case a.Name == "principal" && strings.Contains(text, "@"):
 		principal, realm, _ := strings.Cut(text, "@")
 		return fmt.Sprintf("the principal %q has a realm", text), fmt.Sprintf("write %s; the world has the realm, as in realm: %s", principal, realm)
+	case a.Name == "address":
+		return checkAddress(text)
 	}
 	return "", ""
 }

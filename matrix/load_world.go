@@ -25,6 +25,8 @@ func init() { // the functions refer to the table
 		{"roles", "database roles: names, or {name: ROLE, login: false, password: scram-sha-256}; default: the users", true, (*loading).roles, rolesSchema},
 		{"realm", "the Kerberos realm of server and clients; default: " + DefaultRealm, true, (*loading).realm, realmSchema},
 		{"principals", "the realm's principals without the realm; default: the users and the values of principal", true, (*loading).principals, principalsSchema},
+		{"network", "the network of clients that have an address, or several: IPv4 and IPv6 prefixes", true, (*loading).network, networkSchema},
+		{"names", "host names of addresses, as the server resolves them: ADDRESS: NAME, or ADDRESS: {reverse: NAME, forward: NAME}", true, (*loading).names, namesSchema},
 		{"host", "the server's fully qualified host name; default: " + DefaultHost, false, (*loading).host, hostSchema},
 	}
 }

@@ -3,6 +3,7 @@ package matrix
 import (
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path"
 	"path/filepath"
@@ -24,6 +25,8 @@ type Scenario struct {
 	Roles    []Role         // default: the users
 	Realms   []Realm        // default: DefaultRealm with the users and the principals
 	Host     string         // default: DefaultHost
+	Networks []netip.Prefix // see World
+	Names    []AddressName
 	Exclude  [][]AxisValues // combinations that have no cell: rows like Expect.When
 	Expect   []Expect
 	Pos      string // FILE:1:1

@@ -85,6 +85,8 @@ func Schema() []byte {
 		switch {
 		case a.Values == nil && a.Name == "principal":
 			item = object{"type": []string{"string", "integer"}, "pattern": `^[^@]*[^@\s][^@]*$`}
+		case a.Name == "address":
+			item = addressSchema()
 		case a.Values == nil:
 			item = object{"type": []string{"string", "integer"}, "pattern": `\S`}
 		}
