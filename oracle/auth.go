@@ -25,16 +25,18 @@ func (a *attempt) authenticate(ch matrix.Channel) (ending, error) {
 	if a.attack.forges != nil {
 		return x.forged(a.attack.forges)
 	}
-	record, otherwise, err := a.match(a.serverChannel(ch))
+	found, err := a.match(a.serverChannel(ch))
 	if err != nil {
 		return ending{}, err
 	}
+	record := found.record
 	if record == nil {
 		text := "no record matches " + a.describe(ch)
-		if otherwise != nil {
-			text += fmt.Sprintf("; line %d is %s", otherwise.Line, otherwise.Conn)
+		if found.otherwise != nil {
+			text += fmt.Sprintf("; line %d is %s", found.otherwise.Line, found.otherwise.Conn)
 		}
 		a.why(matrix.HBAFile, text)
+		a.tellLookup(found.lookup)
 		return x.fails(matrix.StageHBA, matrix.NoHBAEntry, "28000"), nil
 	}
 	x.record = record
@@ -133,6 +135,10 @@ func (x *exchange) method() (*ending, error) {
 		return x.gss()
 	case matrix.MethodScram, matrix.MethodMD5, matrix.MethodPassword:
 		return x.passwordMethod()
+	case matrix.MethodIdent:
+		x.why("auth.c, ident_inet", "the server asks port 113 of the client's host who the user is, and nothing listens there")
+		end := x.fails(matrix.StageAuth, matrix.PeerMismatch, "28000")
+		return &end, nil
 	case matrix.MethodPeer:
 		return nil, unknown("the cell does not say which operating system user makes the attempt", "%s: authentication method peer", x.record.rule())
 	default:

@@ -159,6 +159,9 @@ func (a *attempt) check(c *matrix.Cell) error {
 			return unknown("names have 1 to 63 bytes (NAMEDATALEN)", "role or database name %q", n)
 		}
 	}
+	if err := a.checkAddress(); err != nil {
+		return err
+	}
 	if a.ticket() != "none" {
 		if len(a.w.Realms) == 0 {
 			return unknown("the world has no realm that could have issued it", "ticket=%s", a.ticket())

@@ -705,7 +705,7 @@ database=nodb => refused at startup, database-missing, channel tls, method trust
 
 func TestWhatIsNotPredicted(t *testing.T) {
 	for _, given := range []string{
-		"hba='host all all all pam'", "hba='host all all all ident'", "hba='host all all 10.0.0.0/24 trust'", "hba='host all all db.example.test trust'",
+		"hba='host all all all pam'", "hba='host all all 10.0.0.0/24 trust'", "hba='host all all db.example.test trust'",
 		"hba='host all all all ldap ldapserver=x'", "hba='include other.conf'", "hba='host all @users all trust'", "transport=unix hba='local all all peer'",
 		"library=libpq16 sslnegotiation=direct", "library=libpq15 require_auth=gss", "library=pq gssencmode=require", "library=pq channel_binding=prefer", "library=pq require_auth=gss", "library=jdbc", "server=12",
 		"setting=ssl_ca_file=", "setting=max_connections=1", "database=template0", "database=bob", "ticket=renewable", "cert=revoked", "hosts=three", "hosts=twice attack=strip", "hosts=twice transport=unix",
