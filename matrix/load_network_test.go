@@ -13,7 +13,7 @@ const (
 )
 
 // networkMistakes are mistakes in the keys network, names and address.
-var networkMistakes = []struct{ name, source, want string }{
+var networkMistakes = []mistake{
 	{"no network at all",
 		top + "  network: 10.20.0\n" + addressed,
 		`a/b.yaml:5:12: "10.20.0" is no network; want an address, a slash and the number of bits, as in 10.20.0.0/24`},
@@ -127,6 +127,18 @@ var networkMistakes = []struct{ name, source, want string }{
 	{"name a list",
 		network + "  names: {10.20.0.7: [a, b]}\n" + addressed,
 		"a/b.yaml:6:22: the name of 10.20.0.7 is a list; want text or a mapping"},
+}
+
+func init() {
+	mistakes = append(mistakes, networkMistakes...)
+	for _, name := range []string{ // what an address means, a schema cannot know
+		"network with host bits", "network without place for a client", "network of everybody", "loopback", "multicast", "above multicast", "link-local",
+		"networks that overlap", "network for nobody", "address without a network", "address outside", "address of a family without a network",
+		"addresses that no client has", "no address at all", "address written in another way", "address on a socket",
+		"row of an address that no cell has", "names without a network", "name of an address outside", "the server's names",
+	} {
+		onlyLoadKnows[name] = true
+	}
 }
 
 func TestLoadNetworksAndNames(t *testing.T) {
