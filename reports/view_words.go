@@ -75,9 +75,12 @@ type Note struct {
 	Fails bool // it makes the run fail
 }
 
-// Notes are the known divergences, the images that are not available, the stale divergences, and what was not reached.
+// Notes are the cells judged by hand, the known divergences, the images that are not available, the stale divergences, and what was not reached.
 func (v *View) Notes() []Note {
 	var notes []Note
+	if v.ByHand > 0 {
+		notes = append(notes, Note{Label: "by hand", Text: count(v.ByHand, "cell is", "cells are") + " judged by hand-written rows alone: the oracle was not asked"})
+	}
 	for _, k := range v.Known {
 		notes = append(notes, Note{Label: "known", Text: fmt.Sprintf("%s: %s (%s)", count(k.Cells, "cell", "cells"), k.Cause, k.Pos)})
 	}
