@@ -541,7 +541,7 @@ var mistakes = []struct{ name, source, want string }{
 		`a/b.yaml:9:11: no channel "ssl"; want plain, tls, gss or tls+gss`},
 	{"then: method",
 		rows + "  - then: connected tls, method scram\n",
-		`a/b.yaml:9:26: no method "scram"; want trust, reject, scram-sha-256, md5, password, gss, peer, ident or cert`},
+		`a/b.yaml:9:26: no method "scram"; want trust, reject, scram-sha-256, md5, password, gss, peer, ident, cert, pam, ldap or radius`},
 	{"then: step",
 		rows + "  - then: connected, trace connect sslaccepted authok\n",
 		`a/b.yaml:9:22: no step "sslaccepted"; did you mean "sslaccept"?`},

@@ -19,7 +19,8 @@ import (
 //     return STATUS_EOF, on which auth_failed exits without a message. pg_GSS_recvauth returns STATUS_ERROR, which is logged.
 //   - ClientAuthentication, uaReject and a missing client certificate: a FATAL without DETAIL, on all versions. The text of
 //     the FATAL of uaReject implies the method.
-//   - The authentication requests that the client received: password, md5, gss. The request sasl stands for scram-sha-256 and for md5
+//   - The authentication requests that the client received: password, md5, gss. The request password stands for pam, ldap and
+//     radius, too, and sasl for scram-sha-256 and for md5
 //     (CheckPWChallengeAuth). There is no request for trust, cert, peer and ident, nor for gss inside GSS encryption.
 //   - PerformAuthentication (utils/init/postinit.c), on all versions, once AuthenticationOk is written: "connection authorized: …
 //     GSS (authenticated=yes|no, encrypted=…, principal=…)". pg_stat_ssl.client_dn names the certificate that was presented, which is
@@ -61,7 +62,7 @@ func Unseen(cell *matrix.Cell, predicted matrix.Outcome) []matrix.Field {
 
 // leftPasswordExchange: the client ended the connection when the server asked for a password.
 func leftPasswordExchange(o matrix.Outcome) bool {
-	return clientLeft(o) && slices.Contains([]matrix.Method{matrix.MethodPassword, matrix.MethodMD5, matrix.MethodScram}, o.Method)
+	return clientLeft(o) && (o.Method.InClear() || o.Method == matrix.MethodMD5 || o.Method == matrix.MethodScram)
 }
 
 // clientLeft: at the authentication stage the client refused, because of what the server asked for or did not ask for, or because no
