@@ -101,7 +101,7 @@ func TestByHand(t *testing.T) {
 // TestGreenByHand: a run that is green by hand does not claim that the oracle agrees.
 func TestGreenByHand(t *testing.T) {
 	v := &View{Summary: Summary{Counts: verdict.Counts{verdict.Agree: 2}}, ByHand: 1}
-	if word, why := v.Judgement(); word != "GREEN" || why != "2 cells agree with the oracle or with the row that judges it, none fails" {
+	if word, why := v.Judgement(); word != "GREEN" || why != "2 cells agree with the oracle or with rows written by hand, none fails" {
 		t.Errorf("%s: %s", word, why)
 	}
 }

@@ -14,7 +14,7 @@ func (v *View) Judgement() (word, why string) {
 	if v.Green() {
 		with := "the oracle"
 		if v.ByHand > 0 {
-			with += " or with the row that judges it"
+			with += " or with rows written by hand"
 		}
 		why = count(v.Counts[verdict.Agree], "cell agrees", "cells agree") + " with " + with + ", none fails"
 		if lost := v.Header.Lost; lost > 0 {

@@ -84,3 +84,30 @@ func TestSettledByHand(t *testing.T) {
 		t.Errorf("%s, want %s", got, want)
 	}
 }
+
+// TestUnseenWhereMethodsAskAlike: the request for a password in the clear tells the method only if one method of the file makes it.
+func TestUnseenWhereMethodsAskAlike(t *testing.T) {
+	const m, i, r = matrix.FieldMethod, matrix.FieldIdentity, matrix.FieldRule
+	const alone, both = "host all all all password\n", "hostssl all all all pam\nhost all all all password\n"
+	for _, tt := range []struct {
+		hba, outcome string
+		v13, v17     []matrix.Field
+	}{
+		{alone, "refused at auth, no-password, channel tls, method password, hba:1", []matrix.Field{r}, []matrix.Field{r}},
+		{both, "refused at auth, no-password, channel tls, method password, hba:1", []matrix.Field{m, r}, []matrix.Field{m, r}},
+		{both, "refused at auth, no-password, channel tls, method pam, hba:1", []matrix.Field{m, r}, []matrix.Field{m, r}},
+		{alone, "connected tls, method password, identity a, role a, hba:1", []matrix.Field{i, r}, nil},
+		{both, "connected tls, method password, identity a, role a, hba:1", []matrix.Field{m, i, r}, nil},
+		{both, "connected gss, method radius, identity a, role a, hba:1", []matrix.Field{m, i, r}, nil},
+		{both, "refused at auth, password, channel tls, method pam, hba:1", []matrix.Field{i}, nil},
+		{both, "refused at auth, no-auth-service, channel tls, method ldap, hba:1", []matrix.Field{i}, nil},
+	} {
+		for server, want := range map[int][]matrix.Field{13: tt.v13, 17: tt.v17} {
+			cell := cellOf(server, "libpq17")
+			cell.World.HBA = tt.hba
+			if diff := cmp.Diff(want, Unseen(cell, parse(t, tt.outcome))); diff != "" {
+				t.Errorf("%d: %s of %q: %s", server, tt.outcome, tt.hba, diff)
+			}
+		}
+	}
+}

@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
@@ -35,7 +36,7 @@ func Unseen(cell *matrix.Cell, predicted matrix.Outcome) []matrix.Field {
 	case predicted.Reason == matrix.CertMissing:
 		return []matrix.Field{method, rule}
 	case leftPasswordExchange(predicted):
-		if predicted.Method == matrix.MethodPassword && showsRequests(cell, predicted) {
+		if askedInClear(cell, predicted) {
 			return []matrix.Field{rule}
 		}
 		return []matrix.Field{method, rule}
@@ -93,6 +94,13 @@ func showsRequests(cell *matrix.Cell, o matrix.Outcome) bool {
 	return !cell.Client.Silent() || o.Channel == matrix.Plain && cell.Client.Transport != "unix"
 }
 
+// askedInClear: the method is password, and the request for it shows that: no record can be of another method that asks alike.
+func askedInClear(cell *matrix.Cell, o matrix.Outcome) bool {
+	return o.Method == matrix.MethodPassword && showsRequests(cell, o) && !slices.ContainsFunc(matrix.Methods, func(m matrix.Method) bool {
+		return m != o.Method && m.InClear() && strings.Contains(cell.World.HBA, string(m))
+	})
+}
+
 // methodShows13: the authentication requests, or "connection authorized: … GSS (authenticated=…", show the method of an attempt that
 // received AuthenticationOk from a server of version 13.
 func methodShows13(cell *matrix.Cell, o matrix.Outcome) bool {
@@ -100,8 +108,8 @@ func methodShows13(cell *matrix.Cell, o matrix.Outcome) bool {
 	case matrix.MethodGSS:
 		return true
 	case matrix.MethodPassword:
-		return showsRequests(cell, o)
-	case matrix.MethodMD5, matrix.MethodScram:
+		return askedInClear(cell, o)
+	case matrix.MethodMD5, matrix.MethodScram, matrix.MethodPAM, matrix.MethodLDAP, matrix.MethodRADIUS:
 		return false
 	}
 	return o.Channel == matrix.GSS && showsRequests(cell, o)
