@@ -182,13 +182,16 @@ var axesByName = func() map[string]*Axis {
 	return byName
 }()
 
-// Value is the cell's value on an axis.
+// Value is the cell's value on an axis: one of Axes, or of its scenario's own.
 func (c *Cell) Value(axis string) string {
-	a := axesByName[axis]
-	if a == nil {
+	if a := axesByName[axis]; a != nil {
+		return a.get(c.World, &c.Client)
+	}
+	value, ok := c.World.own(axis)
+	if !ok {
 		panic("matrix: no such axis: " + axis)
 	}
-	return a.get(c.World, &c.Client)
+	return value
 }
 
 // NotApplicable says why the client or the server version cannot express the cell; "" if it can. It is decided from the cell

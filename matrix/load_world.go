@@ -30,6 +30,7 @@ var worldKeys []worldKey
 
 func init() { // the functions refer to the table
 	worldKeys = []worldKey{
+		{"vary", "axes of the scenario's own: {NAME: [TEXT, TEXT]}, or {NAME: {VALUE: TEXT}}; {NAME} in hba, ident and settings stands for the text", afterWorld, (*loading).vary, varySchema},
 		{"settings", "further lines of postgresql.conf, in order", afterWorld, (*loading).settings, settingsSchema},
 		{"roles", "database roles: names, or {name: ROLE, login: false, password: scram-sha-256}; default: the users", afterClient, (*loading).roles, rolesSchema},
 		{"realm", "the Kerberos realm of the server, and of principals that name no realm; default: " + DefaultRealm, afterClient, (*loading).realm, realmSchema},
@@ -98,6 +99,7 @@ func (l *loading) settings(v *value) {
 			l.problem(e.position, fmt.Sprintf("%q is no name of a setting", e.key), "want a name as in postgresql.conf, then a colon and the value")
 		case l.want(e.value, "the setting "+e.key, scalar):
 			l.Settings = append(l.Settings, Setting{e.key, e.value.text})
+			l.templates = append(l.templates, l.inPlace("the setting "+e.key, e.value))
 		}
 		names = append(names, e)
 	}
