@@ -31,7 +31,7 @@ func cell(change ...func(*matrix.Cell)) *matrix.Cell {
 // fields are the axes whose values are texts.
 var fields = map[string]func(*matrix.Cell) *string{
 	"ssl": func(c *matrix.Cell) *string { return &c.World.SSL }, "servercert": func(c *matrix.Cell) *string { return &c.World.ServerCert },
-	"keytab": func(c *matrix.Cell) *string { return &c.World.Keytab }, "library": func(c *matrix.Cell) *string { return (*string)(&c.Client.Library) },
+	"krb5_conf": func(c *matrix.Cell) *string { return &c.Client.KRB5Conf }, "keytab": func(c *matrix.Cell) *string { return &c.World.Keytab }, "library": func(c *matrix.Cell) *string { return (*string)(&c.Client.Library) },
 	"transport": func(c *matrix.Cell) *string { return &c.Client.Transport }, "hosts": func(c *matrix.Cell) *string { return &c.Client.Hosts },
 	"user": func(c *matrix.Cell) *string { return &c.Client.User }, "database": func(c *matrix.Cell) *string { return &c.Client.Database },
 	"principal": func(c *matrix.Cell) *string { return &c.Client.Principal }, "ticket": func(c *matrix.Cell) *string { return &c.Client.Ticket },
@@ -717,6 +717,12 @@ func TestWhatIsNotPredicted(t *testing.T) {
 			t.Errorf("%s: %v, %v; want a CannotPredict", given, p.Outcome, err)
 		}
 	}
+	// Nothing listens on the Ident port of a client.
+	checkRows(t, "", `
+hba='host all all all ident' => refused at auth, peer-mismatch, channel plain, method ident, hba:1, trace connect sslaccept authfail reconnect authfail
+hba='hostssl all all all ident clientcert=verify-ca map=m; host all all all trust' sslmode=require cert=good => refused at auth, peer-mismatch, channel tls, method ident, hba:1, trace connect sslaccept authfail
+hba='hostssl all all all ident clientcert=verify-ca; host all all all trust' sslmode=require => refused at auth, cert-missing, channel tls, method ident, hba:1, trace connect sslaccept authfail
+`)
 	// A record that is not reached does not matter.
 	checkRows(t, "", `
 hba='host all bob 10.0.0.0/24 trust; host other all all pam; hostnossl all all all ident; host all all all trust' sslmode=require => connected tls, method trust, role alice, hba:4, trace connect sslaccept authok
