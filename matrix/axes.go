@@ -21,8 +21,10 @@ type Axis struct {
 	More    []string // further values, which `all` does not stand for
 	Default string   // the value of cells whose scenario does not name the axis; "": the option is not given
 	Doc     string   // one line, for docs/scenarios.md and the JSON Schema
-	get     func(*World, *Client) string
-	set     func(*World, *Client, string)
+	// Certificates: a scenario can add values of its own (world.certificates).
+	Certificates bool
+	get          func(*World, *Client) string
+	set          func(*World, *Client, string)
 }
 
 // ServerVersions are the major versions of PostgreSQL that the matrix knows, whether or not there are images of them.
@@ -38,10 +40,14 @@ var Axes = []Axis{
 		Doc: "the server's ssl setting",
 		get: func(w *World, _ *Client) string { return w.SSL },
 		set: func(w *World, _ *Client, v string) { w.SSL = v }},
-	{Name: "servercert", Kind: WorldAxis, Values: []string{"good", "other-ca", "expired", "wrong-name", "cn-only", "revoked", "system-ca", "rsa", "rsa-pss", "ed25519"}, Default: "good",
-		Doc: "the server's certificate. good: no fault, ECDSA; other-ca: signed by another CA; expired; wrong-name: for another host name; cn-only: host name in the subject only; revoked: on its CA's revocation list; system-ca: signed by a CA that is among the system's roots of the clients; rsa, rsa-pss, ed25519: no fault, another key and signature",
+	{Name: "servercert", Kind: WorldAxis, Values: certificateNames(ServerCertificates), Default: "good", Certificates: true,
+		Doc: "the server's certificate: see Certificates, or a name under certificates",
 		get: func(w *World, _ *Client) string { return w.ServerCert },
 		set: func(w *World, _ *Client, v string) { w.ServerCert = v }},
+	{Name: "servercrl", Kind: WorldAxis, Values: []string{"none", "right", "stale"}, Default: "none",
+		Doc: "the server's ssl_crl_file. none: not set; right: the revocation lists of CA right and its intermediates; stale: the same, past their next update",
+		get: func(w *World, _ *Client) string { return w.ServerCRL },
+		set: func(w *World, _ *Client, v string) { w.ServerCRL = v }},
 	{Name: "keytab", Kind: WorldAxis, Values: []string{"good", "none", "stale", "other"}, Default: "good",
 		Doc: "the server's keytab. good: no fault; none: there is no file; stale: it has only an older version of the key; other: it has the key of another host's principal",
 		get: func(w *World, _ *Client) string { return w.Keytab },
@@ -102,8 +108,8 @@ var Axes = []Axis{
 		Doc: "sslcrl. none: not given; right: the revocation list of the CA that signed the server's certificate; stale: the same, past its next update; missing: a file that does not exist",
 		get: func(_ *World, c *Client) string { return c.CRL },
 		set: func(_ *World, c *Client, v string) { c.CRL = v }},
-	{Name: "cert", Kind: ClientAxis, Values: []string{"none", "good"}, More: []string{Ambient}, Default: "none",
-		Doc: "the client's certificate. good: it names the user and is signed by the CA that the server trusts; ambient: a certificate like that which names " + ServiceAccount + " is in $HOME/.postgresql, and the connection string does not name one",
+	{Name: "cert", Kind: ClientAxis, Values: []string{"none", "good"}, More: slices.Concat([]string{Ambient}, certificateNames(ClientCertificates)[1:]), Default: "none", Certificates: true,
+		Doc: "the client's certificate: see Certificates, or a name under certificates. ambient: one like good which names " + ServiceAccount + " is in $HOME/.postgresql, and the connection string does not name one",
 		get: func(_ *World, c *Client) string { return c.Cert },
 		set: func(_ *World, c *Client, v string) { c.Cert = v }},
 	{Name: "channel_binding", Kind: ClientAxis, Values: []string{"disable", "prefer", "require"},

@@ -4,6 +4,7 @@
 package matrix
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -36,7 +37,8 @@ type AxisValues struct {
 type World struct {
 	Server     int       // PostgreSQL major version
 	SSL        string    // on | off: the server's `ssl` setting
-	ServerCert string    // name of a server certificate of the PKI: see fixtures; "good" is right in every way
+	ServerCert string    // name of the server's certificate: of Certificates or ServerCertificates
+	ServerCRL  string    // none | right | stale: what ssl_crl_file has
 	Keytab     string    // what krb_server_keyfile points at: good | none | stale | other (see Axes)
 	HBA        string    // pg_hba.conf, byte for byte
 	HBAName    string    // the name of that text in the scenario; empty if the scenario has one text only
@@ -45,7 +47,9 @@ type World struct {
 	Settings   []Setting // further lines of postgresql.conf, in order
 	Roles      []Role
 	Realms     []Realm // the first is the default realm, of the server and of the clients
-	Host       string  // the server's fully qualified host name, for its SPN and its certificate
+	// Certificates are the scenario's own.
+	Certificates []Certificate
+	Host         string // the server's fully qualified host name, for its SPN and its certificate
 }
 
 // DeadHost is the name of the host that refuses TCP connections. There is no server, SPN or certificate of that name.
@@ -79,7 +83,7 @@ const (
 )
 
 // EnvKey identifies what cannot be changed in a running Env. Worlds with equal keys share one Env, one after another; they differ
-// only in what a reload or a statement can change: ssl, server certificate, keytab, hba, ident and roles. Principals are not part of
+// only in what a reload or a statement can change: ssl, server certificate and revocation list, keytab, hba, ident and roles. Principals are not part of
 // the key: an Env has those of all its worlds.
 func (w *World) EnvKey() string {
 	var b strings.Builder
@@ -97,6 +101,12 @@ func (w *World) EnvKey() string {
 func (w *World) Key() string {
 	var b strings.Builder
 	b.WriteString(w.EnvKey() + " ssl=" + w.SSL + " cert=" + w.ServerCert + " keytab=" + w.Keytab)
+	if slices.ContainsFunc(w.Certificates, func(c Certificate) bool { return c.Name == w.ServerCert }) { // another scenario's may have the same name
+		b.WriteString(" cert:" + w.ServerCertificate().Digest())
+	}
+	if w.ServerCRL != "" && w.ServerCRL != "none" {
+		b.WriteString(" crl=" + w.ServerCRL)
+	}
 	for _, r := range w.Roles {
 		b.WriteString(" role:" + strconv.Quote(r.Name) + strconv.FormatBool(r.NoLogin) + r.Password)
 	}
@@ -117,7 +127,7 @@ type Client struct {
 	GSSEncMode     string // "" | disable | prefer | require
 	SSLMode        string // "" | disable | allow | prefer | require | verify-ca | verify-full
 	SSLNegotiation string // "" | postgres | direct
-	Cert           string // client certificate of the PKI by name; none; ambient
+	Cert           string // name of a certificate, of the world's Certificates or ClientCertificates; none; ambient
 	Root           string // trusted root by name: right | other | missing | none | system
 	CRL            string // revocation list by name: none | right | stale | missing
 	ChannelBinding string // "" | disable | prefer | require
@@ -125,17 +135,6 @@ type Client struct {
 	KrbSrvName     string // "" | service name instead of postgres
 	Password       string // none | right | wrong
 	Attack         Attack // none | one of Attacks
-}
-
-// CertUser is the name in the client's certificate; "" if it has none.
-func (c *Client) CertUser() string {
-	switch c.Cert {
-	case "", "none":
-		return ""
-	case Ambient:
-		return ServiceAccount
-	}
-	return c.User
 }
 
 // Prediction is the outcome that the oracle expects of a cell.

@@ -106,6 +106,7 @@ func (l *loading) topLevel(root *value) map[string]*value {
 // axes.
 func (l *loading) world(v *value) {
 	if v != nil && l.want(v, "world", mapping) {
+		l.certificates(v)
 		for _, e := range l.axes(v, WorldAxis, worldKeyNames()) {
 			l.inWorld[e.key] = e.value
 		}

@@ -75,6 +75,9 @@ func (l *loading) twice(axis Axis, value string, word, before *value) {
 
 // axisValue returns whether the axis has the value, and reports it if not.
 func (l *loading) axisValue(axis Axis, v *value) bool {
+	if axis.Certificates {
+		axis.More = slices.Concat(axis.More, certificateNames(l.Certificates))
+	}
 	wrong, right := axis.check(v.text)
 	if wrong != "" {
 		l.problem(v.position, wrong, right)

@@ -184,7 +184,7 @@ var mistakes = []struct{ name, source, want string }{
 		`a/b.yaml:5:1: unknown key "remarks" at the top level; want question, source, claims, museum, world, client, exclude or expect`},
 	{"unknown key under world",
 		top + "  host_name: pg.example.test\n",
-		`a/b.yaml:5:3: unknown key "host_name" under world; want server, ssl, servercert, keytab, hba, ident, settings, roles, realm, principals or host`},
+		`a/b.yaml:5:3: unknown key "host_name" under world; want server, ssl, servercert, servercrl, keytab, hba, ident, settings, roles, realm, principals, certificates or host`},
 	{"unknown key under client, near an axis",
 		client + "  ssl_mode: require\n",
 		`a/b.yaml:6:3: unknown key "ssl_mode" under client; did you mean "sslmode"?`},

@@ -25,6 +25,7 @@ func init() { // the functions refer to the table
 		{"roles", "database roles: names, or {name: ROLE, login: false, password: scram-sha-256}; default: the users", true, (*loading).roles, rolesSchema},
 		{"realm", "the Kerberos realm of server and clients; default: " + DefaultRealm, true, (*loading).realm, realmSchema},
 		{"principals", "the realm's principals without the realm; default: the users and the values of principal", true, (*loading).principals, principalsSchema},
+		{"certificates", "certificates of the scenario's own, by name: see Certificates", true, (*loading).usedCertificates, certificatesSchema},
 		{"host", "the server's fully qualified host name; default: " + DefaultHost, false, (*loading).host, hostSchema},
 	}
 }
@@ -42,6 +43,8 @@ var harnessSettings = []struct{ name, right string }{
 	{"ssl_cert_file", "use the world axis servercert"},
 	{"ssl_key_file", "use the world axis servercert"},
 	{"ssl_ca_file", "use the client axis cert: the server trusts the CA of cert=good"},
+	{"ssl_crl_file", "use the world axis servercrl"},
+	{"ssl_crl_dir", "use the world axis servercrl"},
 	{"krb_server_keyfile", "use the world axis keytab"},
 	{"hba_file", "write the records under hba"},
 	{"ident_file", "write the maps under ident"},

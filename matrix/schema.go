@@ -83,6 +83,8 @@ func Schema() []byte {
 		}
 		item := object{"enum": values}
 		switch {
+		case a.Certificates:
+			item = object{"anyOf": []any{item, object{"type": "string", "pattern": kebabCase.String(), "not": object{"const": "all"}}}}
 		case a.Values == nil && a.Name == "principal":
 			item = object{"type": []string{"string", "integer"}, "pattern": `^[^@]*[^@\s][^@]*$`}
 		case a.Values == nil:

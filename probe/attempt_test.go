@@ -48,11 +48,11 @@ func (f fakeWorld) CCache(principal, ticket string) string {
 	return "/caches/" + principal + "-" + ticket
 }
 
-func (f fakeWorld) CertFiles(name, user string) (cert, key string) {
-	if name == "none" {
+func (f fakeWorld) CertFiles(c *matrix.Certificate) (cert, key string) {
+	if c == nil {
 		return "", ""
 	}
-	return "/certs/" + user + ".crt", "/certs/" + user + ".key"
+	return "/certs/" + c.CommonName() + ".crt", "/certs/" + c.CommonName() + ".key"
 }
 
 func (f fakeWorld) Password(role, kind string) (string, error) {
