@@ -330,7 +330,7 @@ func (c *classifier) contextCause(stage matrix.Stage, said []string, n *connecti
 	if logged {
 		minor = n.gssFailed
 	}
-	if gokrb5NoCache.MatchString(minor) && strings.Contains(minor, "/tmp/krb5cc_") != (c.cell.Client.Ticket == matrix.Ambient) {
+	if gokrb5NoCache.MatchString(minor) && strings.Contains(minor, "/tmp/krb5cc_") != c.ticket().Ambient {
 		return cause{}, fmt.Errorf("witnesses contradict: with ticket=%s the client says %q", c.cell.Client.Ticket, text)
 	}
 	found, ok := lookUp(contextCauses, minor)
@@ -460,4 +460,10 @@ func (c *classifier) channelOf(n *connection) matrix.Channel {
 		return matrix.Plain
 	}
 	return n.conversation.channel
+}
+
+// ticket is the description of the client's ticket.
+func (c *classifier) ticket() matrix.Ticket {
+	t, _ := c.cell.World.TicketOf(&c.cell.Client)
+	return t
 }

@@ -21,10 +21,8 @@ type Axis struct {
 	More    []string // further values, which `all` does not stand for
 	Default string   // the value of cells whose scenario does not name the axis; "": the option is not given
 	Doc     string   // one line, for docs/scenarios.md and the JSON Schema
-	// Certificates: a scenario can add values of its own (world.certificates).
-	Certificates bool
-	get          func(*World, *Client) string
-	set          func(*World, *Client, string)
+	get     func(*World, *Client) string
+	set     func(*World, *Client, string)
 }
 
 // ServerVersions are the major versions of PostgreSQL that the matrix knows, whether or not there are images of them.
@@ -40,7 +38,7 @@ var Axes = []Axis{
 		Doc: "the server's ssl setting",
 		get: func(w *World, _ *Client) string { return w.SSL },
 		set: func(w *World, _ *Client, v string) { w.SSL = v }},
-	{Name: "servercert", Kind: WorldAxis, Values: certificateNames(ServerCertificates), Default: "good", Certificates: true,
+	{Name: "servercert", Kind: WorldAxis, Values: certificateNames(ServerCertificates), Default: "good",
 		Doc: "the server's certificate: see Certificates, or a name under certificates",
 		get: func(w *World, _ *Client) string { return w.ServerCert },
 		set: func(w *World, _ *Client, v string) { w.ServerCert = v }},
@@ -48,8 +46,8 @@ var Axes = []Axis{
 		Doc: "the server's ssl_crl_file. none: not set; right: the revocation lists of CA right and its intermediates; stale: the same, past their next update",
 		get: func(w *World, _ *Client) string { return w.ServerCRL },
 		set: func(w *World, _ *Client, v string) { w.ServerCRL = v }},
-	{Name: "keytab", Kind: WorldAxis, Values: []string{"good", "none", "stale", "other"}, Default: "good",
-		Doc: "the server's keytab. good: no fault; none: there is no file; stale: it has only an older version of the key; other: it has the key of another host's principal",
+	{Name: "keytab", Kind: WorldAxis, Values: keytabNames(), Default: "good",
+		Doc: "the server's keytab. good: no fault; none: there is no file; stale: it has only an older version of the key; other: it has the key of another host's principal; or one that the scenario describes under keytabs",
 		get: func(w *World, _ *Client) string { return w.Keytab },
 		set: func(w *World, _ *Client, v string) { w.Keytab = v }},
 	{Name: "hba", Kind: WorldAxis,
@@ -81,11 +79,11 @@ var Axes = []Axis{
 		get: func(_ *World, c *Client) string { return c.Database },
 		set: func(_ *World, c *Client, v string) { c.Database = v }},
 	{Name: "principal", Kind: ClientAxis,
-		Doc: "the Kerberos principal of the ticket, without the realm; default: the user",
+		Doc: "the Kerberos principal of the ticket: NAME in the server's realm, or NAME@REALM in a realm under realms; default: the user",
 		get: func(_ *World, c *Client) string { return c.Principal },
 		set: func(_ *World, c *Client, v string) { c.Principal = v }},
 	{Name: "ticket", Kind: ClientAxis, Values: []string{"none", "valid", "expired"}, More: []string{Ambient}, Default: "none",
-		Doc: "the ticket-granting ticket in the client's credential cache. none: there is no cache; ambient: a valid ticket in the cache that default_ccache_name in krb5.conf names, and KRB5CCNAME is not set",
+		Doc: "the ticket-granting ticket in the client's credential cache. none: there is no cache; ambient: a valid ticket in the cache that default_ccache_name in krb5.conf names, and KRB5CCNAME is not set; or one that the scenario describes under tickets",
 		get: func(_ *World, c *Client) string { return c.Ticket },
 		set: func(_ *World, c *Client, v string) { c.Ticket = v }},
 	{Name: "gssencmode", Kind: ClientAxis, Values: []string{"disable", "prefer", "require"},
@@ -108,7 +106,7 @@ var Axes = []Axis{
 		Doc: "sslcrl. none: not given; right: the revocation list of the CA that signed the server's certificate; stale: the same, past its next update; missing: a file that does not exist",
 		get: func(_ *World, c *Client) string { return c.CRL },
 		set: func(_ *World, c *Client, v string) { c.CRL = v }},
-	{Name: "cert", Kind: ClientAxis, Values: []string{"none", "good"}, More: slices.Concat([]string{Ambient}, certificateNames(ClientCertificates)[1:]), Default: "none", Certificates: true,
+	{Name: "cert", Kind: ClientAxis, Values: []string{"none", "good"}, More: slices.Concat([]string{Ambient}, certificateNames(ClientCertificates)[1:]), Default: "none",
 		Doc: "the client's certificate: see Certificates, or a name under certificates. ambient: one like good which names " + ServiceAccount + " is in $HOME/.postgresql, and the connection string does not name one",
 		get: func(_ *World, c *Client) string { return c.Cert },
 		set: func(_ *World, c *Client, v string) { c.Cert = v }},

@@ -35,21 +35,23 @@ type AxisValues struct {
 
 // World is what a cell needs on the server's side: every world axis has one value.
 type World struct {
-	Server     int       // PostgreSQL major version
-	SSL        string    // on | off: the server's `ssl` setting
-	ServerCert string    // name of the server's certificate: of Certificates or ServerCertificates
-	ServerCRL  string    // none | right | stale: what ssl_crl_file has
-	Keytab     string    // what krb_server_keyfile points at: good | none | stale | other (see Axes)
-	HBA        string    // pg_hba.conf, byte for byte
-	HBAName    string    // the name of that text in the scenario; empty if the scenario has one text only
-	Ident      string    // pg_ident.conf, byte for byte
-	IdentName  string    // like HBAName
-	Settings   []Setting // further lines of postgresql.conf, in order
-	Roles      []Role
-	Realms     []Realm // the first is the default realm, of the server and of the clients
-	// Certificates are the scenario's own.
-	Certificates []Certificate
-	Host         string // the server's fully qualified host name, for its SPN and its certificate
+	Server       int       // PostgreSQL major version
+	SSL          string    // on | off: the server's `ssl` setting
+	ServerCert   string    // name of the server's certificate: of Certificates or ServerCertificates
+	ServerCRL    string    // none | right | stale: what ssl_crl_file has
+	Keytab       string    // name of what krb_server_keyfile points at: see KeytabOf
+	HBA          string    // pg_hba.conf, byte for byte
+	HBAName      string    // the name of that text in the scenario; empty if the scenario has one text only
+	Ident        string    // pg_ident.conf, byte for byte
+	IdentName    string    // like HBAName
+	Settings     []Setting // further lines of postgresql.conf, in order
+	Roles        []Role
+	Realms       []Realm       // the first is the server's
+	ClientRealm  string        // the default realm in the clients' krb5.conf; empty: the server's
+	Keytabs      []Keytab      // those that the scenario describes itself
+	Tickets      []Ticket      // those that the scenario describes itself
+	Certificates []Certificate // those that the scenario describes itself
+	Host         string        // the server's fully qualified host name, for its SPN and its certificate
 }
 
 // DeadHost is the name of the host that refuses TCP connections. There is no server, SPN or certificate of that name.
@@ -72,8 +74,20 @@ type Role struct {
 // exists.
 type Realm struct {
 	Name       string
-	Principals []string // without the realm
+	Kind       RealmKind // empty: MIT
+	Principals []string  // without the realm
+	Enctypes   []string  // of its keys, of Enctypes, the first one of service tickets; none: those of its kind
+	Trusted    bool      // the first realm accepts its tickets: the two share the key of krbtgt/FIRST@NAME. Of the first realm itself: false
 }
+
+// RealmKind says what software a realm's KDC is. kdc starts each kind.
+type RealmKind string
+
+// MIT is MIT krb5.
+const MIT RealmKind = "mit"
+
+// RealmKinds lists the kinds.
+var RealmKinds = []RealmKind{MIT}
 
 // DefaultRealm, DefaultHost and DefaultDatabase are used where a scenario does not name its own.
 const (
@@ -83,7 +97,7 @@ const (
 )
 
 // EnvKey identifies what cannot be changed in a running Env. Worlds with equal keys share one Env, one after another; they differ
-// only in what a reload or a statement can change: ssl, server certificate and revocation list, keytab, hba, ident and roles. Principals are not part of
+// only in what a reload or a statement can change: ssl, server certificate and revocation list, keytab, hba, ident and roles. Principals of users are not part of
 // the key: an Env has those of all its worlds.
 func (w *World) EnvKey() string {
 	var b strings.Builder
@@ -91,8 +105,24 @@ func (w *World) EnvKey() string {
 	for _, s := range w.Settings {
 		b.WriteString(" set:" + s.Name + "=" + strconv.Quote(s.Value))
 	}
-	for _, r := range w.Realms {
+	for i, r := range w.Realms {
 		b.WriteString(" realm:" + r.Name)
+		if r.Kind != "" && r.Kind != MIT {
+			b.WriteString(" " + string(r.Kind))
+		}
+		if len(r.Enctypes) > 0 {
+			b.WriteString(" " + strings.Join(r.Enctypes, ","))
+		}
+		if i > 0 {
+			b.WriteString(" trusted:" + strconv.FormatBool(r.Trusted))
+		}
+	}
+	// A client must not get a ticket for a service that only another scenario of the Env has.
+	if services := w.ServicePrincipals(); len(services) > 2 {
+		b.WriteString(" services:" + strings.Join(services, ","))
+	}
+	if w.ClientRealm != "" {
+		b.WriteString(" clients in " + w.ClientRealm)
 	}
 	return b.String()
 }
@@ -106,6 +136,9 @@ func (w *World) Key() string {
 	}
 	if w.ServerCRL != "" && w.ServerCRL != "none" {
 		b.WriteString(" crl=" + w.ServerCRL)
+	}
+	if k, _ := w.KeytabOf(); slices.ContainsFunc(w.Keytabs, func(own Keytab) bool { return own.Name == k.Name }) {
+		b.WriteString("(" + k.key() + ")")
 	}
 	for _, r := range w.Roles {
 		b.WriteString(" role:" + strconv.Quote(r.Name) + strconv.FormatBool(r.NoLogin) + r.Password)
@@ -122,8 +155,8 @@ type Client struct {
 	Hosts          string  // one | dead-first | twice
 	User           string  // the database role that it requests
 	Database       string
-	Principal      string // Kerberos principal of the ticket, without the realm; default: User
-	Ticket         string // none | valid | expired | ambient
+	Principal      string // Kerberos principal of the ticket, NAME of the server's realm or NAME@REALM; default: User
+	Ticket         string // name of a ticket: see TicketOf
 	GSSEncMode     string // "" | disable | prefer | require
 	SSLMode        string // "" | disable | allow | prefer | require | verify-ca | verify-full
 	SSLNegotiation string // "" | postgres | direct

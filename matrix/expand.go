@@ -164,7 +164,7 @@ func (s *Scenario) masks(dimensions []dimension) (exclude, expect []rowMask) {
 func (s *Scenario) walk(dimensions []dimension, visit func(*point)) {
 	p := &point{dimensions: dimensions}
 	p.at = make([]int, len(p.dimensions))
-	p.world = World{Settings: s.Settings, Roles: s.Roles, Realms: s.Realms, Certificates: s.Certificates, Host: s.Host}
+	p.world = World{Settings: s.Settings, Roles: s.Roles, Realms: s.Realms, ClientRealm: s.ClientRealm, Keytabs: s.Keytabs, Tickets: s.Tickets, Certificates: s.Certificates, Host: s.Host}
 	exclude, expect := s.masks(dimensions)
 	changed := true
 	var descend func(int)

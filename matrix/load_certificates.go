@@ -3,7 +3,6 @@ package matrix
 import (
 	"fmt"
 	"net/netip"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -64,21 +63,10 @@ func certificateKeyNames() (names []string) {
 	return names
 }
 
-// certificates reads the scenario's own certificates. It comes before the axes, whose values they are.
-func (l *loading) certificates(world *value) {
-	i := slices.IndexFunc(world.entries, func(e entry) bool { return e.key == "certificates" })
-	if i < 0 || !l.want(world.entries[i].value, "certificates", mapping) {
-		return
-	}
-	for _, e := range l.entriesOnce(world.entries[i].value, "certificate") {
-		switch taken := slices.Concat([]string{"none", "all", Ambient, NotGiven}, certificateNames(ServerCertificates), certificateNames(ClientCertificates)); {
-		case !kebabCase.MatchString(e.key):
-			l.problem(e.position, fmt.Sprintf("%q is no name for a certificate", e.key), "want a-z, 0-9 and single hyphens, as in pooler")
-		case slices.Contains(taken, e.key):
-			l.problem(e.position, fmt.Sprintf("%s has a meaning already as a value of servercert or cert", e.key), "choose another name")
-		case l.want(e.value, "a certificate", mapping):
-			l.certificate(e)
-		}
+// certificates reads the scenario's own certificates, which are values of two axes.
+func (l *loading) certificates(v *value) {
+	for _, e := range l.ownNames(v, "certificate", "servercert", "cert") {
+		l.certificate(e)
 	}
 }
 
@@ -176,6 +164,7 @@ func (l *loading) subject(c *Certificate, v *value) {
 var (
 	countryCode = regexp.MustCompile(`^[A-Z]{2}$`)
 	dnsName     = regexp.MustCompile(`^(\*\.)?([a-z0-9_]([a-z0-9_-]*[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
+	uri         = regexp.MustCompile("^[A-Za-z][A-Za-z0-9+.-]*:([A-Za-z0-9._~:/?#@!$&'()*+,;=-]|\\[|\\]|%[0-9A-Fa-f]{2})+$") // RFC 3986
 	template    = regexp.MustCompile(`\{[^{}]*\}`)
 )
 
@@ -234,7 +223,7 @@ func wrongIP(text string) string {
 }
 
 func wrongURI(text string) string {
-	if u, err := url.Parse(text); err == nil && u.IsAbs() && u.String() == text {
+	if uri.MatchString(text) {
 		return ""
 	}
 	return "want an absolute URI, as in spiffe://example.test/db"

@@ -23,8 +23,11 @@ type Scenario struct {
 	Settings     []Setting      // in the order of the file
 	Roles        []Role         // default: the users
 	Realms       []Realm        // default: DefaultRealm with the users and the principals
+	ClientRealm  string         // default realm of the clients; empty: the server's
+	Keytabs      []Keytab       // those that the file describes
+	Tickets      []Ticket       // those that the file describes
+	Certificates []Certificate  // those that the file describes
 	Host         string         // default: DefaultHost
-	Certificates []Certificate  // its own
 	Exclude      [][]AxisValues // combinations that have no cell: rows like Expect.When
 	Expect       []Expect
 	Pos          string // FILE:1:1

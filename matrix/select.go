@@ -321,8 +321,8 @@ func ParseAxisValues(text string) (AxisValues, error) {
 	}
 	chosen := AxisValues{Axis: name}
 	for _, value := range strings.Split(values, ",") {
-		// Select checks whether there is a cell with the value: the names of texts and of some certificates are the scenarios' own.
-		if wrong, right := axis.check(value); wrong != "" && !(axis.Certificates && kebabCase.MatchString(value)) {
+		// Select checks whether there is a cell with the value: names of texts, and of what a scenario describes, are its own.
+		if wrong, right := axis.check(value); wrong != "" && !(slices.Contains(describedAxes, name) && kebabCase.MatchString(value)) {
 			return AxisValues{}, fmt.Errorf("%s; %s", wrong, right)
 		}
 		chosen.Values = append(chosen.Values, axis.value(value))

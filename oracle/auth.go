@@ -160,7 +160,7 @@ func (x *exchange) gssExchange() (*ending, error) {
 			x.exchanged = true
 			return nil, nil
 		}
-		errorToken := reason == matrix.KeytabMismatch && x.client.reactions().forgedToken.how != opened
+		errorToken := (reason == matrix.KeytabMismatch || reason == matrix.Enctype) && x.client.reactions().forgedToken.how != opened
 		if errorToken {
 			// The acceptor makes an error token, which the server sends before its error; without any key it makes none.
 			x.why("auth.c, pg_GSS_recvauth", "the server answers with the error token of Kerberos, and only then with its own error")

@@ -55,7 +55,7 @@ host       all anyway    all trust
 type world struct {
 	dir     string // of krb5.conf and what was made at run time
 	network *pgimages.Network
-	realm   *kdc.Realm
+	realm   kdc.Realm
 	servers map[int]*pgimages.Running
 }
 
@@ -139,8 +139,8 @@ func (w *world) start(ctx context.Context) (err error) {
 	for n, enctype := range enctypes {
 		files[fmt.Sprintf("krb5.et%d.conf", n)] = []byte(krb5Conf(w.realm.Address(), "  default_tgs_enctypes = "+enctype+"\n"))
 	}
-	for name, get := range map[string]func(string, string) ([]byte, error){"alice.keytab": w.realm.Keytab, "service.keytab": w.realm.Keytab, "alice.ccache": w.realm.Ticket, "expired.ccache": w.realm.Ticket} {
-		if files[name], err = get(realm, strings.TrimSuffix(name, filepath.Ext(name))); err != nil {
+	for name, get := range map[string]func(string) ([]byte, error){"alice.keytab": w.realm.Keytab, "service.keytab": w.realm.Keytab, "alice.ccache": w.realm.Ticket, "expired.ccache": w.realm.Ticket} {
+		if files[name], err = get(strings.TrimSuffix(name, filepath.Ext(name))); err != nil {
 			return err
 		}
 	}
