@@ -1,6 +1,8 @@
 package classify
 
 import (
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -79,5 +81,25 @@ func TestServerCertificateFlaws(t *testing.T) {
 		{"asyncpg0.31", "ssl.SSLCertVerificationError: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: unsuitable certificate purpose (_ssl.c:1029)", "EOF detected", matrix.ServerCertPurpose},
 	} {
 		check(t, testCell(18, c.library), evidenceOf(saidNo(c.message), left(c.logged)), "refused at tls, "+string(c.reason)+", trace connect sslaccept")
+	}
+}
+
+// TestEveryReasonAboutCertificatesIsRead: a reason of the handshake about either side's certificate has an alert, or a message of the client's own.
+func TestEveryReasonAboutCertificatesIsRead(t *testing.T) {
+	for _, r := range matrix.Reasons {
+		if !strings.Contains(string(r.Reason), "cert-") || r.Stages[0] != matrix.StageTLS || r.Reason == matrix.ServerCertName {
+			continue
+		}
+		if !slices.ContainsFunc(alertCauses, func(a struct {
+			text         *regexp.Regexp
+			server, mine matrix.Reason
+		}) bool {
+			return a.server == r.Reason || a.mine == r.Reason
+		}) {
+			t.Errorf("no alert means %s", r.Reason)
+		}
+		if strings.HasPrefix(string(r.Reason), "cert-") && !slices.ContainsFunc(clientCertCauses, func(c textCause) bool { return c.reason == r.Reason }) {
+			t.Errorf("no DETAIL means %s", r.Reason)
+		}
 	}
 }

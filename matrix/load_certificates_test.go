@@ -1,6 +1,7 @@
 package matrix
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -49,6 +50,12 @@ expect:
 	}
 	if d := cmp.Diff(want, s.Certificates); d != "" {
 		t.Error(d)
+	}
+	for i := range reflect.TypeFor[Certificate]().NumField() { // a property that no key sets would be in no description
+		field := reflect.TypeFor[Certificate]().Field(i).Name
+		if reflect.ValueOf(want[1]).Field(i).IsZero() && field != "Doc" {
+			t.Errorf("this test sets no %s", field)
+		}
 	}
 	cells := s.Expand()
 	if len(cells) != 8 {
