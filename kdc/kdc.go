@@ -21,8 +21,8 @@ type Realm interface {
 	// Name is the realm's name.
 	Name() string
 
-	// Address is the KDC's ADDRESS:PORT in its network; it answers on TCP.
-	Address() string
+	// Addresses are the ADDRESS:PORT of the realm's KDCs in their network, in the order in which krb5.conf is to name them. They take TCP.
+	Addresses() []string
 
 	// Keytab is the content of a keytab; an error if it was not in a Spec.
 	Keytab(name string) ([]byte, error)
@@ -34,7 +34,7 @@ type Realm interface {
 	Password(principal string) (string, error)
 
 	// Add makes further principals, keytabs and tickets. The keytabs and tickets of the Spec may be of principals that were there before.
-	// Kind, MaxLife, Enctypes and Trusts cannot be changed.
+	// Kind, MaxLife, Enctypes, Hung and Trusts cannot be changed.
 	Add(ctx context.Context, spec Spec) error
 
 	// ChangeKey gives a principal new keys, one kvno up; keepOld leaves the old ones in the database, so that tickets issued before go on to
@@ -95,6 +95,7 @@ type Spec struct {
 	Kind       matrix.RealmKind // empty: MIT
 	MaxLife    time.Duration    // of its tickets; 0: 24 hours
 	Enctypes   []string         // of its keys, as krb5.conf spells them; none: MIT krb5's default
+	Hung       bool             // the first of its Addresses accepts connections and never answers
 	Trusts     []Trust
 	Principals []Principal
 	Keytabs    []Keytab

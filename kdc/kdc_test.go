@@ -100,7 +100,7 @@ func TestRealm(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Logf("up in %s at %s", time.Since(began).Round(time.Millisecond), r.Address())
+	t.Logf("up in %s at %s", time.Since(began).Round(time.Millisecond), r.Addresses())
 
 	good, _ := keys(t, r, "good")
 	stale, _ := keys(t, r, "stale")

@@ -30,6 +30,7 @@ type mit struct {
 	container testcontainers.Container
 	address   string
 	realm     string
+	hung      bool
 
 	lock      sync.Mutex
 	files     map[string][]byte
@@ -57,7 +58,7 @@ func startMIT(ctx context.Context, at Placement, spec Spec) (Realm, error) {
 			HostConfigModifier: func(h *container.HostConfig) { h.Init = new(true) },
 		},
 	})
-	r := &mit{container: container, realm: spec.Realm, files: map[string][]byte{}, passwords: map[string]string{}}
+	r := &mit{container: container, realm: spec.Realm, hung: spec.Hung, files: map[string][]byte{}, passwords: map[string]string{}}
 	if err == nil {
 		err = r.make(ctx, true, spec)
 	}
@@ -73,12 +74,18 @@ func startMIT(ctx context.Context, at Placement, spec Spec) (Realm, error) {
 	return r, nil
 }
 
-func (r *mit) Name() string    { return r.realm }
-func (r *mit) Address() string { return r.address + ":88" }
+func (r *mit) Name() string { return r.realm }
+
+func (r *mit) Addresses() []string {
+	if r.hung {
+		return []string{r.address + ":2088", r.address + ":88"}
+	}
+	return []string{r.address + ":88"}
+}
 
 func (r *mit) Add(ctx context.Context, spec Spec) error {
-	if spec.Realm != r.realm || spec.Kind != "" || spec.MaxLife != 0 || len(spec.Enctypes) != 0 || len(spec.Trusts) != 0 {
-		return fmt.Errorf("kdc: name, kind, MaxLife, Enctypes and Trusts of %s are fixed when it starts", r.realm)
+	if spec.Realm != r.realm || spec.Kind != "" || spec.MaxLife != 0 || len(spec.Enctypes) != 0 || len(spec.Trusts) != 0 || spec.Hung {
+		return fmt.Errorf("kdc: name, kind, MaxLife, Enctypes, Hung and Trusts of %s are fixed when it starts", r.realm)
 	}
 	if err := lines(spec); err != nil {
 		return err

@@ -77,6 +77,7 @@ type Realm struct {
 	Kind       RealmKind // empty: MIT
 	Principals []string  // without the realm
 	Enctypes   []string  // of its keys, of Enctypes, the first one of service tickets; none: those of its kind
+	Hung       bool      // a KDC that krb5.conf names first accepts connections and never answers
 	Trusted    bool      // the first realm accepts its tickets: the two share the key of krbtgt/FIRST@NAME. Of the first realm itself: false
 }
 
@@ -112,6 +113,9 @@ func (w *World) EnvKey() string {
 		}
 		if len(r.Enctypes) > 0 {
 			b.WriteString(" " + strings.Join(r.Enctypes, ","))
+		}
+		if r.Hung {
+			b.WriteString(" hung")
 		}
 		if i > 0 {
 			b.WriteString(" trusted:" + strconv.FormatBool(r.Trusted))

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-var realmKeys = []string{"kind", "principals", "enctypes", "trusted"}
+var realmKeys = []string{"kind", "principals", "enctypes", "hung", "trusted"}
 
 // realms reads the descriptions of realms: of the server's own, which `realm` names, and of further ones. The keys realm and principals
 // are read before.
@@ -39,6 +39,8 @@ func (l *loading) realms(v *value) {
 				l.principalsOf(&realm, k.value)
 			case "enctypes":
 				realm.Enctypes = l.enctypes(k)
+			case "hung":
+				realm.Hung = l.boolean(k)
 			case "trusted":
 				if own {
 					l.problem(k.position, "the server's own realm is trusted", "leave trusted out")
@@ -72,6 +74,7 @@ func realmsSchema() object {
 		"kind":       object{"enum": RealmKinds},
 		"principals": principalsSchema(),
 		"enctypes":   oneOrMore(object{"enum": enctypeNames()}),
+		"hung":       object{"type": "boolean"},
 		"trusted":    object{"type": "boolean"},
 	})}
 }

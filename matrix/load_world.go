@@ -34,7 +34,7 @@ func init() { // the functions refer to the table
 		{"roles", "database roles: names, or {name: ROLE, login: false, password: scram-sha-256}; default: the users", afterClient, (*loading).roles, rolesSchema},
 		{"realm", "the Kerberos realm of the server, and of principals that name no realm; default: " + DefaultRealm, afterClient, (*loading).realm, realmSchema},
 		{"principals", "the realm's principals without the realm; default: the users and the values of principal", afterClient, (*loading).principals, principalsSchema},
-		{"realms", "descriptions of realms by name, of the server's and of further ones: {kind: mit, principals: [alice], trusted: true, enctypes: [aes256-cts-hmac-sha1-96]}; trusted: the server's realm accepts its tickets", afterClient, (*loading).realms, realmsSchema},
+		{"realms", "descriptions of realms by name, of the server's and of further ones: {kind: mit, principals: [alice], trusted: true, enctypes: [aes256-cts-hmac-sha1-96]}; trusted: the server's realm accepts its tickets; hung: true: the KDC that krb5.conf names first never answers, and the second does", afterClient, (*loading).realms, realmsSchema},
 		{"client_realm", "the default realm in the clients' krb5.conf; default: the server's realm", afterClient, (*loading).clientRealm, realmSchema},
 		{"keytabs", "keytabs of the scenario's own, values of the axis keytab: {principals: [postgres/{host}], keys: current, previous or all, enctypes: [aes128-cts-hmac-sha1-96]}", beforeAxes, (*loading).keytabs, keytabsSchema},
 		{"tickets", "tickets of the scenario's own, values of the axis ticket: {expired: true, lifetime: 10h, flags: [forwardable, proxiable, renewable]}", beforeAxes, (*loading).tickets, ticketsSchema},
