@@ -153,6 +153,10 @@ func (c *classifier) methodFailed(n *connection, method matrix.Method, last sayi
 	case n.peerFailed != "":
 		c.noteReason(byLog, n.peerFailed, matrix.PeerMismatch)
 		return cause{matrix.StageAuth, matrix.PeerMismatch}, nil
+	case n.service != "":
+		found, _ := lookUp(serviceCauses, n.service)
+		c.noteReason(byLog, n.service, found.reason)
+		return found, nil
 	case n.fatal.state == "28P01":
 		return cause{matrix.StageAuth, matrix.Password}, nil
 	case method == matrix.MethodGSS && (n.authenticated != nil || c.server < 14):

@@ -86,6 +86,10 @@ var Axes = []Axis{
 		Doc: "the ticket-granting ticket in the client's credential cache. none: there is no cache; ambient: a valid ticket in the cache that default_ccache_name in krb5.conf names, and KRB5CCNAME is not set; or one that the scenario describes under tickets",
 		get: func(_ *World, c *Client) string { return c.Ticket },
 		set: func(_ *World, c *Client, v string) { c.Ticket = v }},
+	{Name: "krb5_conf", Kind: ClientAxis, Values: []string{PlainKRB5Conf}, Default: PlainKRB5Conf,
+		Doc: "the client's krb5.conf. plain: that of the harness; or one that the scenario describes under krb5_confs",
+		get: func(_ *World, c *Client) string { return c.KRB5Conf },
+		set: func(_ *World, c *Client, v string) { c.KRB5Conf = v }},
 	{Name: "gssencmode", Kind: ClientAxis, Values: []string{"disable", "prefer", "require"},
 		Doc: "libpq connection parameter; where it is given, pgx is configured by gssenc.Configure",
 		get: func(_ *World, c *Client) string { return c.GSSEncMode },
@@ -182,13 +186,16 @@ var axesByName = func() map[string]*Axis {
 	return byName
 }()
 
-// Value is the cell's value on an axis.
+// Value is the cell's value on an axis: one of Axes, or of its scenario's own.
 func (c *Cell) Value(axis string) string {
-	a := axesByName[axis]
-	if a == nil {
+	if a := axesByName[axis]; a != nil {
+		return a.get(c.World, &c.Client)
+	}
+	value, ok := c.World.own(axis)
+	if !ok {
 		panic("matrix: no such axis: " + axis)
 	}
-	return a.get(c.World, &c.Client)
+	return value
 }
 
 // NotApplicable says why the client or the server version cannot express the cell; "" if it can. It is decided from the cell

@@ -12,12 +12,13 @@ import (
 // Cell is one fully resolved attempt: a world, a client and its options.
 type Cell struct {
 	// ID is FAMILY/NAME/pgVERSION[/WORLD-AXES]/LIBRARY[/CLIENT-AXES]. It is made of names, never of indexes. The axes are those
-	// that the scenario names, written as AXIS=VALUE, separated by commas and in the order of Axes.
+	// that the scenario names, written as AXIS=VALUE, separated by commas and in the order of Axes; own axes are the last of the world's.
 	ID       string
 	Scenario string  // FAMILY/NAME
 	World    *World  // shared by all cells of the same world
 	Client   Client  // by value: not shared
 	Expect   *Expect // the row of expect that claims this cell, or nil
+	ByHand   bool    // it is judged by that row alone: the oracle is not asked
 }
 
 // Expect is one row of `expect` in a scenario file.
@@ -35,20 +36,22 @@ type AxisValues struct {
 
 // World is what a cell needs on the server's side: every world axis has one value.
 type World struct {
-	Server       int       // PostgreSQL major version
-	SSL          string    // on | off: the server's `ssl` setting
-	ServerCert   string    // name of the server's certificate: of Certificates or ServerCertificates
-	ServerCRL    string    // none | right | stale: what ssl_crl_file has
-	Keytab       string    // name of what krb_server_keyfile points at: see KeytabOf
-	HBA          string    // pg_hba.conf, byte for byte
-	HBAName      string    // the name of that text in the scenario; empty if the scenario has one text only
-	Ident        string    // pg_ident.conf, byte for byte
-	IdentName    string    // like HBAName
-	Settings     []Setting // further lines of postgresql.conf, in order
+	Server       int         // PostgreSQL major version
+	SSL          string      // on | off: the server's `ssl` setting
+	ServerCert   string      // name of the server's certificate: of Certificates or ServerCertificates
+	ServerCRL    string      // none | right | stale: what ssl_crl_file has
+	Keytab       string      // name of what krb_server_keyfile points at: see KeytabOf
+	Vary         []Variation // its values on the axes of the scenario's own, in their order; the texts below have them
+	HBA          string      // pg_hba.conf, byte for byte
+	HBAName      string      // the name of that text in the scenario; empty if the scenario has one text only
+	Ident        string      // pg_ident.conf, byte for byte
+	IdentName    string      // like HBAName
+	Settings     []Setting   // further lines of postgresql.conf, in order
 	Roles        []Role
 	Realms       []Realm       // the first is the server's
 	ClientRealm  string        // the default realm in the clients' krb5.conf; empty: the server's
 	Keytabs      []Keytab      // those that the scenario describes itself
+	KRB5Confs    []KRB5Conf    // of clients; those that the scenario describes itself
 	Tickets      []Ticket      // those that the scenario describes itself
 	Certificates []Certificate // those that the scenario describes itself
 	Host         string        // the server's fully qualified host name, for its SPN and its certificate
@@ -161,6 +164,7 @@ type Client struct {
 	Database       string
 	Principal      string // Kerberos principal of the ticket, NAME of the server's realm or NAME@REALM; default: User
 	Ticket         string // name of a ticket: see TicketOf
+	KRB5Conf       string // name of a krb5.conf: see KRB5ConfOf
 	GSSEncMode     string // "" | disable | prefer | require
 	SSLMode        string // "" | disable | allow | prefer | require | verify-ca | verify-full
 	SSLNegotiation string // "" | postgres | direct

@@ -37,6 +37,13 @@ func (l *loading) checkCells() {
 			}
 		}
 	}
+	if l.ByHand && found.unclaimed != "" {
+		at := l.worldAt
+		if len(l.expectAt) > 0 {
+			at = l.expectAt[0]
+		}
+		l.problem(at, "no expect row claims "+found.unclaimed, "add a row, or exclude the cell: with judge: expect nothing else judges it")
+	}
 	for _, o := range found.overlaps {
 		l.problem(l.expectAt[o.second], fmt.Sprintf("this row and the one in line %d both claim %s", l.expectAt[o.first].line, o.cell),
 			"one of them is to name fewer values")
@@ -71,10 +78,11 @@ func (l *loading) checkTicket(name string, principals *value) {
 
 // survey is what the check of a scenario has to know of its cells.
 type survey struct {
-	all      claim
-	rows     []claim         // of the rows of expect
-	overlaps []overlap       // each pair of rows once
-	tickets  map[string]bool // the principals whose tickets cells have
+	all       claim
+	rows      []claim         // of the rows of expect
+	overlaps  []overlap       // each pair of rows once
+	tickets   map[string]bool // the principals whose tickets cells have
+	unclaimed string          // the first cell that a client can express and no row claims
 }
 
 // claim describes a set of cells.
@@ -99,6 +107,9 @@ func (s *Scenario) survey(dimensions []dimension) survey {
 	s.walk(dimensions, func(p *point) {
 		why := NotApplicable(&Cell{World: &p.world, Client: p.client})
 		found.all.add(p, why)
+		if why == "" && len(p.rows) == 0 && found.unclaimed == "" {
+			found.unclaimed = p.describe()
+		}
 		if p.client.Ticket != "none" {
 			found.tickets[p.client.Principal] = true
 		}
@@ -176,7 +187,7 @@ type limits struct {
 // limitsAmong finds the limits of cells with these dimensions.
 func limitsAmong(dimensions []dimension) limits {
 	l := limits{of: map[string][]int{}}
-	values := func(axis string) []string { return dimensions[axisIndex(axis)].values }
+	values := func(axis string) []string { return dimensions[dimensionOf(dimensions, axis)].values }
 	for _, name := range values("library") {
 		info, _ := Library(name).Info()
 		for _, lack := range info.Lacks {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -17,11 +18,11 @@ func everyScenario(t testing.TB) []*Scenario {
 		t.Fatal(err)
 	}
 	for _, source := range []string{whole, rows} {
-		s, _ := parse("a/b.yaml", "a/b.yaml", []byte(source))
+		s, _ := parse("a/b.yaml", "a/b.yaml", []byte(source), fstest.MapFS{})
 		all = append(all, s)
 	}
 	for _, m := range mistakes {
-		if s, _ := parse("a/b.yaml", "a/b.yaml", []byte(m.source)); s.size(maxCells) <= maxCells {
+		if s, _ := parse("a/b.yaml", "a/b.yaml", []byte(m.source), fstest.MapFS{}); s.size(maxCells) <= maxCells {
 			all = append(all, s)
 		}
 	}

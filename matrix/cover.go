@@ -89,7 +89,7 @@ func newArray(cells []*Cell, strength int) *array {
 	a := &array{rows: make([][]uint16, len(cells)), applicable: make([]bool, len(cells))}
 	principalIsUser := !slices.ContainsFunc(cells, func(c *Cell) bool { return c.Client.Principal != c.Client.User })
 	var sizes []int
-	for _, axis := range Axes {
+	for _, axis := range cells[0].World.Axes() { // all cells are of one scenario
 		if axis.Name == "principal" && principalIsUser {
 			continue // it follows from user
 		}

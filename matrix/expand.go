@@ -16,6 +16,7 @@ func (s *Scenario) Expand() []Cell {
 	s.walk(s.dimensions(), func(p *point) {
 		if p.newWorld {
 			w := p.world
+			w.Vary = slices.Clone(w.Vary)
 			world = &w
 			id = append(append(id[:0], s.Name...), "/pg"+strconv.Itoa(w.Server)...)
 			id = p.appendAxes(id, WorldAxis)
@@ -23,7 +24,7 @@ func (s *Scenario) Expand() []Cell {
 		}
 		id = append(append(id[:inWorld], '/'), p.client.Library...)
 		id = p.appendAxes(id, ClientAxis)
-		cell := Cell{ID: string(id), Scenario: s.Name, World: world, Client: p.client}
+		cell := Cell{ID: string(id), Scenario: s.Name, World: world, Client: p.client, ByHand: s.ByHand}
 		if len(p.rows) > 0 {
 			cell.Expect = &s.Expect[p.rows[0]]
 		}
@@ -53,10 +54,11 @@ type dimension struct {
 	varies bool // the scenario has more than one value of it
 }
 
-// dimensions are all axes, in the order of Axes.
+// dimensions are all axes, in the order of IDs.
 func (s *Scenario) dimensions() []dimension {
-	dimensions := make([]dimension, len(Axes))
-	for i, axis := range Axes {
+	axes := s.axes()
+	dimensions := make([]dimension, len(axes))
+	for i, axis := range axes {
 		d := dimension{Axis: axis, values: []string{axis.Default}}
 		if n := slices.IndexFunc(s.Axes, func(a AxisValues) bool { return a.Axis == axis.Name }); n >= 0 {
 			d.values, d.named = s.Axes[n].Values, axis.Name != "server" && axis.Name != "library"
@@ -65,6 +67,10 @@ func (s *Scenario) dimensions() []dimension {
 		dimensions[i] = d
 	}
 	return dimensions
+}
+
+func dimensionOf(dimensions []dimension, axis string) int {
+	return slices.IndexFunc(dimensions, func(d dimension) bool { return d.Name == axis })
 }
 
 // size is the number of combinations of values; limit+1 if it is above the limit.
@@ -101,7 +107,7 @@ type rowMask []struct {
 func mask(dimensions []dimension, when []AxisValues) rowMask {
 	m := make(rowMask, len(when))
 	for i, w := range when {
-		m[i].axis = axisIndex(w.Axis)
+		m[i].axis = dimensionOf(dimensions, w.Axis)
 		for _, value := range dimensions[m[i].axis].values {
 			m[i].has = append(m[i].has, slices.Contains(w.Values, value))
 		}
@@ -164,7 +170,10 @@ func (s *Scenario) masks(dimensions []dimension) (exclude, expect []rowMask) {
 func (s *Scenario) walk(dimensions []dimension, visit func(*point)) {
 	p := &point{dimensions: dimensions}
 	p.at = make([]int, len(p.dimensions))
-	p.world = World{Settings: s.Settings, Roles: s.Roles, Realms: s.Realms, ClientRealm: s.ClientRealm, Keytabs: s.Keytabs, Tickets: s.Tickets, Certificates: s.Certificates, Host: s.Host}
+	p.world = World{Roles: s.Roles, Realms: s.Realms, ClientRealm: s.ClientRealm, Keytabs: s.Keytabs, Tickets: s.Tickets, KRB5Confs: s.KRB5Confs, Certificates: s.Certificates, Host: s.Host}
+	for _, own := range s.Vary {
+		p.world.Vary = append(p.world.Vary, Variation{Axis: own.Name})
+	}
 	exclude, expect := s.masks(dimensions)
 	changed := true
 	var descend func(int)
@@ -179,7 +188,11 @@ func (s *Scenario) walk(dimensions []dimension, visit func(*point)) {
 					p.rows = append(p.rows, i)
 				}
 			}
-			p.world.HBA, p.world.Ident = textOf(s.HBA, p.world.HBAName), textOf(s.Ident, p.world.IdentName)
+			if changed {
+				p.world.HBA = s.substitute(textOf(s.HBA, p.world.HBAName), &p.world)
+				p.world.Ident = s.substitute(textOf(s.Ident, p.world.IdentName), &p.world)
+				p.world.Settings = s.settingsOf(&p.world)
+			}
 			client := p.client
 			if p.client.Principal == "" {
 				p.client.Principal = p.client.User

@@ -2,6 +2,7 @@ package matrix
 
 import (
 	"fmt"
+	"io/fs"
 	"regexp"
 	"slices"
 )
@@ -17,11 +18,14 @@ var (
 
 // The keys of a scenario file that are not axes.
 var (
-	scenarioKeys = []string{"question", "source", "claims", "museum", "world", "client", "exclude", "expect"}
+	scenarioKeys = []string{"question", "source", "claims", "museum", "world", "client", "exclude", "judge", "expect"}
 	rowKeys      = []string{"when", "then"}
 	roleKeys     = []string{"name", "login", "password"}
 	storedKinds  = []string{"scram-sha-256", "md5"}
 )
+
+// judgeExpect is the value of judge: rows written by hand judge every cell, and the oracle is not asked.
+const judgeExpect = "expect"
 
 // maxCells limits the size of a scenario. A larger one is a mistake: a few axes with all their values make millions of cells.
 const maxCells = 250_000
@@ -30,19 +34,22 @@ const maxCells = 250_000
 type loading struct {
 	reader
 	Scenario
-	values   map[string][]string // by axis that the file names; of hba and ident the names of the texts
-	meant    map[string]bool     // known keys for which unknown keys in the file are probably misspellings
-	bad      map[string]bool     // axes with a mistake in their values
-	own      map[string][]string // by axis: the names of values that the scenario describes itself
-	worldAt  position
-	inWorld  map[string]*value // by key of worldKeys
-	expectAt []position        // of the rows of expect, and of their outcomes
-	thenAt   []position
+	values    map[string][]string // by axis that the file names; of hba and ident the names of the texts
+	meant     map[string]bool     // known keys for which unknown keys in the file are probably misspellings
+	bad       map[string]bool     // axes with a mistake in their values
+	own       map[string][]string // by axis: the names of values that the scenario describes itself
+	worldAt   position
+	inWorld   map[string]*value // by key of worldKeys
+	folder    fs.FS             // of the scenario file
+	varyAt    []position        // of the axes of vary
+	templates []template
+	expectAt  []position // of the rows of expect, and of their outcomes
+	thenAt    []position
 }
 
-// parse reads a scenario. Messages name file; path, which may be longer, gives the scenario its name.
-func parse(file, path string, source []byte) (*Scenario, []*Problem) {
-	l := &loading{reader: reader{file: file}, values: map[string][]string{}, meant: map[string]bool{}, bad: map[string]bool{}, own: map[string][]string{}, inWorld: map[string]*value{}}
+// parse reads a scenario. Messages name file; path, which may be longer, gives the scenario its name. folder is the one that the file is in.
+func parse(file, path string, source []byte, folder fs.FS) (*Scenario, []*Problem) {
+	l := &loading{reader: reader{file: file}, folder: folder, values: map[string][]string{}, meant: map[string]bool{}, bad: map[string]bool{}, own: map[string][]string{}, inWorld: map[string]*value{}}
 	l.Name = l.scenarioName(path)
 	l.Pos = l.pos(position{1, 1})
 	if root := l.readYAML(source); root != nil && l.want(root, "the file", mapping) {
@@ -58,7 +65,7 @@ func (l *loading) scenario(root *value) {
 	if client := parts["client"]; client != nil && l.want(client, "client", mapping) {
 		l.axes(client, ClientAxis, nil)
 	}
-	slices.SortFunc(l.Axes, func(a, b AxisValues) int { return axisIndex(a.Axis) - axisIndex(b.Axis) })
+	l.inOrder(l.Axes)
 	l.readWorldKeys(afterClient)
 	l.usedCertificates(l.inWorld["certificates"])
 	broken := len(l.problems) > 0 // the axes: mistakes in expect do not hide what else is wrong with the cells
@@ -66,6 +73,10 @@ func (l *loading) scenario(root *value) {
 	l.exclude(parts["exclude"])
 	broken = broken || len(l.problems) > before
 	l.expect(parts["expect"])
+	if l.ByHand && parts["expect"] == nil && !l.meant["expect"] {
+		l.problem(position{1, 1}, "judge: expect, and there is no expect", "write the rows that judge the cells")
+		broken = true
+	}
 	if !broken {
 		l.checkCells()
 	}
@@ -85,6 +96,11 @@ func (l *loading) topLevel(root *value) map[string]*value {
 			l.Claims = l.ids(e, claimID, "want the letter S and a number, as in S16")
 		case "museum":
 			l.Museum = l.ids(e, museumID, "want a letter and a number, as in B14 or CVE-2026-6479")
+		case "judge":
+			if l.want(e.value, e.key, scalar) && e.value.text != judgeExpect {
+				l.problem(e.value.position, fmt.Sprintf("judge is %q", e.value.text), "want "+judgeExpect+", or leave the key out: the oracle then predicts every cell")
+			}
+			l.ByHand = true
 		case "world", "client", "exclude", "expect":
 			parts[e.key] = e.value
 			if e.key == "world" {
@@ -116,6 +132,7 @@ func (l *loading) world(v *value) {
 		l.problem(l.worldAt, "hba is missing", "write the server's pg_hba.conf under world, as in hba: |")
 	}
 	l.readWorldKeys(afterWorld)
+	l.checkTemplates()
 }
 
 func (l *loading) readWorldKeys(when phase) {
@@ -128,10 +145,6 @@ func (l *loading) readWorldKeys(when phase) {
 
 func hasKey(entries []entry, key string) bool {
 	return slices.ContainsFunc(entries, func(e entry) bool { return e.key == key })
-}
-
-func axisIndex(name string) int {
-	return slices.IndexFunc(Axes, func(a Axis) bool { return a.Name == name })
 }
 
 // axisNames are the names of the axes of a kind; of all if the kind is empty.

@@ -104,68 +104,6 @@ func (a Axis) check(text string, further ...string) (wrong, right string) {
 	return "", ""
 }
 
-// texts reads a configuration file, or several by name.
-func (l *loading) texts(axis Axis, e entry) []Text {
-	before := len(l.problems)
-	defer func() { l.bad[axis.Name] = len(l.problems) > before }()
-	switch {
-	case e.value.kind == mapping && len(e.value.entries) > 0:
-		var texts []Text
-		var names []string
-		for _, named := range l.entriesOnce(e.value, axis.Name+" text") {
-			if !kebabCase.MatchString(named.key) {
-				l.problem(named.position, fmt.Sprintf("%q is no name for a text of %s", named.key, axis.Name), "want a-z, 0-9 and single hyphens, as in host-then-reject")
-				continue
-			}
-			l.text(axis, named.value)
-			texts = append(texts, Text{named.key, named.value.text})
-			names = append(names, named.key)
-		}
-		if len(names) > 0 {
-			l.name(axis, names)
-		}
-		return texts
-	case l.want(e.value, axis.Name, scalar, mapping):
-		l.text(axis, e.value)
-		return []Text{{"", e.value.text}}
-	}
-	return nil
-}
-
-// text checks one configuration text.
-func (l *loading) text(axis Axis, v *value) {
-	if !l.want(v, "a text of "+axis.Name, scalar) {
-		return
-	}
-	if v.style == folded || v.style == wrapped {
-		l.problem(v.position, "YAML joins these lines into one", "write | after the key and the lines below it: the server gets them byte for byte")
-		return
-	}
-	if strings.TrimSpace(v.text) == "" {
-		if axis.Name == "hba" {
-			l.problem(v.position, "hba is empty", "want at least one pg_hba.conf record")
-		}
-		return
-	}
-	if v.style != literal {
-		return // a quoted text is meant as it is, and in a single line such a character is easy to see
-	}
-	indent := -1
-	for i, line := range strings.Split(strings.TrimRight(v.text, "\n"), "\n") {
-		raw := l.lines[v.line+i] // the text starts in the line after |
-		if indent < 0 && strings.TrimSpace(line) != "" {
-			indent = len(raw) - len(line)
-		}
-		code := line[:len(line)-len(comment(line))]
-		for at, c := range []rune(code) {
-			if looks, right := lookalike(c); looks != "" {
-				l.problem(position{v.line + i + 1, indent + at + 1}, fmt.Sprintf("%s (U+%04X) in %s", looks, c, axis.Name), "write "+right)
-				break
-			}
-		}
-	}
-}
-
 // lookalike recognises the characters that word processors write for quotes and hyphens.
 func lookalike(c rune) (looks, right string) {
 	switch c {

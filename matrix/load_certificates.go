@@ -65,7 +65,7 @@ func certificateKeyNames() (names []string) {
 
 // certificates reads the scenario's own certificates, which are values of two axes.
 func (l *loading) certificates(v *value) {
-	for _, e := range l.ownNames(v, "certificate", "servercert", "cert") {
+	for _, e := range l.ownNames(v, "certificates", "certificate", "servercert", "cert") {
 		l.certificate(e)
 	}
 }
@@ -162,10 +162,10 @@ func (l *loading) subject(c *Certificate, v *value) {
 }
 
 var (
-	countryCode = regexp.MustCompile(`^[A-Z]{2}$`)
-	dnsName     = regexp.MustCompile(`^(\*\.)?([a-z0-9_]([a-z0-9_-]*[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
-	uri         = regexp.MustCompile("^[A-Za-z][A-Za-z0-9+.-]*:([A-Za-z0-9._~:/?#@!$&'()*+,;=-]|\\[|\\]|%[0-9A-Fa-f]{2})+$") // RFC 3986
-	template    = regexp.MustCompile(`\{[^{}]*\}`)
+	countryCode  = regexp.MustCompile(`^[A-Z]{2}$`)
+	dnsName      = regexp.MustCompile(`^(\*\.)?([a-z0-9_]([a-z0-9_-]*[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
+	uri          = regexp.MustCompile("^[A-Za-z][A-Za-z0-9+.-]*:([A-Za-z0-9._~:/?#@!$&'()*+,;=-]|\\[|\\]|%[0-9A-Fa-f]{2})+$") // RFC 3986
+	nameInBraces = regexp.MustCompile(`\{[^{}]*\}`)
 )
 
 func isASCII(text string) bool {
@@ -180,7 +180,7 @@ func wrongName(text string) (wrong, right string) {
 	if strings.ContainsFunc(text, unicode.IsControl) {
 		return fmt.Sprintf("%q has a control character", text), "leave it out"
 	}
-	for _, t := range template.FindAllString(text, -1) {
+	for _, t := range nameInBraces.FindAllString(text, -1) {
 		if t != "{user}" && t != "{host}" {
 			return t + " stands for nothing", "want {user} or {host}"
 		}

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// ownNames checks the names under which a scenario describes its own values of some axes, and keeps them.
-func (l *loading) ownNames(v *value, what string, axes ...string) []entry {
-	if v == nil || !l.want(v, what+"s", mapping) {
+// ownNames checks the names under which a scenario describes, under a key of world, its own values of some axes, and keeps them.
+func (l *loading) ownNames(v *value, key, what string, axes ...string) []entry {
+	if v == nil || !l.want(v, key, mapping) {
 		return nil
 	}
 	taken := []string{"all"}
@@ -39,7 +39,7 @@ var keytabKeys = []string{"principals", "keys", "enctypes"}
 
 // keytabs reads the keytabs that the scenario describes.
 func (l *loading) keytabs(v *value) {
-	for _, own := range l.ownNames(v, "keytab", "keytab") {
+	for _, own := range l.ownNames(v, "keytabs", "keytab", "keytab") {
 		k := Keytab{Name: own.key, Principals: []string{ServicePrincipal}, Keys: CurrentKeys}
 		for _, e := range l.entriesOnce(own.value, "key") {
 			switch e.key {

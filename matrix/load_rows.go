@@ -80,7 +80,7 @@ func (l *loading) when(v *value, what string) ([]AxisValues, bool) {
 	}
 	var when []AxisValues
 	for _, e := range l.entriesOnce(v, "axis") {
-		axis, ok := AxisByName(e.key)
+		axis, ok := l.axisByName(e.key)
 		if !ok {
 			l.problem(e.position, fmt.Sprintf("no axis %q", e.key), suggest(e.key, l.named()))
 			continue
@@ -95,7 +95,7 @@ func (l *loading) when(v *value, what string) ([]AxisValues, bool) {
 		}
 		when = append(when, AxisValues{axis.Name, l.rowValues(axis, e.value, had)})
 	}
-	slices.SortFunc(when, func(a, b AxisValues) int { return axisIndex(a.Axis) - axisIndex(b.Axis) })
+	l.inOrder(when)
 	return when, len(l.problems) == before && !unsure
 }
 

@@ -171,6 +171,7 @@ func TestGroupsOfClients(t *testing.T) {
 const (
 	top    = "question: q\nworld:\n  hba: |\n    host all all all trust\n"
 	client = top + "client:\n"
+	varies = "question: q\nworld:\n  hba: |\n    {record} all all all trust\n"
 	rows   = client + "  user: [alice, bob]\n  sslmode: [disable, require]\nexpect:\n"
 )
 
@@ -183,10 +184,10 @@ var mistakes = []mistake{
 		`a/b.yaml:1:1: unknown key "qestion" at the top level; did you mean "question"?`},
 	{"unknown key unlike any",
 		top + "remarks: none\n",
-		`a/b.yaml:5:1: unknown key "remarks" at the top level; want question, source, claims, museum, world, client, exclude or expect`},
+		`a/b.yaml:5:1: unknown key "remarks" at the top level; want question, source, claims, museum, world, client, exclude, judge or expect`},
 	{"unknown key under world",
 		top + "  host_name: pg.example.test\n",
-		`a/b.yaml:5:3: unknown key "host_name" under world; want server, ssl, servercert, servercrl, keytab, hba, ident, settings, roles, realm, principals, realms, client_realm, keytabs, tickets, certificates or host`},
+		`a/b.yaml:5:3: unknown key "host_name" under world; want server, ssl, servercert, servercrl, keytab, hba, ident, vary, settings, roles, realm, principals, realms, client_realm, keytabs, tickets, krb5_confs, certificates or host`},
 	{"unknown key under client, near an axis",
 		client + "  ssl_mode: require\n",
 		`a/b.yaml:6:3: unknown key "ssl_mode" under client; did you mean "sslmode"?`},
@@ -539,7 +540,7 @@ var mistakes = []mistake{
 		`a/b.yaml:9:11: no channel "ssl"; want plain, tls, gss or tls+gss`},
 	{"then: method",
 		rows + "  - then: connected tls, method scram\n",
-		`a/b.yaml:9:26: no method "scram"; want trust, reject, scram-sha-256, md5, password, gss, peer, ident or cert`},
+		`a/b.yaml:9:26: no method "scram"; want trust, reject, scram-sha-256, md5, password, gss, peer, ident, cert, pam, ldap or radius`},
 	{"then: step",
 		rows + "  - then: connected, trace connect sslaccepted authok\n",
 		`a/b.yaml:9:22: no step "sslaccepted"; did you mean "sslaccept"?`},
@@ -586,6 +587,92 @@ var mistakes = []mistake{
 			"a/b.yaml:7:22: impossible value \"requir\" of sslmode; did you mean \"require\"?\n" +
 			"a/b.yaml:8:13: user=a is there twice; keep this one or the one in column 10 of line 8\n" +
 			`a/b.yaml:11:11: an outcome cannot start with "conected"; want "connected", "connected CHANNEL", "refused" or "refused at STAGE", as in "connected gss, role alice"`},
+	{"vary: no mapping",
+		top + "  vary: record\n",
+		"a/b.yaml:5:9: vary is text; want a mapping"},
+	{"vary: no axis",
+		top + "  vary: {}\n",
+		"a/b.yaml:5:9: vary declares no axis; want {NAME: [TEXT, TEXT]}, or leave the key out"},
+	{"vary: a name that is no name",
+		top + "  vary: {Record: [host]}\n",
+		`a/b.yaml:5:10: "Record" is no name for an axis; want a letter, then a-z, 0-9 and single hyphens, as in record-type`},
+	{"vary: a name that is a number",
+		top + "  vary: {2: [host]}\n",
+		`a/b.yaml:5:10: "2" is no name for an axis; want a letter, then a-z, 0-9 and single hyphens, as in record-type`},
+	{"vary: an axis of the table",
+		top + "  vary: {cert: [a, b]}\n",
+		"a/b.yaml:5:10: cert is an axis already; choose another name, or name its values under its own heading"},
+	{"vary: a world key",
+		top + "  vary: {realm: [a, b]}\n",
+		"a/b.yaml:5:10: realm is a key of scenario files; choose another name"},
+	{"vary: twice",
+		top + "  vary: {record: [host], record: [hostssl]}\n",
+		`a/b.yaml:5:26: axis "record" is there twice; keep this one or the one in line 5`},
+	{"vary: no values",
+		varies + "  vary: {record: []}\n",
+		"a/b.yaml:5:18: record is an empty list; name a value, or leave the key out"},
+	{"vary: no values by name",
+		varies + "  vary: {record: {}}\n",
+		"a/b.yaml:5:18: record has no values; want {NAME: TEXT, NAME: TEXT}, or [TEXT, TEXT]"},
+	{"vary: a value that is a list",
+		varies + "  vary: {record: [[host]]}\n",
+		"a/b.yaml:5:19: a value of record is a list; want text"},
+	{"vary: a name of a value that is no name",
+		varies + "  vary: {record: {Host: host}}\n",
+		`a/b.yaml:5:19: "Host" is no name for a value of record; want a-z, 0-9 and single hyphens, as in verify-ca`},
+	{"vary: a value twice",
+		varies + "  vary: {record: [host, host]}\n",
+		"a/b.yaml:5:25: record=host is there twice; leave one of them out; an empty text in a list is named none"},
+	{"vary: the name of the empty text",
+		varies + "  vary: {record: [\"\", none]}\n",
+		"a/b.yaml:5:23: record=none is there twice; leave one of them out; an empty text in a list is named none"},
+	{"vary: one text by two names",
+		varies + "  vary: {record: {a: host, b: host}}\n",
+		"a/b.yaml:5:28: record=b is the same text as a; leave one of them out"},
+	{"vary: a value of two lines",
+		varies + "  vary:\n    record:\n      a: |\n        host\n      b: \"a\\nb\"\n",
+		"a/b.yaml:7:10: a value of record is longer than a line; write it in one line: the lines of a text are counted before its values are known\n" +
+			"a/b.yaml:9:10: a value of record is longer than a line; write it in one line: the lines of a text are counted before its values are known"},
+	{"vary: typographic quote",
+		varies + "  vary: {record: [host “all”]}\n",
+		`a/b.yaml:5:19: typographic quote in a value of record; write "`},
+	{"vary: no text has it",
+		varies + "  vary: {record: [host, hostssl], method: trust}\n",
+		"a/b.yaml:5:35: vary declares method and no text has {method}; write it into hba, ident or a setting, or leave the axis out"},
+	{"vary: not declared, in a text",
+		varies + "    local all all {rekord}\n  vary: {record: [host, hostssl]}\n",
+		`a/b.yaml:5:19: {rekord} in hba, and vary declares no rekord; did you mean "record"?; braces that mean themselves are a value of vary, too, as in brace: {only: "{rekord}"}`},
+	{"vary: not declared, in a setting",
+		varies + "  vary: {record: [host, hostssl]}\n  settings: {work_mem: '{size}', krb_caseins_users: 'on{x}'}\n",
+		`a/b.yaml:6:24: {size} in the setting work_mem, and vary declares no size; want record; braces that mean themselves are a value of vary, too, as in brace: {only: "{size}"}` + "\n" +
+			`a/b.yaml:6:53: {x} in the setting krb_caseins_users, and vary declares no x; want record; braces that mean themselves are a value of vary, too, as in brace: {only: "{x}"}`},
+	{"vary: a value that the row has and the axis has not",
+		varies + "  vary: {record: [host, hostssl]}\nexpect:\n  - when: {record: all}\n    then: connected\n",
+		`a/b.yaml:7:20: the scenario has no record=all; want host or hostssl`},
+	{"vary: a row names an axis that is not declared",
+		varies + "  vary: {record: [host, hostssl]}\nexpect:\n  - when: {rekord: host}\n    then: connected\n",
+		`a/b.yaml:7:12: no axis "rekord"; did you mean "record"?`},
+	{"vary: rows overlap",
+		varies + "  vary: {record: [host, hostssl]}\nexpect:\n  - when: {record: host}\n    then: connected\n  - then: connected\n",
+		"a/b.yaml:9:5: this row and the one in line 7 both claim record=host; one of them is to name fewer values"},
+	{"hba: a key beside file",
+		"question: q\nworld:\n  hba: {file: x.conf, wide: host all all all trust}\n",
+		"a/b.yaml:3:15: there is no file x.conf in a; put it there, beside the scenario\na/b.yaml:3:23: unknown key \"wide\" beside file; want {file: PATH} alone; no text can have the name file"},
+	{"hba: a mapping without file",
+		"question: q\nworld:\n  hba: {wide: {path: x.conf}}\n",
+		"a/b.yaml:3:15: a text of hba is a mapping without file; want a text, or {file: PATH}"},
+	{"hba: a file without a name",
+		"question: q\nworld:\n  hba: {file: \"\"}\n",
+		"a/b.yaml:3:15: the file of hba is empty; want text"},
+	{"judge: another word",
+		rows + "  - then: connected\njudge: oracle\n",
+		`a/b.yaml:10:8: judge is "oracle"; want expect, or leave the key out: the oracle then predicts every cell`},
+	{"judge: no rows",
+		client + "  sslmode: require\njudge: expect\n",
+		"a/b.yaml:1:1: judge: expect, and there is no expect; write the rows that judge the cells"},
+	{"judge: a cell without a row",
+		rows + "  - when: {user: alice}\n    then: connected\n  - when: {sslmode: disable}\n    then: connected\njudge: expect\nexclude:\n  - {user: alice, sslmode: disable}\n",
+		"a/b.yaml:9:5: no expect row claims user=bob,sslmode=require; add a row, or exclude the cell: with judge: expect nothing else judges it"},
 }
 
 func TestMistakes(t *testing.T) {
@@ -689,7 +776,7 @@ func FuzzLoad(f *testing.F) {
 		f.Add([]byte(m.source))
 	}
 	f.Fuzz(func(t *testing.T, source []byte) {
-		s, problems := parse("a/b.yaml", "a/b.yaml", source)
+		s, problems := parse("a/b.yaml", "a/b.yaml", source, fstest.MapFS{})
 		if len(problems) == 0 {
 			for _, c := range s.Expand() {
 				if !MatchID(s.Name, c.ID) {

@@ -30,6 +30,7 @@ var worldKeys []worldKey
 
 func init() { // the functions refer to the table
 	worldKeys = []worldKey{
+		{"vary", "axes of the scenario's own: {NAME: [TEXT, TEXT]}, or {NAME: {VALUE: TEXT}}; {NAME} in hba, ident and settings stands for the text", afterWorld, (*loading).vary, varySchema},
 		{"settings", "further lines of postgresql.conf, in order", afterWorld, (*loading).settings, settingsSchema},
 		{"roles", "database roles: names, or {name: ROLE, login: false, password: scram-sha-256}; default: the users", afterClient, (*loading).roles, rolesSchema},
 		{"realm", "the Kerberos realm of the server, and of principals that name no realm; default: " + DefaultRealm, afterClient, (*loading).realm, realmSchema},
@@ -38,6 +39,7 @@ func init() { // the functions refer to the table
 		{"client_realm", "the default realm in the clients' krb5.conf; default: the server's realm", afterClient, (*loading).clientRealm, realmSchema},
 		{"keytabs", "keytabs of the scenario's own, values of the axis keytab: {principals: [postgres/{host}], keys: current, previous or all, enctypes: [aes128-cts-hmac-sha1-96]}", beforeAxes, (*loading).keytabs, keytabsSchema},
 		{"tickets", "tickets of the scenario's own, values of the axis ticket: {expired: true, lifetime: 10h, flags: [forwardable, proxiable, renewable]}", beforeAxes, (*loading).tickets, ticketsSchema},
+		{"krb5_confs", "texts of krb5.conf of the scenario's own, values of the axis krb5_conf: {rdns: off}; lines of [libdefaults] that stand before those of the harness", beforeAxes, (*loading).krb5Confs, krb5ConfsSchema},
 		{"certificates", "certificates of the scenario's own, values of the axes servercert and cert: see Certificates", beforeAxes, (*loading).certificates, certificatesSchema},
 		{"host", "the server's fully qualified host name; default: " + DefaultHost, afterWorld, (*loading).host, hostSchema},
 	}
@@ -100,6 +102,7 @@ func (l *loading) settings(v *value) {
 			l.problem(e.position, fmt.Sprintf("%q is no name of a setting", e.key), "want a name as in postgresql.conf, then a colon and the value")
 		case l.want(e.value, "the setting "+e.key, scalar):
 			l.Settings = append(l.Settings, Setting{e.key, e.value.text})
+			l.templates = append(l.templates, l.inPlace("the setting "+e.key, e.value))
 		}
 		names = append(names, e)
 	}

@@ -17,7 +17,8 @@ type Scenario struct {
 	Source       string         // where the behaviour is specified; may be empty
 	Claims       []string       // ids of the claims that it tests: rows of docs/claims.md
 	Museum       []string       // ids of the past defects that it would show: rows of docs/museum.md
-	Axes         []AxisValues   // the axes that the file names, in the order of Axes, values in the order of the file; NotGiven is ""
+	Axes         []AxisValues   // the axes that the file names, in the order of IDs, values in the order of the file; NotGiven is ""
+	Vary         []OwnAxis      // its own axes; they are among Axes, too
 	HBA          []Text         // at least one; a single text without a name is not an axis
 	Ident        []Text         // like HBA; none: pg_ident.conf is empty
 	Settings     []Setting      // in the order of the file
@@ -25,10 +26,12 @@ type Scenario struct {
 	Realms       []Realm        // default: DefaultRealm with the users and the principals
 	ClientRealm  string         // default realm of the clients; empty: the server's
 	Keytabs      []Keytab       // those that the file describes
+	KRB5Confs    []KRB5Conf     // those that the file describes
 	Tickets      []Ticket       // those that the file describes
 	Certificates []Certificate  // those that the file describes
 	Host         string         // default: DefaultHost
 	Exclude      [][]AxisValues // combinations that have no cell: rows like Expect.When
+	ByHand       bool           // judge: expect; each cell that a client can express is claimed by a row of Expect
 	Expect       []Expect
 	Pos          string // FILE:1:1
 }
@@ -99,7 +102,11 @@ func Load(fsys fs.FS, paths ...string) ([]*Scenario, error) {
 		if err != nil {
 			return nil, fmt.Errorf("scenarios: %w", err)
 		}
-		s, p := parse(file, file, source)
+		folder, err := fs.Sub(fsys, path.Dir(file))
+		if err != nil {
+			return nil, fmt.Errorf("scenarios: %w", err)
+		}
+		s, p := parse(file, file, source, folder)
 		scenarios = append(scenarios, s)
 		problems = append(problems, p...)
 	}
@@ -130,7 +137,12 @@ func LoadFile(name string) (*Scenario, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, problems := parse(name, filepath.ToSlash(absolute), source)
+	folder, err := os.OpenRoot(filepath.Dir(absolute)) // a link out of it is no file beside the scenario
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = folder.Close() }()
+	s, problems := parse(filepath.ToSlash(name), filepath.ToSlash(absolute), source, folder.FS())
 	if err := joinProblems(problems); err != nil {
 		return nil, err
 	}

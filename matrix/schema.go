@@ -60,12 +60,14 @@ func Schema() []byte {
 		return o
 	}
 	texts := func(a Axis) object {
-		one := object{"type": "string"}
+		text := object{"type": "string"}
 		if a.Name == "hba" {
-			one["pattern"] = `\S`
+			text["pattern"] = `\S`
 		}
-		return object{"description": a.Doc, "oneOf": []any{one,
-			object{"type": "object", "propertyNames": object{"pattern": kebabCase.String()}, "additionalProperties": one, "minProperties": 1}}}
+		file := closed("a file beside the scenario", object{fileKey: object{"type": "string", "pattern": `^[^/\s][^\n]*$`}}, fileKey)
+		named := object{"type": "object", "propertyNames": object{"pattern": kebabCase.String(), "not": object{"const": fileKey}},
+			"additionalProperties": object{"oneOf": []any{text, file}}, "minProperties": 1}
+		return object{"description": a.Doc, "oneOf": []any{text, file, named}}
 	}
 	axis := func(a Axis, all bool) object {
 		var values []any
@@ -123,7 +125,12 @@ func Schema() []byte {
 		world[k.name] = o
 	}
 
-	row := object{"$ref": "#/$defs/row"}
+	rows := func(row string) object {
+		ref := object{"$ref": "#/$defs/" + row}
+		return object{"properties": object{
+			"exclude": object{"items": ref}, "expect": object{"items": object{"properties": object{"when": ref}}},
+		}}
+	}
 	schema := closed("a scenario of pgauthmatrix: docs/scenarios.md", object{
 		"question": textSchema(keyDocs["question"]),
 		"source":   textSchema(keyDocs["source"]),
@@ -131,13 +138,20 @@ func Schema() []byte {
 		"museum":   ids(museumID, keyDocs["museum"]),
 		"world":    closed(keyDocs["world"], world, "hba"),
 		"client":   closed(keyDocs["client"], client),
-		"exclude":  object{"type": "array", "description": keyDocs["exclude"], "items": row},
+		"exclude":  object{"type": "array", "description": keyDocs["exclude"]},
+		"judge":    object{"const": judgeExpect, "description": keyDocs["judge"]},
 		"expect": object{"type": "array", "description": keyDocs["expect"], "items": closed("", object{
-			"when": row,
+			"when": object{"type": "object"},
 			"then": object{"type": "string", "pattern": outcomePattern(), "description": "connected gss, method gss, role alice, hba:1; or refused at hba, no-hba-entry"},
 		}, "then")},
 	}, "question", "world")
-	schema["$defs"] = object{"row": closed("values of axes; an axis that is not named may have any value", when)}
+	const rowDoc = "values of axes; an axis that is not named may have any value"
+	own := closed(rowDoc+". The scenario's own axes are among them", when)
+	own["additionalProperties"] = oneOrMore(object{"type": []string{"string", "number", "boolean"}})
+	own["propertyNames"] = object{"anyOf": []any{object{"enum": axisNames("")}, object{"pattern": ownName.String()}}}
+	schema["$defs"] = object{"row": closed(rowDoc, when), "ownRow": own}
+	schema["if"] = object{"properties": object{"world": object{"required": []string{"vary"}}}}
+	schema["then"], schema["else"] = rows("ownRow"), rows("row")
 	schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	schema["$id"] = "https://github.com/pgauthmatrix/pgauthmatrix/scenarios/schema.json"
 	out, err := json.MarshalIndent(schema, "", "  ")
@@ -156,6 +170,7 @@ var keyDocs = map[string]string{
 	"world":    "the server's side: world axes, and what all cells have in common",
 	"client":   "the client's side: client axes",
 	"exclude":  "combinations that have no cell: rows of AXIS: VALUE or VALUES",
+	"judge":    "expect: every cell is judged by its row of expect alone, and must have one; the oracle is not asked",
 	"expect":   "outcomes that are expected by hand; rows must not overlap, and only the fields that `then` states are compared",
 }
 

@@ -68,7 +68,7 @@ func TestSchemaTakesWhatLoads(t *testing.T) {
 	schema := compiledSchema(t)
 	files := map[string][]byte{"the whole format": []byte(whole)}
 	for _, m := range []string{
-		top, client + "  user: 17\n", top + "  ident: \"\"\n", top + "  settings: {}\n", client + "  library: [libpq, independent]\nexpect:\n  - when: {library: libpq}\n    then: connected\n", top + "expect:\n  - then: connected\n",
+		top, varied + "expect:\n  - when: {record: host, clientcert: [ca]}\n    then: connected\n", client + "  user: 17\n", top + "  ident: \"\"\n", top + "  settings: {}\n", client + "  library: [libpq, independent]\nexpect:\n  - when: {library: libpq}\n    then: connected\n", top + "expect:\n  - then: connected\n",
 		"question: q\nworld: {hba: {a: host all all all trust}}\nexpect:\n  - {when: {hba: a}, then: 'refused at auth, channel-binding, channel plain, method gss, identity \"a,b\", rule more.conf:3, trace'}\n",
 	} {
 		load(t, m)
@@ -110,7 +110,10 @@ var onlyLoadKnows = map[string]bool{
 	"scenario that no client can express": true, "exclude leaves nothing": true, "exclude names a value that is not there": true, "too many cells": true,
 	"when names axes that every cell has one value of": true, "when names an ident text and there is none": true, "two rows and one cell": true, "a group and a member of it": true, "a member and its group": true, "when names a group and a member of it": true, "when names a group of which there is no client": true,
 	"typographic apostrophe in hba": true, "then: reason at another stage": true, "then: some error": true, "then: stage alone": true, "then: connected with a reason": true, "then: twice": true,
-	"keytab: a name of the catalogue": true, "keytab that nothing describes": true, "realms: own principals twice": true, "realms: own realm trusted": true,
+	"vary: the name of the empty text": true, "vary: one text by two names": true, "vary: typographic quote": true, "vary: no text has it": true,
+	"vary: not declared, in a text": true, "vary: not declared, in a setting": true, "vary: a value that the row has and the axis has not": true,
+	"vary: a row names an axis that is not declared": true, "vary: rows overlap": true, "judge: no rows": true, "judge: a cell without a row": true,
+	"krb5_confs: a line of the harness": true, "krb5_confs: plain": true, "keytab: a name of the catalogue": true, "keytab that nothing describes": true, "realms: own principals twice": true, "realms: own realm trusted": true,
 	"client realm that is not there": true, "principal of a realm that the world does not have": true, "principal that its realm does not have": true,
 	"then: a line that is not there": true, "then: a line that is a comment": true, "then: role of a refusal": true, "then: descent of a refusal": true,
 }

@@ -38,11 +38,12 @@ type Coverage struct {
 // ExpandSelected expands the scenarios that the selection's patterns can name, or without patterns those of its family. Select on the
 // result gives what Select on the cells of all scenarios gives, its errors too.
 func ExpandSelected(scenarios []*Scenario, s Selection) ([]Cell, error) {
-	names := make([]string, len(scenarios))
+	names, own := make([]string, len(scenarios)), []string(nil)
 	for i, scenario := range scenarios {
 		names[i] = scenario.Name
+		own = append(own, scenario.varyNames()...)
 	}
-	if err := s.validate(names); err != nil {
+	if err := s.validate(names, own); err != nil {
 		return nil, err
 	}
 	for _, pattern := range s.Patterns {
@@ -97,7 +98,7 @@ var errNothingTogether = errors.New("each part of the selection takes some cells
 
 // take takes the cells that patterns, family and axes name.
 func (s Selection) take(cells []Cell) ([]*Cell, error) {
-	if err := s.validate(idsOf(cells)); err != nil {
+	if err := s.validate(idsOf(cells), ownNamesOf(cells)); err != nil {
 		return nil, err
 	}
 	if err := s.validatePatterns(cells); err != nil {
@@ -119,10 +120,10 @@ func (s Selection) take(cells []Cell) ([]*Cell, error) {
 		for i, a := range s.Axes {
 			axes[i].Axis = a.Axis
 			for _, value := range a.Values {
-				axes[i].Values = append(axes[i].Values, axesByName[a.Axis].members(value)...)
+				axes[i].Values = append(axes[i].Values, axisOrOwn(a.Axis).members(value)...)
 			}
 		}
-		taken = slices.DeleteFunc(taken, func(c *Cell) bool { return !matchesAll(axes, c) })
+		taken = slices.DeleteFunc(taken, func(c *Cell) bool { return !c.hasAll(axes) || !matchesAll(axes, c) })
 	}
 	if len(taken) == 0 {
 		return nil, errNothingTogether
@@ -136,8 +137,42 @@ func familyOf(name string) string {
 	return family
 }
 
-// validate says what is wrong with the selection apart from what needs cells. names are IDs of cells, or names of scenarios.
-func (s Selection) validate(names []string) error {
+// axisOrOwn is an axis of Axes, or an own axis.
+func axisOrOwn(name string) Axis {
+	if axis, ok := AxisByName(name); ok {
+		return axis
+	}
+	return ownAxis(name)
+}
+
+// hasAll says whether the cell's scenario has all of the axes: of own axes it may have none.
+func (c *Cell) hasAll(axes []AxisValues) bool {
+	return !slices.ContainsFunc(axes, func(a AxisValues) bool {
+		_, own := c.World.own(a.Axis)
+		return !own && axesByName[a.Axis] == nil
+	})
+}
+
+// ownNamesOf are the own axes of the cells' scenarios.
+func ownNamesOf(cells []Cell) (names []string) {
+	var world *World
+	for i := range cells {
+		if cells[i].World == world {
+			continue
+		}
+		world = cells[i].World
+		for _, v := range world.Vary {
+			if !slices.Contains(names, v.Axis) {
+				names = append(names, v.Axis)
+			}
+		}
+	}
+	return names
+}
+
+// validate says what is wrong with the selection apart from what needs cells. names are IDs of cells, or names of scenarios; own are the
+// own axes of their scenarios.
+func (s Selection) validate(names, own []string) error {
 	switch {
 	case len(names) == 0:
 		return errors.New("there are no cells to select from; load scenarios first")
@@ -158,8 +193,12 @@ func (s Selection) validate(names []string) error {
 		}
 	}
 	for _, a := range s.Axes {
-		if _, ok := AxisByName(a.Axis); !ok {
-			return fmt.Errorf("no axis %q; %s", a.Axis, suggest(a.Axis, axisNames("")))
+		if _, ok := AxisByName(a.Axis); !ok && !slices.Contains(own, a.Axis) {
+			right := suggest(a.Axis, append(axisNames(""), own...))
+			if these := s.ofThese(); these != "" { // another scenario may have an axis of its own of that name
+				return fmt.Errorf("no cell%s has an axis %s; %s", these, a.Axis, right)
+			}
+			return fmt.Errorf("no axis %q; %s", a.Axis, right)
 		}
 	}
 	return nil
@@ -178,8 +217,9 @@ func (s Selection) validatePatterns(cells []Cell) error {
 // validateAxes finds a value that none of the cells has.
 func (s Selection) validateAxes(cells []*Cell) error {
 	for _, a := range s.Axes {
-		axis := axesByName[a.Axis]
-		has := distinct(cells, func(c *Cell) string { return axis.get(c.World, &c.Client) })
+		axis := axisOrOwn(a.Axis)
+		with := slices.DeleteFunc(slices.Clone(cells), func(c *Cell) bool { return !c.hasAll([]AxisValues{a}) })
+		has := distinct(with, func(c *Cell) string { return c.Value(a.Axis) })
 		for _, value := range a.Values {
 			if !slices.ContainsFunc(axis.members(value), func(m string) bool { return slices.Contains(has, m) }) {
 				words := make([]string, len(has))
@@ -312,11 +352,11 @@ func ParseShard(text string) (Shard, error) {
 // ParseAxisValues reads AXIS=VALUE[,VALUE…] of a command line.
 func ParseAxisValues(text string) (AxisValues, error) {
 	name, values, ok := strings.Cut(text, "=")
-	axis, known := AxisByName(name)
+	axis := axisOrOwn(name) // Select knows which own axes there are
 	switch {
 	case !ok:
 		return AxisValues{}, fmt.Errorf("%q is no choice of an axis; want AXIS=VALUE[,VALUE], as in gssencmode=prefer,require", text)
-	case !known:
+	case axesByName[name] == nil && !ownName.MatchString(name):
 		return AxisValues{}, fmt.Errorf("no axis %q; %s", name, suggest(name, axisNames("")))
 	}
 	chosen := AxisValues{Axis: name}

@@ -302,7 +302,8 @@ func TestParseAxisValues(t *testing.T) {
 		{"hba=tls-only", AxisValues{"hba", []string{"tls-only"}}, ""},
 		{"user=o'hara b", AxisValues{"user", []string{"o'hara b"}}, ""},
 		{"gssencmode", AxisValues{}, `"gssencmode" is no choice of an axis; want AXIS=VALUE[,VALUE], as in gssencmode=prefer,require`},
-		{"gssmode=prefer", AxisValues{}, `no axis "gssmode"; did you mean "sslmode"?`},
+		{"clientcert=verify-ca", AxisValues{"clientcert", []string{"verify-ca"}}, ""}, // may be an axis of a scenario's own
+		{"gss_mode=prefer", AxisValues{}, `no axis "gss_mode"; did you mean "sslmode"?`},
 		{"gssencmode=prefered", AxisValues{}, `impossible value "prefered" of gssencmode; did you mean "prefer"?`},
 		{"server=12", AxisValues{}, `unknown server version "12"; want a major version: 13, 14, 15, 16, 17 or 18`},
 		{"user=", AxisValues{}, "empty value of user; name one, or leave the axis out"},

@@ -45,6 +45,15 @@ func (r *reader) problem(at position, wrong, right string) {
 	r.problems = append(r.problems, &Problem{File: r.file, Line: at.line, Column: at.column, Wrong: wrong, Right: right})
 }
 
+// problemIn reports a mistake in a file that the scenario names.
+func (r *reader) problemIn(file string, at position, wrong, right string) {
+	if file == r.file {
+		r.problem(at, wrong, right)
+		return
+	}
+	r.problems = append(r.problems, &Problem{File: file, Line: at.line, Column: at.column, Wrong: wrong, Right: right})
+}
+
 func (r *reader) pos(at position) string { return fmt.Sprintf("%s:%d:%d", r.file, at.line, at.column) }
 
 // joinProblems joins problems in the order of their places; nil if there are none.

@@ -111,6 +111,10 @@ func (x *exchange) method() (*ending, error) {
 		return x.gss()
 	case matrix.MethodScram, matrix.MethodMD5, matrix.MethodPassword:
 		return x.passwordMethod()
+	case matrix.MethodIdent: // auth.c, ident_inet
+		x.why(x.record.rule(), "the server asks port 113 of the client's address, where nothing listens")
+		end := x.fails(matrix.StageAuth, matrix.PeerMismatch, "28000")
+		return &end, nil
 	case matrix.MethodPeer:
 		return nil, unknown("the cell does not say which operating system user makes the attempt", "%s: authentication method peer", x.record.rule())
 	default:

@@ -32,7 +32,7 @@ func cell(change ...func(*matrix.Cell)) *matrix.Cell {
 var fields = map[string]func(*matrix.Cell) *string{
 	"ssl": func(c *matrix.Cell) *string { return &c.World.SSL }, "servercert": func(c *matrix.Cell) *string { return &c.World.ServerCert },
 	"servercrl": func(c *matrix.Cell) *string { return &c.World.ServerCRL },
-	"keytab":    func(c *matrix.Cell) *string { return &c.World.Keytab }, "library": func(c *matrix.Cell) *string { return (*string)(&c.Client.Library) },
+	"krb5_conf": func(c *matrix.Cell) *string { return &c.Client.KRB5Conf }, "keytab": func(c *matrix.Cell) *string { return &c.World.Keytab }, "library": func(c *matrix.Cell) *string { return (*string)(&c.Client.Library) },
 	"transport": func(c *matrix.Cell) *string { return &c.Client.Transport }, "hosts": func(c *matrix.Cell) *string { return &c.Client.Hosts },
 	"user": func(c *matrix.Cell) *string { return &c.Client.User }, "database": func(c *matrix.Cell) *string { return &c.Client.Database },
 	"principal": func(c *matrix.Cell) *string { return &c.Client.Principal }, "ticket": func(c *matrix.Cell) *string { return &c.Client.Ticket },
@@ -706,7 +706,7 @@ database=nodb => refused at startup, database-missing, channel tls, method trust
 
 func TestWhatIsNotPredicted(t *testing.T) {
 	for _, given := range []string{
-		"hba='host all all all pam'", "hba='host all all all ident'", "hba='host all all 10.0.0.0/24 trust'", "hba='host all all db.example.test trust'",
+		"hba='host all all all pam'", "hba='host all all 10.0.0.0/24 trust'", "hba='host all all db.example.test trust'",
 		"hba='host all all all ldap ldapserver=x'", "hba='include other.conf'", "hba='host all @users all trust'", "transport=unix hba='local all all peer'",
 		"library=libpq16 sslnegotiation=direct", "library=libpq15 require_auth=gss", "library=pq gssencmode=require", "library=pq channel_binding=prefer", "library=pq require_auth=gss", "library=jdbc", "server=12",
 		"setting=ssl_ca_file=", "setting=max_connections=1", "database=template0", "database=bob", "ticket=renewable", "cert=unknown", "servercert=unknown", "servercrl=missing", "setting=ssl_max_protocol_version=TLSv1.1", "setting=ssl_max_protocol_version=TLSv1.2 attack=replay ticket=none sslmode=require", "cert=expired attack=flip-client sslmode=require", "servercert=two-names", "servercert=top-level", "hosts=three", "hosts=twice attack=strip", "hosts=twice transport=unix",
@@ -718,6 +718,12 @@ func TestWhatIsNotPredicted(t *testing.T) {
 			t.Errorf("%s: %v, %v; want a CannotPredict", given, p.Outcome, err)
 		}
 	}
+	// Nothing listens on the Ident port of a client.
+	checkRows(t, "", `
+hba='host all all all ident' => refused at auth, peer-mismatch, channel plain, method ident, hba:1, trace connect sslaccept authfail reconnect authfail
+hba='hostssl all all all ident clientcert=verify-ca map=m; host all all all trust' sslmode=require cert=good => refused at auth, peer-mismatch, channel tls, method ident, hba:1, trace connect sslaccept authfail
+hba='hostssl all all all ident clientcert=verify-ca; host all all all trust' sslmode=require => refused at auth, cert-missing, channel tls, method ident, hba:1, trace connect sslaccept authfail
+`)
 	// A record that is not reached does not matter.
 	checkRows(t, "", `
 hba='host all bob 10.0.0.0/24 trust; host other all all pam; hostnossl all all all ident; host all all all trust' sslmode=require => connected tls, method trust, role alice, hba:4, trace connect sslaccept authok

@@ -190,7 +190,7 @@ func TestWholeNegotiationProduct(t *testing.T) {
 
 func axesOf(c *matrix.Cell) string {
 	var parts []string
-	for _, a := range matrix.Axes {
+	for _, a := range c.World.Axes() {
 		if v := c.Value(a.Name); v != "" {
 			parts = append(parts, a.Name+"="+v)
 		}

@@ -20,19 +20,28 @@ func Explain(w io.Writer, cell *matrix.Cell, prediction matrix.Prediction, r *Re
 		prediction = matrix.Prediction{Outcome: r.Predicted, Because: r.Because}
 		p.line(p.text(bold, printable(r.ID)))
 		p.about(r.About)
-		p.axes(func(axis string) string { return r.Axes[axis] })
+		p.axes(r.ownAxes(), func(axis string) string { return r.Axes[axis] })
 	} else {
 		p.line(p.text(bold, cell.ID))
 		if r != nil {
 			p.about(r.About)
 		}
-		p.axes(cell.Value)
+		p.axes(cell.World.OwnAxes(), cell.Value)
 		p.rules(cell, prediction)
 	}
 	p.line("")
+	row := ""
+	if cell != nil {
+		row = byHand(cell)
+	} else {
+		row = r.ByHand
+	}
 	switch why := notApplicable(cell, r); {
 	case why != "":
 		p.hanging("skipped", yellow, "not applicable: "+why)
+	case row != "":
+		p.byHand(row)
+		p.hanging("", dim, "the oracle is not asked: the scenario says judge: expect")
 	default:
 		if prediction.Outcome.End != "" {
 			column := outcomeWidth(prediction.Outcome)
@@ -61,11 +70,11 @@ func notApplicable(cell *matrix.Cell, r *Record) string {
 	return ""
 }
 
-// axes writes the values of the world's axes, then those of the client's.
-func (p *page) axes(value func(string) string) {
+// axes writes the values of the world's axes, among them the scenario's own, then those of the client's.
+func (p *page) axes(own []string, value func(string) string) {
 	for _, kind := range []matrix.AxisKind{matrix.WorldAxis, matrix.ClientAxis} {
 		var parts []string
-		for _, a := range matrix.Axes {
+		for _, a := range matrix.AxesWith(own) {
 			if v := value(a.Name); a.Kind == kind && v != "" {
 				parts = append(parts, a.Name+"="+v)
 			}

@@ -119,6 +119,7 @@ func (p *page) judged(r *Record) {
 	if r.Predicted.End != "" {
 		p.outcome("predicted", r.Predicted, column, nil)
 	}
+	p.byHand(r.ByHand)
 	if observed != nil {
 		p.outcome("observed", *observed, column, differing)
 	}
@@ -145,6 +146,13 @@ func (p *page) judged(r *Record) {
 	}
 	if v.Cause != "" {
 		p.hanging("cause", "", v.Cause)
+	}
+}
+
+// byHand writes the row that alone judges a cell.
+func (p *page) byHand(row string) {
+	if row != "" {
+		p.hanging("by hand", "", row)
 	}
 }
 

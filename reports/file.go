@@ -184,6 +184,7 @@ type brief struct {
 	ID          string            `json:"id"`
 	Scenario    string            `json:"scenario"`
 	Axes        map[string]string `json:"axes"`
+	ByHand      string            `json:"by_hand"`
 	Verdict     verdict.Verdict   `json:"verdict"`
 	Start       time.Time         `json:"start"`
 	Micros      int64             `json:"us"`
@@ -210,7 +211,7 @@ func decodeBrief(text []byte, into *line) error {
 		return json.Unmarshal(text, into)
 	}
 	b := l.Record
-	into.Record = &Record{ID: b.ID, Scenario: b.Scenario, Axes: b.Axes, Verdict: b.Verdict, Start: b.Start, Micros: b.Micros}
+	into.Record = &Record{ID: b.ID, Scenario: b.Scenario, Axes: b.Axes, ByHand: b.ByHand, Verdict: b.Verdict, Start: b.Start, Micros: b.Micros}
 	if b.Observation != nil {
 		into.Record.Observation = &matrix.Observation{Outcome: b.Observation.Outcome, Fault: b.Observation.Fault}
 	}

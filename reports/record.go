@@ -8,6 +8,7 @@ package reports
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 	"time"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
@@ -84,6 +85,7 @@ type Record struct {
 	World       string              `json:"world"` // hash of World.Key: equal for cells of equal worlds
 	Predicted   matrix.Outcome      `json:"predicted"`
 	Because     []matrix.Because    `json:"because,omitempty"`
+	ByHand      string              `json:"by_hand,omitempty"`     // the row that alone judges the cell, with its place; Predicted is then empty
 	Observation *matrix.Observation `json:"observation,omitempty"` // whole; nil: not attempted
 	Verdict     verdict.Verdict     `json:"verdict"`
 	Start       time.Time           `json:"start"`
@@ -92,15 +94,38 @@ type Record struct {
 
 // NewRecord makes the record of a judged cell.
 func NewRecord(cell *matrix.Cell, p matrix.Prediction, o *matrix.Observation, v verdict.Verdict, start time.Time, took time.Duration) *Record {
-	axes := make(map[string]string, len(matrix.Axes))
-	for _, a := range matrix.Axes {
+	all := cell.World.Axes()
+	axes := make(map[string]string, len(all))
+	for _, a := range all {
 		if value := cell.Value(a.Name); value != "" {
 			axes[a.Name] = value
 		}
 	}
 	world := sha256.Sum256([]byte(cell.World.Key()))
 	return &Record{ID: cell.ID, Scenario: cell.Scenario, Axes: axes, World: hex.EncodeToString(world[:6]),
-		Predicted: p.Outcome, Because: p.Because, Observation: o, Verdict: v, Start: start.UTC(), Micros: took.Microseconds()}
+		Predicted: p.Outcome, Because: p.Because, ByHand: byHand(cell), Observation: o, Verdict: v, Start: start.UTC(), Micros: took.Microseconds()}
+}
+
+// byHand is the row of a cell that is judged by hand; empty of any other.
+func byHand(cell *matrix.Cell) string {
+	if !cell.ByHand || cell.Expect == nil {
+		return ""
+	}
+	return cell.Expect.Then.Outcome.String() + " (" + cell.Expect.Pos + ")"
+}
+
+// ownAxes are the axes of the scenario's own, in the order of the record's ID.
+func (r *Record) ownAxes() (names []string) {
+	for element := range strings.SplitSeq(r.ID, "/") {
+		for part := range strings.SplitSeq(element, ",") { // values have neither of the two
+			name, _, named := strings.Cut(part, "=")
+			_, known := matrix.AxisByName(name)
+			if _, has := r.Axes[name]; named && has && !known {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
 }
 
 // Trailer is the last line of run.jsonl.

@@ -40,6 +40,7 @@ type View struct {
 	Header    Header
 	Path      string // of run.jsonl; empty for a run that is no file
 	Ends      map[matrix.End]int
+	ByHand    int                    // cells that hand-written rows alone judge
 	Descents  map[matrix.Descent]int // of connected attempts
 	Stages    map[matrix.Stage]int   // of refused attempts
 	Scenarios []*ScenarioView        // by name
@@ -125,6 +126,9 @@ type builder struct {
 func (b *builder) add(r *Record) {
 	v := b.view
 	v.Counts[r.Verdict.Status]++
+	if r.ByHand != "" {
+		v.ByHand++
+	}
 	if r.Verdict.Status == verdict.Known {
 		b.known[Known{Cause: r.Verdict.Cause, Pos: r.Verdict.Pos}]++
 	}

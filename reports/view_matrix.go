@@ -22,6 +22,7 @@ type ScenarioView struct {
 	attacks obtained
 	byKey   map[string]*WorldView
 	values  map[string][]string // seen of each world axis but the server
+	axes    []string            // these axes: all cells of a scenario have the same
 }
 
 // WorldView is one world of a scenario, whatever the server's version.
@@ -105,7 +106,7 @@ func (b *Block) Failing() int {
 }
 
 func newScenarioView(r *Record) *ScenarioView {
-	return &ScenarioView{Name: r.Scenario, About: r.About, byKey: map[string]*WorldView{}, values: map[string][]string{}}
+	return &ScenarioView{Name: r.Scenario, About: r.About, byKey: map[string]*WorldView{}, values: map[string][]string{}, axes: append(slices.Clip(worldAxes), r.ownAxes()...)}
 }
 
 // add counts one record and returns its column.
@@ -115,7 +116,7 @@ func (s *ScenarioView) add(r *Record) Column {
 		s.attacks.add(r, o)
 	}
 	var key strings.Builder
-	for _, a := range worldAxes {
+	for _, a := range s.axes {
 		value := r.Axes[a]
 		key.WriteString(value + "\x00")
 		if !slices.Contains(s.values[a], value) {
@@ -139,10 +140,10 @@ func (s *ScenarioView) add(r *Record) Column {
 
 // close sorts the worlds, names them, and draws up the table of what the attacker obtains.
 func (s *ScenarioView) close() {
-	slices.SortStableFunc(s.Worlds, compareWorlds)
+	slices.SortStableFunc(s.Worlds, func(a, b *WorldView) int { return compareAxes(s.axes, a.axes, b.axes) })
 	for _, w := range s.Worlds {
 		var parts []string
-		for _, a := range worldAxes {
+		for _, a := range s.axes {
 			if len(s.values[a]) > 1 {
 				parts = append(parts, a+"="+w.axes[a])
 			}
@@ -162,8 +163,6 @@ var worldAxes = func() []string {
 	}
 	return names
 }()
-
-func compareWorlds(a, b *WorldView) int { return compareAxes(worldAxes, a.axes, b.axes) }
 
 // compareAxes orders by the first of the named axes that differs: values of a closed list in the order of the list,
 // others by their text.

@@ -12,7 +12,11 @@ import (
 // Judgement is the result in one line: GREEN or FAILED, and why.
 func (v *View) Judgement() (word, why string) {
 	if v.Green() {
-		why = count(v.Counts[verdict.Agree], "cell agrees", "cells agree") + " with the oracle, none fails"
+		with := "the oracle"
+		if v.ByHand > 0 {
+			with += " or with rows written by hand"
+		}
+		why = count(v.Counts[verdict.Agree], "cell agrees", "cells agree") + " with " + with + ", none fails"
 		if lost := v.Header.Lost; lost > 0 {
 			why += fmt.Sprintf("; %s skipped: no image for %s", thousands(lost), v.missingImages())
 		}
@@ -75,9 +79,12 @@ type Note struct {
 	Fails bool // it makes the run fail
 }
 
-// Notes are the known divergences, the images that are not available, the stale divergences, and what was not reached.
+// Notes are the cells judged by hand, the known divergences, the images that are not available, the stale divergences, and what was not reached.
 func (v *View) Notes() []Note {
 	var notes []Note
+	if v.ByHand > 0 {
+		notes = append(notes, Note{Label: "by hand", Text: count(v.ByHand, "cell is", "cells are") + " judged by hand-written rows alone: the oracle was not asked"})
+	}
 	for _, k := range v.Known {
 		notes = append(notes, Note{Label: "known", Text: fmt.Sprintf("%s: %s (%s)", count(k.Cells, "cell", "cells"), k.Cause, k.Pos)})
 	}

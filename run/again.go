@@ -14,7 +14,6 @@ import (
 
 	"github.com/pgauthmatrix/pgauthmatrix/classify"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
-	"github.com/pgauthmatrix/pgauthmatrix/oracle"
 	"github.com/pgauthmatrix/pgauthmatrix/reports"
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
 )
@@ -84,7 +83,7 @@ func (r *Run) again(cells lookUp, record *reports.Record) error {
 		return fmt.Errorf("%s: the cell was changed since the run (rules, roles, settings or defaults): the observation is of another one", record.ID)
 	}
 	if matrix.NotApplicable(c) == "" {
-		if _, err := oracle.Predict(c); err != nil {
+		if _, err := Predict(c); err != nil {
 			return fmt.Errorf("%s: %w", c.ID, err)
 		}
 	}

@@ -113,6 +113,14 @@ func expand(scenarios []*matrix.Scenario) []matrix.Cell {
 	return cells
 }
 
+// Predict asks the oracle. Of a cell that is judged by hand it is not asked: the prediction is empty.
+func Predict(c *matrix.Cell) (matrix.Prediction, error) {
+	if c.ByHand {
+		return matrix.Prediction{}, nil
+	}
+	return oracle.Predict(c)
+}
+
 // predict predicts the applicable ones of the cells. What cannot be predicted is said of whole scenarios, as Predictable says it.
 func predict(scenarios []*matrix.Scenario, cells []matrix.Cell) (map[*matrix.Cell]matrix.Prediction, error) {
 	predicted := make(map[*matrix.Cell]matrix.Prediction, len(cells))
@@ -122,7 +130,7 @@ func predict(scenarios []*matrix.Scenario, cells []matrix.Cell) (map[*matrix.Cel
 		if matrix.NotApplicable(c) != "" {
 			continue
 		}
-		p, err := oracle.Predict(c)
+		p, err := Predict(c)
 		if err == nil {
 			predicted[c] = p
 			continue
@@ -156,7 +164,7 @@ func Predictable(scenarios []*matrix.Scenario) ([]matrix.Cell, error) {
 			if matrix.NotApplicable(c) != "" {
 				continue
 			}
-			if _, err := oracle.Predict(c); err != nil {
+			if _, err := Predict(c); err != nil {
 				text := err.Error()
 				if bad[text] == nil {
 					found = append(found, text)
@@ -180,7 +188,7 @@ func Predictable(scenarios []*matrix.Scenario) ([]matrix.Cell, error) {
 // inCommon gives the axis values that distinguish some cells from all of them, as a row of exclude.
 func inCommon(all []matrix.Cell, some []*matrix.Cell) string {
 	var axes []string
-	for _, a := range matrix.Axes {
+	for _, a := range all[0].World.Axes() { // all cells are of one scenario
 		every, these := map[string]bool{}, map[string]bool{}
 		var values []string
 		for i := range all {

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
-	"github.com/pgauthmatrix/pgauthmatrix/oracle"
 	"github.com/pgauthmatrix/pgauthmatrix/reports"
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
 )
@@ -18,7 +17,7 @@ func (r *Run) record(c *matrix.Cell, o *matrix.Observation, start time.Time, too
 	r.mu.Unlock()
 	if !known {
 		var err error
-		if p, err = oracle.Predict(c); err != nil && o != nil {
+		if p, err = Predict(c); err != nil && o != nil {
 			o = &matrix.Observation{Fault: "no prediction: " + err.Error(), Evidence: o.Evidence}
 		}
 	}

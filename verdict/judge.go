@@ -9,7 +9,8 @@ import (
 
 // Judge compares the observation of one cell with the prediction, with the cell's expect row and with the approved outcome.
 // o is nil if no attempt was made, which is right for a cell that is not applicable and makes any other Broken. golden is nil if no
-// outcome has been approved. Every field is compared; the only leniency is Unseen.
+// outcome has been approved. Every field is compared; the only leniency is Unseen. A cell that is judged by hand has no prediction: the
+// fields that its row states are compared, and nothing else.
 func Judge(cell *matrix.Cell, p matrix.Prediction, o *matrix.Observation, golden *matrix.Outcome, divergences []matrix.Divergence) Verdict {
 	if why := matrix.NotApplicable(cell); why != "" {
 		if o != nil {
@@ -17,13 +18,16 @@ func Judge(cell *matrix.Cell, p matrix.Prediction, o *matrix.Observation, golden
 		}
 		return Verdict{Status: NotApplicable, Severity: IsNotApplicable, Cause: why}
 	}
-	if fault := faultOf(p, o); fault != "" {
+	if fault := faultOf(cell, p, o); fault != "" {
 		return broken(fault)
 	}
-	v := Verdict{Status: Agree, Severity: IsAgree, Differences: fromPrediction(cell, p, o)}
+	v := Verdict{Status: Agree, Severity: IsAgree}
+	if !cell.ByHand {
+		v.Differences = fromPrediction(cell, p, o)
+	}
 	settled := Settled(cell, p, o)
 	if cell.Expect != nil {
-		if contradicted := fromExpect(cell.Expect, settled); len(contradicted) > 0 {
+		if contradicted := fromExpect(cell, o, settled); len(contradicted) > 0 {
 			v.Differences, v.Pos = append(v.Differences, contradicted...), cell.Expect.Pos
 		}
 	}
@@ -52,7 +56,7 @@ func broken(cause string) Verdict {
 }
 
 // faultOf says why the cell cannot be judged; "" if it can.
-func faultOf(p matrix.Prediction, o *matrix.Observation) string {
+func faultOf(cell *matrix.Cell, p matrix.Prediction, o *matrix.Observation) string {
 	switch {
 	case o == nil:
 		return "not attempted"
@@ -66,6 +70,14 @@ func faultOf(p matrix.Prediction, o *matrix.Observation) string {
 		if value := o.Outcome.Get(f); value != "" {
 			return fmt.Sprintf("the observation calls %s unseen and gives it as %q", f, value)
 		}
+	}
+	switch {
+	case cell.ByHand && cell.Expect == nil:
+		return "it is judged by hand and no row claims it"
+	case cell.ByHand && p.Outcome.End != "":
+		return "it is judged by hand and was predicted"
+	case cell.ByHand:
+		return ""
 	}
 	if err := p.Outcome.Validate(); err != nil {
 		return "the prediction is invalid: " + err.Error()
@@ -92,13 +104,17 @@ func fromPrediction(cell *matrix.Cell, p matrix.Prediction, o *matrix.Observatio
 	return found
 }
 
-func fromExpect(e *matrix.Expect, settled matrix.Outcome) []Difference {
+func fromExpect(cell *matrix.Cell, o *matrix.Observation, settled matrix.Outcome) []Difference {
+	e := cell.Expect
 	var found []Difference
 	for _, f := range matrix.Fields {
 		if !slices.Contains(e.Then.Stated, f) {
 			continue
 		}
 		if want, observed := e.Then.Get(f), settled.Get(f); observed != want {
+			if cell.ByHand && slices.Contains(o.Unseen, f) { // otherwise the comparison with the prediction says it
+				observed = Unknown
+			}
 			found = append(found, Difference{f, Expect, want, observed})
 		}
 	}
@@ -106,7 +122,7 @@ func fromExpect(e *matrix.Expect, settled matrix.Outcome) []Difference {
 }
 
 func fromGolden(cell *matrix.Cell, p matrix.Prediction, golden, settled matrix.Outcome) []Difference {
-	unseen := Unseen(cell, p.Outcome)
+	unseen := Unseen(cell, supposed(cell, p))
 	var found []Difference
 	for _, f := range compared {
 		want, observed := golden.Get(f), settled.Get(f)
@@ -117,21 +133,29 @@ func fromGolden(cell *matrix.Cell, p matrix.Prediction, golden, settled matrix.O
 	return found
 }
 
-// Settled is the observed outcome, with the fields that no witness can see (see Unseen) taken from the prediction. It is what is
-// approved if the verdict is Agree or Drift.
+// supposed is the outcome that decides what witnesses can see: the predicted one, or what the row states of a cell that is judged by hand.
+func supposed(cell *matrix.Cell, p matrix.Prediction) matrix.Outcome {
+	if cell.ByHand && cell.Expect != nil {
+		return cell.Expect.Then.Outcome
+	}
+	return p.Outcome
+}
+
+// Settled is the observed outcome, with the fields that no witness can see (see Unseen) taken from the prediction, or from the row of a
+// cell that is judged by hand. It is what is approved if the verdict is Agree or Drift.
 func Settled(cell *matrix.Cell, p matrix.Prediction, o *matrix.Observation) matrix.Outcome {
-	settled := o.Outcome
-	for _, f := range Unseen(cell, p.Outcome) {
+	settled, supposed := o.Outcome, supposed(cell, p)
+	for _, f := range Unseen(cell, supposed) {
 		if settled.Get(f) != "" {
 			continue
 		}
 		switch f {
 		case matrix.FieldMethod:
-			settled.Method = p.Outcome.Method
+			settled.Method = supposed.Method
 		case matrix.FieldIdentity:
-			settled.Identity = p.Outcome.Identity
+			settled.Identity = supposed.Identity
 		case matrix.FieldRule:
-			settled.Rule = p.Outcome.Rule
+			settled.Rule = supposed.Rule
 		}
 	}
 	return settled

@@ -13,7 +13,7 @@ import (
 type Status string
 
 const (
-	Agree         Status = "Agree"         // observed = predicted, and = golden and expect where there is one
+	Agree         Status = "Agree"         // observed = predicted, and = golden and expect where there is one; of a cell that is judged by hand, = expect
 	Differ        Status = "Differ"        // observed ≠ predicted, or ≠ a hand-written expectation: a finding
 	Drift         Status = "Drift"         // observed = predicted ≠ golden: behaviour has changed
 	Known         Status = "Known"         // would be Differ and is listed in divergences.yaml

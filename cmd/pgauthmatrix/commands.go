@@ -10,7 +10,6 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/bench"
 	"github.com/pgauthmatrix/pgauthmatrix/livetest"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
-	"github.com/pgauthmatrix/pgauthmatrix/oracle"
 	"github.com/pgauthmatrix/pgauthmatrix/prove"
 	"github.com/pgauthmatrix/pgauthmatrix/reports"
 	"github.com/pgauthmatrix/pgauthmatrix/run"
@@ -77,7 +76,7 @@ func explainCommand() *cobra.Command {
 			}
 			var p matrix.Prediction
 			if matrix.NotApplicable(c) == "" {
-				if p, err = oracle.Predict(c); err != nil {
+				if p, err = run.Predict(c); err != nil {
 					return err
 				}
 			}
