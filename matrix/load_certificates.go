@@ -16,10 +16,10 @@ var certificateKeys = []struct {
 	schema    func() object // without the description
 }{
 	{"subject", "the common name, or a mapping of attributes in their order (CN, O, OU, L, ST, C, DC, UID, emailAddress), each with a value or several; {} is an empty subject. Required", (*loading).subject, subjectSchema},
-	{"dns", "alternative names: host names", namesKey("dns", func(c *Certificate) *[]string { return &c.DNS }, wrongDNS), namesSchema},
-	{"ip", "alternative names: IP addresses", namesKey("ip", func(c *Certificate) *[]string { return &c.IP }, wrongIP), namesSchema},
-	{"uri", "alternative names: URIs", namesKey("uri", func(c *Certificate) *[]string { return &c.URI }, wrongURI), namesSchema},
-	{"email", "alternative names: mail addresses", namesKey("email", func(c *Certificate) *[]string { return &c.Email }, wrongEmail), namesSchema},
+	{"dns", "alternative names: host names", namesKey("dns", func(c *Certificate) *[]string { return &c.DNS }, wrongDNS), alternativeNamesSchema},
+	{"ip", "alternative names: IP addresses", namesKey("ip", func(c *Certificate) *[]string { return &c.IP }, wrongIP), alternativeNamesSchema},
+	{"uri", "alternative names: URIs", namesKey("uri", func(c *Certificate) *[]string { return &c.URI }, wrongURI), alternativeNamesSchema},
+	{"email", "alternative names: mail addresses", namesKey("email", func(c *Certificate) *[]string { return &c.Email }, wrongEmail), alternativeNamesSchema},
 	{"issuer", "the CA that signs it; default: right", wordKey("issuer", issuerNames(), func(c *Certificate, word string) { c.Issuer = word }), wordSchema(issuerNames())},
 	{"key", "the kind of its key, and of the CA's key that signs it: ecdsa (default, P-256), rsa (2048 bits) or ed25519", wordKey("key", stringsOf(Keys), func(c *Certificate, word string) { c.Key = Key(word) }), wordSchema(stringsOf(Keys))},
 	{"signature", "of key: rsa: pkcs1 (default) or pss", wordKey("signature", signatures, func(c *Certificate, word string) { c.PSS = word == "pss" }), wordSchema(signatures)},
@@ -251,7 +251,7 @@ func wordKey(key string, words []string, set func(*Certificate, string)) func(*l
 
 func wordSchema(words []string) func() object { return func() object { return object{"enum": words} } }
 func booleanSchema() object                   { return object{"type": "boolean"} }
-func namesSchema() object                     { return oneOrMore(object{"type": "string", "pattern": `\S`}) }
+func alternativeNamesSchema() object          { return oneOrMore(object{"type": "string", "pattern": `\S`}) }
 
 func subjectSchema() object {
 	name, attributes := object{"type": "string", "pattern": `\S`}, object{}

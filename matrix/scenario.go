@@ -3,6 +3,7 @@ package matrix
 import (
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path"
 	"path/filepath"
@@ -30,6 +31,8 @@ type Scenario struct {
 	Tickets      []Ticket       // those that the file describes
 	Certificates []Certificate  // those that the file describes
 	Host         string         // default: DefaultHost
+	Networks     []netip.Prefix // see World
+	Names        []AddressName
 	Exclude      [][]AxisValues // combinations that have no cell: rows like Expect.When
 	ByHand       bool           // judge: expect; each cell that a client can express is claimed by a row of Expect
 	Expect       []Expect
