@@ -114,5 +114,7 @@ var goX509 = []textCause{
 	row(`x509: certificate is (valid for .*, )?not (valid for )?|x509: certificate is not valid for any names`, matrix.StageTLS, matrix.ServerCertName),
 	row(`x509: certificate relies on legacy Common Name field, use SANs instead$`, matrix.StageTLS, matrix.ServerCertName),
 	row(`x509: certificate signed by unknown authority`, matrix.StageTLS, matrix.ServerCertTrust),
+	row(`x509: certificate has expired or is not yet valid: current time \S+ is before `, matrix.StageTLS, matrix.ServerCertBad),
 	row(`x509: certificate has expired or is not yet valid`, matrix.StageTLS, matrix.ServerCertExpired),
+	row(`x509: certificate specifies an incompatible key usage`, matrix.StageTLS, matrix.ServerCertPurpose),
 }

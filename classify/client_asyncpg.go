@@ -46,6 +46,8 @@ var asyncpgCauses = []textCause{
 	row(asyncpgCert+`(unable to get local issuer certificate|self[- ]signed certificate( in certificate chain)?|unable to get certificate CRL) \(`, matrix.StageTLS, matrix.ServerCertTrust),
 	row(asyncpgCert+`Hostname mismatch, certificate is not valid for '.*'\. \(`, matrix.StageTLS, matrix.ServerCertName),
 	row(asyncpgCert+`(certificate|CRL) has expired \(`, matrix.StageTLS, matrix.ServerCertExpired),
+	row(asyncpgCert+`certificate is not yet valid( or the system clock is incorrect)? \(`, matrix.StageTLS, matrix.ServerCertBad),
+	row(asyncpgCert+`(unsupported|unsuitable) certificate purpose \(`, matrix.StageTLS, matrix.ServerCertPurpose),
 	row(asyncpgCert+`certificate revoked \(`, matrix.StageTLS, matrix.ServerCertRevoked),
 	row(asyncpgAuth+`name 'AUTH_METHOD_NAME' is not defined`, matrix.StageAuth, matrix.MethodUnsupported), // a defect of 0.27, which wants to name the method
 	row(asyncpgAuth+`'NoneType' object has no attribute 'encode'`, matrix.StageAuth, matrix.NoPassword),

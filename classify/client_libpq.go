@@ -57,6 +57,7 @@ var libpqCauses = []textCause{
 	row(`^server does not support SSL, but SSL was required$`, matrix.StageTLS, matrix.TLSRefused),
 	row(`^root certificate file ".*" does not exist$`, matrix.StageTLS, matrix.RootMissing),
 	row(`^server certificate for ".*" (\(and \d+ other names?\) )?does not match host name ".*"$`, matrix.StageTLS, matrix.ServerCertName),
+	row(`^could not get server's host name from server certificate$`, matrix.StageTLS, matrix.ServerCertName),
 	row(`^channel binding (is )?required`, matrix.StageAuth, matrix.ChannelBinding),
 	row(`^could not find digest for NID \S+$`, matrix.StageAuth, matrix.ChannelBinding),
 	row(`^authentication method requirement ".*" failed: `, matrix.StageAuth, matrix.MethodRejected),

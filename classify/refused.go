@@ -280,8 +280,8 @@ func (c *classifier) localCause(text string, n *connection) (cause, error) {
 		return cause{matrix.StageTLS, matrix.ProtocolViolation}, nil
 	}
 	if n.did(matrix.StepSSLAccept, matrix.StepDirectAccept) {
-		if found, ok := c.handshakeCause(text, n); ok {
-			return found, nil
+		if found, ok, err := c.handshakeCause(text, n); ok || err != nil {
+			return found, err
 		}
 	}
 	return cause{}, unknownMessage(text)
@@ -299,6 +299,13 @@ func (c *classifier) leftTLS(text string, n *connection) (found cause, ok bool, 
 		found = cause{matrix.StageTLS, matrix.DirectTLSRefused}
 	case n.did(matrix.StepDirectAccept) && strings.Contains(n.badPacket, " ALPN protocol"):
 		found = cause{matrix.StageTLS, matrix.DirectTLSRefused}
+	case n.tlsFailed == verifyFailed: // the reset that follows the server's alert has overtaken it
+		logged, known := lookUp(clientCertCauses, n.badCert)
+		if !known {
+			return cause{}, false, fmt.Errorf("the server refused the client's certificate, and neither of the two tells why: %q, %q", n.badCert, text)
+		}
+		c.noteReason(byLog, n.badCert, logged.reason)
+		return logged, true, nil
 	case n.did(matrix.StepSSLAccept) && n.early:
 		c.noteReason(byLog, buffered, matrix.ProtocolViolation)
 		return cause{matrix.StageTLS, matrix.ProtocolViolation}, true, nil
@@ -385,7 +392,7 @@ func (c *classifier) neededSteps(found cause) []matrix.Step {
 // handshakeCause says why a TLS handshake failed. libpq says only "certificate verify failed" of the server's
 // certificate; what was wrong with it is in the alert that the server logged. The other way round, an alert that the
 // client received is about its own certificate.
-func (c *classifier) handshakeCause(text string, n *connection) (cause, bool) {
+func (c *classifier) handshakeCause(text string, n *connection) (found cause, ok bool, err error) {
 	if matches(c.client.badCert, text) {
 		witness, told := byLog, n.tlsFailed
 		if n.acted { // the alert went to the attacker, or to a server that no longer listened
@@ -397,22 +404,38 @@ func (c *classifier) handshakeCause(text string, n *connection) (cause, bool) {
 		for _, a := range alertCauses {
 			if a.text.MatchString(told) {
 				c.noteReason(witness, told, a.server)
-				return cause{matrix.StageTLS, a.server}, true
+				return cause{matrix.StageTLS, a.server}, true, nil
 			}
 		}
-		return cause{}, false
+		return cause{}, false, nil
 	}
 	if said := submatches(c.client.tls.alerted, text); said != nil && n.tlsFailed != "" {
 		for _, a := range alertCauses {
 			if a.text.MatchString(said[1]) {
-				return cause{matrix.StageTLS, a.mine}, true
+				return cause{matrix.StageTLS, a.mine}, true, c.checkClientCert(a.mine, text, n)
 			}
 		}
 		if strings.Contains(said[1], "protocol version") || strings.Contains(said[1], "handshake failure") {
-			return cause{matrix.StageTLS, matrix.TLSHandshake}, true
+			return cause{matrix.StageTLS, matrix.TLSHandshake}, true, nil
 		}
 	}
-	return cause{}, false
+	return cause{}, false, nil
+}
+
+// checkClientCert wants the server to have refused the client's certificate, and to log the reason that it told the client.
+func (c *classifier) checkClientCert(reason matrix.Reason, text string, n *connection) error {
+	logged, known := lookUp(clientCertCauses, n.badCert)
+	switch {
+	case n.tlsFailed != verifyFailed:
+		return fmt.Errorf("witnesses contradict: the client says %q, the server could not accept the handshake because of %q", text, n.tlsFailed)
+	case n.badCert == "" && c.server < 16:
+		return nil
+	case !known:
+		return fmt.Errorf("unrecognised reason why the server refused the client's certificate: %q (the client said %q)", n.badCert, text)
+	case logged.reason != reason:
+		return fmt.Errorf("witnesses contradict: the client says %q, the server logged of its certificate %q", text, n.badCert)
+	}
+	return nil
 }
 
 // dial settles an attempt whose last connection did not reach the server, by the relay's word.

@@ -63,6 +63,20 @@ var serviceCauses = []textCause{
 // receivedEarly begins the FATAL of a server that finds bytes in its buffer that came before the handshake.
 const receivedEarly = "received unencrypted data after "
 
+// What a server logs of a client's certificate that it refuses: be_tls_open_server in be-secure-openssl.c, and since 16 verify_cb.
+const verifyFailed = "certificate verify failed"
+
+var clientCertFailed = regexp.MustCompile(`^Client certificate verification failed at depth \d+: (.*?)\.(?:\n|$)`)
+
+// clientCertCauses are OpenSSL's reasons (crypto/x509/x509_txt.c of 1.1.1 to 3.6).
+var clientCertCauses = []textCause{
+	row(`^(unable to get (local )?issuer certificate|unable to verify the first certificate|self[- ]signed certificate( in certificate chain)?|unable to get certificate CRL)$`, matrix.StageTLS, matrix.CertUntrusted),
+	row(`^(unsupported|unsuitable) certificate purpose$`, matrix.StageTLS, matrix.CertPurpose),
+	row(`^(certificate|CRL) has expired$`, matrix.StageTLS, matrix.CertExpired),
+	row(`^certificate revoked$`, matrix.StageTLS, matrix.CertRevoked),
+	row(`^(certificate|CRL) is not yet valid( or the system clock is incorrect)?$`, matrix.StageTLS, matrix.CertBad),
+}
+
 // What a server logs of a record that it cannot open, or that the client says it could not open, and of a handshake that comes twice:
 // be_tls_open_server in be-secure-openssl.c, by OpenSSL 1.1.1 to 3.6; be_gssapi_read in be-secure-gssapi.c.
 var (

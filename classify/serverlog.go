@@ -20,6 +20,7 @@ type backend struct {
 	negotiated   []matrix.Step // trace_connection_negotiation, 17+
 	badPacket    string        // the startup packet could not be read: "invalid length of startup packet", …
 	tlsFailed    string        // the reason after "could not accept SSL connection: "
+	badCert      string        // in its DETAIL, what is wrong with the client's certificate, 16+
 	gssFailed    string        // DETAIL of "could not accept GSSAPI security context" (encryption)
 	oversize     bool          // a token for GSS encryption that is longer than the server takes
 	unwrapFailed string        // DETAIL of "GSSAPI unwrap error"
@@ -171,6 +172,9 @@ func (b *backend) readMessage(text, detail string) error {
 	if reason, ok := strings.CutPrefix(text, "could not accept SSL connection: "); ok {
 		err := once(b.tlsFailed != "")
 		b.tlsFailed = reason
+		if said := clientCertFailed.FindStringSubmatch(detail); said != nil {
+			b.badCert = said[1]
+		}
 		return err
 	}
 	switch text {

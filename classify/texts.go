@@ -69,4 +69,6 @@ var alertCauses = []struct {
 	{regexp.MustCompile(`alert unknown ca|unknown certificate authority`), matrix.ServerCertTrust, matrix.CertUntrusted},
 	{regexp.MustCompile(`alert certificate expired|expired certificate`), matrix.ServerCertExpired, matrix.CertExpired},
 	{regexp.MustCompile(`alert certificate revoked|revoked certificate`), matrix.ServerCertRevoked, matrix.CertRevoked},
+	{regexp.MustCompile(`alert unsupported certificate|^unsupported certificate`), matrix.ServerCertPurpose, matrix.CertPurpose},
+	{regexp.MustCompile(`alert bad certificate|^bad certificate`), matrix.ServerCertBad, matrix.CertBad},
 }

@@ -37,23 +37,25 @@ type AxisValues struct {
 
 // World is what a cell needs on the server's side: every world axis has one value.
 type World struct {
-	Server      int         // PostgreSQL major version
-	SSL         string      // on | off: the server's `ssl` setting
-	ServerCert  string      // name of a server certificate of the PKI: see fixtures; "good" is right in every way
-	Keytab      string      // name of what krb_server_keyfile points at: see KeytabOf
-	Vary        []Variation // its values on the axes of the scenario's own, in their order; the texts below have them
-	HBA         string      // pg_hba.conf, byte for byte
-	HBAName     string      // the name of that text in the scenario; empty if the scenario has one text only
-	Ident       string      // pg_ident.conf, byte for byte
-	IdentName   string      // like HBAName
-	Settings    []Setting   // further lines of postgresql.conf, in order
-	Roles       []Role
-	Realms      []Realm    // the first is the server's
-	ClientRealm string     // the default realm in the clients' krb5.conf; empty: the server's
-	Keytabs     []Keytab   // those that the scenario describes itself
-	KRB5Confs   []KRB5Conf // of clients; those that the scenario describes itself
-	Tickets     []Ticket   // those that the scenario describes itself
-	Host        string     // the server's fully qualified host name, for its SPN and its certificate
+	Server       int         // PostgreSQL major version
+	SSL          string      // on | off: the server's `ssl` setting
+	ServerCert   string      // name of the server's certificate: of Certificates or ServerCertificates
+	ServerCRL    string      // none | right | stale: what ssl_crl_file has
+	Keytab       string      // name of what krb_server_keyfile points at: see KeytabOf
+	Vary         []Variation // its values on the axes of the scenario's own, in their order; the texts below have them
+	HBA          string      // pg_hba.conf, byte for byte
+	HBAName      string      // the name of that text in the scenario; empty if the scenario has one text only
+	Ident        string      // pg_ident.conf, byte for byte
+	IdentName    string      // like HBAName
+	Settings     []Setting   // further lines of postgresql.conf, in order
+	Roles        []Role
+	Realms       []Realm       // the first is the server's
+	ClientRealm  string        // the default realm in the clients' krb5.conf; empty: the server's
+	Keytabs      []Keytab      // those that the scenario describes itself
+	KRB5Confs    []KRB5Conf    // of clients; those that the scenario describes itself
+	Tickets      []Ticket      // those that the scenario describes itself
+	Certificates []Certificate // those that the scenario describes itself
+	Host         string        // the server's fully qualified host name, for its SPN and its certificate
 
 	Networks []netip.Prefix // of clients with an address; none: there are none such
 	Names    []AddressName  // as the server resolves them
@@ -103,7 +105,7 @@ const (
 )
 
 // EnvKey identifies what cannot be changed in a running Env. Worlds with equal keys share one Env, one after another; they differ
-// only in what a reload, a statement or a file can change: ssl, server certificate, keytab, hba, ident, roles and names of addresses. Principals of users are not part of
+// only in what a reload, a statement or a file can change: ssl, server certificate and revocation list, keytab, hba, ident, roles and names of addresses. Principals of users are not part of
 // the key: an Env has those of all its worlds.
 func (w *World) EnvKey() string {
 	var b strings.Builder
@@ -143,6 +145,12 @@ func (w *World) EnvKey() string {
 func (w *World) Key() string {
 	var b strings.Builder
 	b.WriteString(w.EnvKey() + " ssl=" + w.SSL + " cert=" + w.ServerCert + " keytab=" + w.Keytab)
+	if slices.ContainsFunc(w.Certificates, func(c Certificate) bool { return c.Name == w.ServerCert }) { // another scenario's may have the same name
+		b.WriteString(" cert:" + w.ServerCertificate().Digest())
+	}
+	if w.ServerCRL != "" && w.ServerCRL != "none" {
+		b.WriteString(" crl=" + w.ServerCRL)
+	}
 	if k, _ := w.KeytabOf(); slices.ContainsFunc(w.Keytabs, func(own Keytab) bool { return own.Name == k.Name }) {
 		b.WriteString("(" + k.key() + ")")
 	}
@@ -171,7 +179,7 @@ type Client struct {
 	GSSEncMode     string // "" | disable | prefer | require
 	SSLMode        string // "" | disable | allow | prefer | require | verify-ca | verify-full
 	SSLNegotiation string // "" | postgres | direct
-	Cert           string // client certificate of the PKI by name; none; ambient
+	Cert           string // name of a certificate, of the world's Certificates or ClientCertificates; none; ambient
 	Root           string // trusted root by name: right | other | missing | none | system
 	CRL            string // revocation list by name: none | right | stale | missing
 	ChannelBinding string // "" | disable | prefer | require
@@ -179,17 +187,6 @@ type Client struct {
 	KrbSrvName     string // "" | service name instead of postgres
 	Password       string // none | right | wrong
 	Attack         Attack // none | one of Attacks
-}
-
-// CertUser is the name in the client's certificate; "" if it has none.
-func (c *Client) CertUser() string {
-	switch c.Cert {
-	case "", "none":
-		return ""
-	case Ambient:
-		return ServiceAccount
-	}
-	return c.User
 }
 
 // Prediction is the outcome that the oracle expects of a cell.

@@ -111,6 +111,30 @@ func attackTable(attacks []AttackInfo) string {
 	return table
 }
 
+func certificateTable(what string, catalogue []Certificate) string {
+	table := row(what, "which") + row("---", "---")
+	for _, c := range catalogue {
+		table += row("`"+c.Name+"`", c.Doc)
+	}
+	return table
+}
+
+func certificateKeyTable() string {
+	table := row("key", "what") + row("---", "---")
+	for _, k := range certificateKeys {
+		table += row("`"+k.name+"`", k.doc)
+	}
+	return table
+}
+
+func issuerTable() string {
+	table := row("issuer", "which") + row("---", "---")
+	for _, i := range Issuers {
+		table += row("`"+i.Name+"`", i.Doc)
+	}
+	return table
+}
+
 // tables are the parts of docs/scenarios.md that are made from the code.
 func tables(t *testing.T) map[string]string {
 	keys := row("key", "under", "what") + row("---", "---", "---")
@@ -143,18 +167,22 @@ func tables(t *testing.T) map[string]string {
 		row("`obtains WHAT`", "what the attacker got; cells with an attack only") +
 		row("`descent DESCENT`", "whether the session has the protection that was tried first")
 	return map[string]string{
-		"keys":        keys,
-		"world axes":  axisTable(WorldAxis),
-		"client axes": axisTable(ClientAxis),
-		"groups":      groupTable(),
-		"parts":       parts,
-		"attacks":     attackTable(AttacksOf(Relay)),
-		"sequences":   attackTable(AttacksOf(RawClient)),
-		"obtained":    meanings(t, "obtains", "Obtained", Obtaineds),
-		"descents":    meanings(t, "descent", "Descent", []Descent{First, Fallback, Downgrade}),
-		"stages":      meanings(t, "stage", "Stage", Stages),
-		"reasons":     reasons,
-		"steps":       meanings(t, "step", "Step", Steps),
+		"keys":                keys,
+		"world axes":          axisTable(WorldAxis),
+		"client axes":         axisTable(ClientAxis),
+		"groups":              groupTable(),
+		"parts":               parts,
+		"attacks":             attackTable(AttacksOf(Relay)),
+		"sequences":           attackTable(AttacksOf(RawClient)),
+		"certificate keys":    certificateKeyTable(),
+		"issuers":             issuerTable(),
+		"server certificates": certificateTable("servercert", ServerCertificates),
+		"client certificates": certificateTable("cert", ClientCertificates),
+		"obtained":            meanings(t, "obtains", "Obtained", Obtaineds),
+		"descents":            meanings(t, "descent", "Descent", []Descent{First, Fallback, Downgrade}),
+		"stages":              meanings(t, "stage", "Stage", Stages),
+		"reasons":             reasons,
+		"steps":               meanings(t, "step", "Step", Steps),
 	}
 }
 

@@ -40,7 +40,7 @@ var krb5Name = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 
 // krb5Confs reads the krb5.conf texts that the scenario describes.
 func (l *loading) krb5Confs(v *value) {
-	for _, own := range l.ownNames(v, "krb5_conf", "krb5.conf") {
+	for _, own := range l.ownNames(v, "krb5_confs", "krb5.conf", "krb5_conf") {
 		conf := KRB5Conf{Name: own.key}
 		for _, e := range l.entriesOnce(own.value, "line") {
 			right, harness := harnessKRB5[e.key]

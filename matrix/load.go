@@ -68,6 +68,7 @@ func (l *loading) scenario(root *value) {
 	}
 	l.inOrder(l.Axes)
 	l.readWorldKeys(afterClient)
+	l.usedCertificates(l.inWorld["certificates"])
 	broken := len(l.problems) > 0 // the axes: mistakes in expect do not hide what else is wrong with the cells
 	before := len(l.problems)
 	l.exclude(parts["exclude"])

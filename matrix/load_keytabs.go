@@ -6,21 +6,27 @@ import (
 	"strings"
 )
 
-// ownNames checks the names under which a scenario describes its own values of an axis, and keeps them.
-func (l *loading) ownNames(v *value, axis, what string) []entry {
-	if v == nil || !l.want(v, axis+"s", mapping) {
+// ownNames checks the names under which a scenario describes, under a key of world, its own values of some axes, and keeps them.
+func (l *loading) ownNames(v *value, key, what string, axes ...string) []entry {
+	if v == nil || !l.want(v, key, mapping) {
 		return nil
 	}
-	a, _ := AxisByName(axis)
+	taken := []string{"all"}
+	for _, axis := range axes {
+		a, _ := AxisByName(axis)
+		taken = append(taken, a.Words()...)
+	}
 	var own []entry
 	for _, e := range l.entriesOnce(v, what) {
 		switch {
 		case !kebabCase.MatchString(e.key):
 			l.problem(e.position, fmt.Sprintf("%q is no name for a %s", e.key, what), "want a-z, 0-9 and single hyphens, as in two-hosts")
-		case slices.Contains(append(a.Words(), "all"), e.key):
+		case slices.Contains(taken, e.key):
 			l.problem(e.position, fmt.Sprintf("%s is a %s that every scenario has", e.key, what), "choose another name")
 		default:
-			l.own[axis] = append(l.own[axis], e.key)
+			for _, axis := range axes {
+				l.own[axis] = append(l.own[axis], e.key)
+			}
 			if l.want(e.value, "a "+what, mapping) {
 				own = append(own, e)
 			}
@@ -33,7 +39,7 @@ var keytabKeys = []string{"principals", "keys", "enctypes"}
 
 // keytabs reads the keytabs that the scenario describes.
 func (l *loading) keytabs(v *value) {
-	for _, own := range l.ownNames(v, "keytab", "keytab") {
+	for _, own := range l.ownNames(v, "keytabs", "keytab", "keytab") {
 		k := Keytab{Name: own.key, Principals: []string{ServicePrincipal}, Keys: CurrentKeys}
 		for _, e := range l.entriesOnce(own.value, "key") {
 			switch e.key {

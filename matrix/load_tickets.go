@@ -17,7 +17,7 @@ const (
 
 // tickets reads the tickets that the scenario describes.
 func (l *loading) tickets(v *value) {
-	for _, own := range l.ownNames(v, "ticket", "ticket") {
+	for _, own := range l.ownNames(v, "tickets", "ticket", "ticket") {
 		t := Ticket{Name: own.key}
 		for _, e := range l.entriesOnce(own.value, "key") {
 			switch e.key {

@@ -55,10 +55,14 @@ const (
 	ServerCertName    Reason = "server-cert-name"
 	ServerCertExpired Reason = "server-cert-expired"
 	ServerCertRevoked Reason = "server-cert-revoked"
+	ServerCertPurpose Reason = "server-cert-purpose"
+	ServerCertBad     Reason = "server-cert-bad"
 	CertMissing       Reason = "cert-missing"
 	CertUntrusted     Reason = "cert-untrusted"
 	CertExpired       Reason = "cert-expired"
 	CertRevoked       Reason = "cert-revoked"
+	CertPurpose       Reason = "cert-purpose"
+	CertBad           Reason = "cert-bad"
 	CertNameMismatch  Reason = "cert-name-mismatch"
 	NoHBAEntry        Reason = "no-hba-entry"
 	HBAReject         Reason = "hba-reject"
@@ -117,13 +121,17 @@ var Reasons = []ReasonInfo{
 	{RootMissing, []Stage{StageTLS}, "the client must verify the server's certificate and has no root certificate"},
 	{ServerCertTrust, []Stage{StageTLS}, "the server's certificate is not signed by a CA that the client trusts"},
 	{ServerCertName, []Stage{StageTLS}, "the server's certificate is for another host name"},
-	{ServerCertExpired, []Stage{StageTLS}, "the server's certificate is outside its validity period, or the client's revocation list is out of date: TLS has one alert for both"},
+	{ServerCertExpired, []Stage{StageTLS}, "the server's certificate has expired, or the client's revocation list is out of date: TLS has one alert for both"},
 	{ServerCertRevoked, []Stage{StageTLS}, "the server's certificate is on the client's revocation list"},
+	{ServerCertPurpose, []Stage{StageTLS}, "the server's certificate is not for servers, by its extended key usage (alert unsupported_certificate)"},
+	{ServerCertBad, []Stage{StageTLS}, "the server's certificate is not valid yet, or bad in another way for which TLS has no alert of its own (alert bad_certificate)"},
 	{CertMissing, []Stage{StageAuth}, "the record requires a client certificate and the client presented none"},
 	{CertUntrusted, []Stage{StageTLS}, "the client's certificate is not signed by a CA that the server trusts"},
-	{CertExpired, []Stage{StageTLS}, "the client's certificate is outside its validity period"},
+	{CertExpired, []Stage{StageTLS}, "the client's certificate has expired, or the server's revocation list is out of date: TLS has one alert for both"},
 	{CertRevoked, []Stage{StageTLS}, "the client's certificate is on the server's revocation list"},
-	{CertNameMismatch, []Stage{StageAuth}, "the name in the client's certificate is not the role it asks for"},
+	{CertPurpose, []Stage{StageTLS}, "the client's certificate is not for clients, by its extended key usage (alert unsupported_certificate)"},
+	{CertBad, []Stage{StageTLS}, "the client's certificate is not valid yet, or bad in another way for which TLS has no alert of its own (alert bad_certificate)"},
+	{CertNameMismatch, []Stage{StageAuth}, "the name in the client's certificate is not the role it asks for, or the certificate has no name of that kind"},
 	{NoHBAEntry, []Stage{StageHBA}, "no pg_hba.conf record matches this channel, database, user and address"},
 	{HBAReject, []Stage{StageHBA}, "the first pg_hba.conf record that matches is a reject record"},
 	{Password, []Stage{StageAuth}, "the password is wrong, missing on the server, or expired"},

@@ -203,11 +203,13 @@ func (p *asyncpg) onOK(authenticationOK) *objection { return nil }
 func (p *asyncpg) binding() (mode, source string) {
 	return "disable", "protocol/scram.pyx, create_client_first_message"
 }
-func (p *asyncpg) noHash() *objection               { return nil }
-func (p *asyncpg) onGSSAccept() *objection          { return nil }
-func (p *asyncpg) asSetting(string) (source string) { return "" }
-func (p *asyncpg) service() string                  { return p.spn(p.w.Host) }
-func (p *asyncpg) ambientTicket() lookup            { return defaultCache }
+func (p *asyncpg) noHash() *objection                  { return nil }
+func (p *asyncpg) onGSSAccept() *objection             { return nil }
+func (p *asyncpg) asSetting(string) (source string)    { return "" }
+func (p *asyncpg) service() string                     { return p.spn(p.w.Host) }
+func (p *asyncpg) ambientTicket() lookup               { return defaultCache }
+func (p *asyncpg) withheld(*matrix.Certificate) lookup { return lookup{} }
+
 func (p *asyncpg) ambientCertificate() lookup {
 	return lookup{source: "connect_utils.py, _dot_postgresql_path"}
 }

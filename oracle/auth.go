@@ -59,25 +59,6 @@ func (a *attempt) authenticate(ch matrix.Channel) (ending, error) {
 	return x.ok()
 }
 
-// showsCertificate says whether the server sees a client certificate, for a record that asks for one.
-func (x *exchange) showsCertificate() bool {
-	home := lookup{}
-	if x.c.Cert == matrix.Ambient {
-		home = x.client.ambientCertificate()
-	}
-	if x.certUser() == "" || x.impersonated(x.ch) {
-		x.why(x.record.rule(), "the record asks for a client certificate ("+x.record.clientCert+") and the server gets none")
-		if home.missing != "" {
-			x.why(home.source, home.missing)
-		}
-		return false
-	}
-	if home.source != "" {
-		x.why(home.source, "no parameter names a certificate: the client shows the one in its home directory, of "+x.certUser())
-	}
-	return true
-}
-
 // end builds a refusal of this exchange.
 func (x *exchange) end(h how, stage matrix.Stage, reason matrix.Reason) ending {
 	e := refused(h, stage, reason)
@@ -126,10 +107,7 @@ func (x *exchange) method() (*ending, error) {
 	case matrix.MethodTrust:
 		return nil, nil
 	case matrix.MethodCert: // its name is checked like that of clientcert=verify-full
-		if strings.ContainsFunc(x.certUser(), func(r rune) bool { return r > '~' || strings.ContainsRune(` ,+"\<>;#=`, r) }) {
-			return nil, unknown("its distinguished name is printed escaped", "the certificate of %q", x.certUser())
-		}
-		x.identity = "CN=" + x.certUser()
+		x.identity = distinguishedName(x.sent())
 		return nil, nil
 	case matrix.MethodGSS:
 		return x.gss()
@@ -228,7 +206,7 @@ func (x *exchange) passwordMethod() (*ending, error) {
 			return end, nil
 		}
 	}
-	if binds && x.w.ServerCert == "ed25519" {
+	if binds && x.w.ServerCertificate().Key == matrix.Ed25519 {
 		return x.withoutHash()
 	}
 	if binds && x.impersonated(x.ch) {
@@ -309,26 +287,6 @@ func (x *exchange) withoutHash() (*ending, error) {
 	x.why("auth-scram.c, read_client_first_message", "the client says that it could bind and the server could not, which the server denies: it takes that for a downgrade")
 	end := x.fails(matrix.StageAuth, matrix.ChannelBinding, "28000")
 	return &end, nil
-}
-
-// certificateName is auth.c, CheckCertAuth. The record's map applies to the certificate's name whatever the method is.
-func (x *exchange) certificateName() *ending {
-	name := x.certUser()
-	if x.record.clientName == "DN" {
-		name = "CN=" + name
-	}
-	ok, source, text := x.mapped(x.record.usermap, name, false)
-	x.why(source, "client certificate: "+text)
-	if ok {
-		return nil
-	}
-	var end ending
-	if x.record.Method == matrix.MethodCert {
-		end = x.fails(matrix.StageIdent, matrix.MapNoMatch, "28000")
-	} else {
-		end = x.fails(matrix.StageAuth, matrix.CertNameMismatch, "28000")
-	}
-	return &end
 }
 
 // ok: the server has sent AuthenticationOk. It goes on without waiting for the client, which sees the message only

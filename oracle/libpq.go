@@ -175,6 +175,8 @@ func (l *libpq) asSetting(string) (source string) { return "" }
 func (l *libpq) service() string       { return l.spn(l.w.Host) }
 func (l *libpq) ambientTicket() lookup { return defaultCache }
 
+func (l *libpq) withheld(*matrix.Certificate) lookup { return lookup{} }
+
 func (l *libpq) ambientCertificate() lookup {
 	if l.version < 15 {
 		return lookup{source: "fe-connect.c, pqGetHomeDirectory", missing: "libpq before 15 takes the home directory from the password database, not from $HOME"}

@@ -264,6 +264,11 @@ func (p *pgx) service() string {
 
 func (p *pgx) ambientTicket() lookup { return gokrb5Cache }
 
+// withheld: its loader of certificates asks what crypto/tls would (CertificateRequestInfo.SupportsCertificate).
+func (p *pgx) withheld(cert *matrix.Certificate) lookup {
+	return lookup{source: "pgconn/config.go, configTLS", missing: goWithholds(cert)}
+}
+
 func (p *pgx) ambientCertificate() lookup {
 	return lookup{source: "pgconn/defaults.go, defaultSettings"}
 }

@@ -178,8 +178,12 @@ func (p *pq) onGSSAccept() *objection                               { return nil
 // asSetting: what newConfig does not know is a run-time parameter.
 func (p *pq) asSetting(string) (source string) { return "connector.go, setFromTag" }
 
-func (p *pq) service() string            { return p.spn(p.w.Host) }
-func (p *pq) ambientTicket() lookup      { return gokrb5Cache }
+func (p *pq) service() string       { return p.spn(p.w.Host) }
+func (p *pq) ambientTicket() lookup { return gokrb5Cache }
+
+// withheld: a callback gives the certificate to crypto/tls, which then does not ask whether the server accepts it.
+func (p *pq) withheld(*matrix.Certificate) lookup { return lookup{} }
+
 func (p *pq) ambientCertificate() lookup { return lookup{source: "ssl.go, sslClientCertificates"} }
 
 func (p *pq) reactions() *reactions { return pqReactions }

@@ -108,7 +108,7 @@ func refused(h how, stage matrix.Stage, reason matrix.Reason) ending {
 // unmodelled are server settings that change who may connect and how, and that this oracle does not model.
 var unmodelled = []string{
 	"db_user_namespace", "listen_addresses", "port", "ssl", "ssl_ca_file", "ssl_cert_file", "ssl_key_file", "ssl_crl_file",
-	"ssl_crl_dir", "ssl_ciphers", "ssl_tls13_ciphers", "ssl_ecdh_curve", "ssl_groups", "ssl_min_protocol_version", "ssl_max_protocol_version",
+	"ssl_crl_dir", "ssl_ciphers", "ssl_tls13_ciphers", "ssl_ecdh_curve", "ssl_groups", "ssl_min_protocol_version",
 	"krb_server_keyfile", "hba_file", "ident_file", "max_connections", "superuser_reserved_connections", "reserved_connections",
 	"unix_socket_directories", "unix_socket_group", "unix_socket_permissions", "authentication_timeout", "pre_auth_delay",
 	"post_auth_delay", "session_preload_libraries", "shared_preload_libraries", "local_preload_libraries", "event_triggers",
@@ -134,10 +134,9 @@ func (a *attempt) check(c *matrix.Cell) error {
 		values      []string
 	}{
 		{"ssl", a.w.SSL, []string{"off", "on"}},
-		{"servercert", cmp.Or(a.w.ServerCert, "good"), []string{"good", "other-ca", "expired", "wrong-name", "cn-only", "revoked", "system-ca", "rsa", "rsa-pss", "ed25519"}},
+		{"servercrl", cmp.Or(a.w.ServerCRL, "none"), []string{"none", "right", "stale"}},
 		{"transport", cmp.Or(a.c.Transport, "tcp"), []string{"tcp", "unix"}},
 		{"hosts", a.hosts(), []string{matrix.OneHost, matrix.DeadFirst, matrix.Twice}},
-		{"cert", cmp.Or(a.c.Cert, "none"), []string{"none", "good", matrix.Ambient}},
 		{"root", cmp.Or(a.c.Root, "right"), []string{"right", "other", "missing", "none", "system"}},
 		{"crl", a.crl(), []string{"none", "right", "stale", "missing"}},
 		{"password", cmp.Or(a.c.Password, "none"), []string{"none", "right", "wrong"}},
@@ -145,6 +144,12 @@ func (a *attempt) check(c *matrix.Cell) error {
 		if !slices.Contains(known.values, known.value) {
 			return unknown("it knows "+strings.Join(known.values, ", "), "%s=%s", known.name, known.value)
 		}
+	}
+	if err := a.checkCertificates(); err != nil {
+		return err
+	}
+	if err := a.checkTLSVersion(); err != nil {
+		return err
 	}
 	if a.hosts() != matrix.OneHost && a.c.Attacked() {
 		return unknown("an attacker between several hosts is not modelled", "attack=%s with hosts=%s", a.c.Attack, a.hosts())
@@ -170,14 +175,6 @@ func (a *attempt) root() string     { return cmp.Or(a.c.Root, "right") }
 func (a *attempt) crl() string      { return cmp.Or(a.c.CRL, "none") }
 func (a *attempt) password() string { return cmp.Or(a.c.Password, "none") }
 func (a *attempt) hosts() string    { return cmp.Or(a.c.Hosts, matrix.OneHost) }
-
-// certUser is the user of the certificate that the client shows, or "".
-func (a *attempt) certUser() string {
-	if a.c.Cert == matrix.Ambient && a.client.ambientCertificate().missing != "" {
-		return ""
-	}
-	return a.c.CertUser()
-}
 
 func (a *attempt) principal() string { // with its realm
 	p := cmp.Or(a.c.Principal, a.c.User)

@@ -18,7 +18,7 @@ func cell(change ...func(*matrix.Cell)) *matrix.Cell {
 			Server: 18, SSL: "on", ServerCert: "good", Keytab: "good", HBA: "host all all all trust\nlocal all all trust\n",
 			Roles:  []matrix.Role{{Name: "alice"}, {Name: "bob"}, {Name: "nologin", NoLogin: true}, {Name: "scram", Password: "scram-sha-256"}, {Name: "md5", Password: "md5"}},
 			Realms: []matrix.Realm{{Name: "EXAMPLE.TEST", Principals: []string{"alice", "bob"}}},
-			Host:   matrix.DefaultHost,
+			Host:   matrix.DefaultHost, Certificates: ownCertificates,
 		},
 		Client: matrix.Client{Library: "libpq18", Transport: "tcp", User: "alice", Database: "postgres", Ticket: "none", Root: "right", CRL: "none", Cert: "none", Password: "none"},
 	}
@@ -31,6 +31,7 @@ func cell(change ...func(*matrix.Cell)) *matrix.Cell {
 // fields are the axes whose values are texts.
 var fields = map[string]func(*matrix.Cell) *string{
 	"ssl": func(c *matrix.Cell) *string { return &c.World.SSL }, "servercert": func(c *matrix.Cell) *string { return &c.World.ServerCert },
+	"servercrl": func(c *matrix.Cell) *string { return &c.World.ServerCRL },
 	"krb5_conf": func(c *matrix.Cell) *string { return &c.Client.KRB5Conf }, "keytab": func(c *matrix.Cell) *string { return &c.World.Keytab }, "library": func(c *matrix.Cell) *string { return (*string)(&c.Client.Library) },
 	"transport": func(c *matrix.Cell) *string { return &c.Client.Transport }, "hosts": func(c *matrix.Cell) *string { return &c.Client.Hosts },
 	"user": func(c *matrix.Cell) *string { return &c.Client.User }, "database": func(c *matrix.Cell) *string { return &c.Client.Database },
@@ -708,7 +709,7 @@ func TestWhatIsNotPredicted(t *testing.T) {
 		"hba='host all all all pam'", "hba='host all all 10.0.0.0/24 trust'", "hba='host all all db.example.test trust'",
 		"hba='host all all all ldap ldapserver=x'", "hba='include other.conf'", "hba='host all @users all trust'", "transport=unix hba='local all all peer'",
 		"library=libpq16 sslnegotiation=direct", "library=libpq15 require_auth=gss", "library=pq gssencmode=require", "library=pq channel_binding=prefer", "library=pq require_auth=gss", "library=jdbc", "server=12",
-		"setting=ssl_ca_file=", "setting=max_connections=1", "database=template0", "database=bob", "ticket=renewable", "cert=revoked", "hosts=three", "hosts=twice attack=strip", "hosts=twice transport=unix",
+		"setting=ssl_ca_file=", "setting=max_connections=1", "database=template0", "database=bob", "ticket=renewable", "cert=unknown", "servercert=unknown", "servercrl=missing", "setting=ssl_max_protocol_version=TLSv1.1", "setting=ssl_max_protocol_version=TLSv1.2 attack=replay ticket=none sslmode=require", "cert=expired attack=flip-client sslmode=require", "servercert=two-names", "servercert=top-level", "hosts=three", "hosts=twice attack=strip", "hosts=twice transport=unix",
 		"ticket=valid principal=alice@OTHER.TEST", "hba='host all all all gss' require_auth=!sspi", "hba='host all /al(?=ice) all trust'",
 	} {
 		p, err := Predict(cell(set(given)))

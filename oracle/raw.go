@@ -215,12 +215,14 @@ func (r *raw) onRequest(ask request, _ matrix.Channel) (*objection, error) {
 }
 
 // The raw client has no opinion: no relay stands before it, and it ends where a server asks it to authenticate.
-func (r *raw) onOK(authenticationOK) *objection { return nil }
-func (r *raw) binding() (mode, source string)   { return "disable", "" }
-func (r *raw) noHash() *objection               { return nil }
-func (r *raw) onGSSAccept() *objection          { return nil }
-func (r *raw) asSetting(string) (source string) { return "" }
-func (r *raw) service() string                  { return r.spn(r.w.Host) }
-func (r *raw) ambientTicket() lookup            { return lookup{} }
-func (r *raw) ambientCertificate() lookup       { return lookup{} }
-func (r *raw) reactions() *reactions            { return &reactions{} }
+func (r *raw) onOK(authenticationOK) *objection    { return nil }
+func (r *raw) binding() (mode, source string)      { return "disable", "" }
+func (r *raw) noHash() *objection                  { return nil }
+func (r *raw) onGSSAccept() *objection             { return nil }
+func (r *raw) asSetting(string) (source string)    { return "" }
+func (r *raw) service() string                     { return r.spn(r.w.Host) }
+func (r *raw) ambientTicket() lookup               { return lookup{} }
+func (r *raw) withheld(*matrix.Certificate) lookup { return lookup{} }
+
+func (r *raw) ambientCertificate() lookup { return lookup{} }
+func (r *raw) reactions() *reactions      { return &reactions{} }

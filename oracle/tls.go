@@ -2,6 +2,8 @@ package oracle
 
 import (
 	"cmp"
+	"slices"
+	"strings"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
@@ -27,25 +29,26 @@ type flaw int
 
 const (
 	untrusted     flaw = iota // it is signed by a CA that the client does not trust
+	wrongPurpose              // its extended key usage does not allow servers
 	noList                    // the revocation list is of another CA
 	staleList                 // the revocation list is past its next update
 	revoked                   // it is on the revocation list
-	expired                   // it has expired
+	wrongPeriod               // it has expired, or is not valid yet
 	wrongName                 // it is for another host
 	nameInSubject             // it has its name in its subject only, where some clients do not look
 )
 
-// opensslIssuer are the checks of OpenSSL without those of the name.
-var opensslIssuer = []check{{flaw: untrusted}, {flaw: noList}, {flaw: staleList}, {flaw: revoked}, {flaw: expired}}
+// opensslIssuer are the checks of OpenSSL without those of the name (x509_vfy.c, verify_chain).
+var opensslIssuer = []check{{flaw: untrusted}, {flaw: wrongPurpose}, {flaw: noList}, {flaw: staleList}, {flaw: revoked}, {flaw: wrongPeriod}}
 
 // goSource and what follows are of Go's crypto/tls and crypto/x509, with which every driver in Go starts TLS. goIssuerLate are the
 // checks of a driver that verifies the issuer itself, after the handshake.
 const goSource = "crypto/x509, Certificate.Verify"
 
 var (
-	goIssuer     = []check{{flaw: expired}, {flaw: untrusted}}
-	goIssuerLate = []check{{flaw: expired, late: true}, {flaw: untrusted, late: true}}
-	goFull       = []check{{flaw: expired}, {flaw: wrongName}, {flaw: nameInSubject}, {flaw: untrusted}}
+	goIssuer     = []check{{flaw: wrongPeriod}, {flaw: untrusted}, {flaw: wrongPurpose}}
+	goIssuerLate = []check{{flaw: wrongPeriod, late: true}, {flaw: untrusted, late: true}, {flaw: wrongPurpose, late: true}}
+	goFull       = []check{{flaw: wrongPeriod}, {flaw: wrongName}, {flaw: nameInSubject}, {flaw: untrusted}, {flaw: wrongPurpose}}
 
 	// goStuffed: a driver reads the one byte of the answer, and gives the connection to crypto/tls.
 	goStuffed = reaction{how: broken, reason: matrix.ProtocolViolation, because: matrix.Because{Text: "the client reads the one byte of the answer; what follows is not a TLS record", Source: "crypto/tls, readRecordOrCCS"}}
@@ -129,12 +132,8 @@ func (a *attempt) handshakeTLS(direct bool, v *verification) *ending {
 			return e
 		}
 	}
-	if reason, late := a.serverCertificate(v); reason != "" {
-		if a.attack.badCert != nil {
-			a.attack.badCert(a, v, direct, late)
-		}
-		e := refused(broken, matrix.StageTLS, reason)
-		return &e
+	if e := a.certificates(v, direct); e != nil {
+		return e
 	}
 	if a.attack.afterTLS != nil {
 		return a.attack.afterTLS(a)
@@ -142,22 +141,52 @@ func (a *attempt) handshakeTLS(direct bool, v *verification) *ending {
 	return nil
 }
 
-// serverCertificate is the first flaw that the client finds in the server's certificate, or "", and whether it finds it only
-// after the handshake.
-func (a *attempt) serverCertificate(v *verification) (reason matrix.Reason, late bool) {
-	for _, c := range v.checks {
-		if reason, text := a.flawed(c.flaw, v); reason != "" {
-			a.why(v.source, text)
-			return reason, c.late
+// certificates is what client and server find in each other's certificates; nil: nothing is wrong. The client's comes after the
+// server's: in TLS 1.2 within the client's handshake, in TLS 1.3 after it.
+func (a *attempt) certificates(v *verification, direct bool) *ending {
+	refuses := func(reason matrix.Reason, late bool) *ending {
+		if a.attack.badCert != nil {
+			a.attack.badCert(a, v, direct, late)
+		}
+		e := refused(broken, matrix.StageTLS, reason)
+		return &e
+	}
+	if reason := a.serverCertificate(v, false); reason != "" {
+		return refuses(reason, false)
+	}
+	if !a.tls13() {
+		if e := a.verifiesClient(false); e != nil {
+			return e
 		}
 	}
-	return "", false
+	if reason := a.serverCertificate(v, true); reason != "" {
+		return refuses(reason, true)
+	}
+	if a.tls13() {
+		return a.verifiesClient(true)
+	}
+	return nil
+}
+
+// serverCertificate is the first flaw that the client finds in the server's certificate, in its handshake or, late, after it; or "".
+func (a *attempt) serverCertificate(v *verification, late bool) matrix.Reason {
+	for _, c := range v.checks {
+		if c.late != late {
+			continue
+		}
+		if reason, text := a.flawed(c.flaw, v); reason != "" {
+			a.why(v.source, text)
+			return reason
+		}
+	}
+	return ""
 }
 
 // flawed says whether the server's certificate has the flaw.
 func (a *attempt) flawed(f flaw, v *verification) (reason matrix.Reason, text string) {
-	kind := cmp.Or(a.w.ServerCert, "good")
-	signer := cmp.Or(map[string]string{"other-ca": "other", "system-ca": "system"}[kind], "right")
+	cert := a.w.ServerCertificate()
+	signer, between := matrix.RootOf(cert.Issuer)
+	from, until := cert.Period()
 	found := false
 	switch f {
 	case untrusted:
@@ -166,21 +195,57 @@ func (a *attempt) flawed(f flaw, v *verification) (reason matrix.Reason, text st
 			trusted, roots = "system", "among the roots of the client's system"
 		}
 		found, reason, text = signer != trusted, matrix.ServerCertTrust, "the server's certificate is not signed by a CA "+roots
+		if !found && between && !cert.Chain {
+			found, text = true, "the server does not send the intermediate that signed its certificate, and the client does not have it"
+		}
+	case wrongPurpose:
+		found, reason, text = cert.Usage == matrix.ForClients, matrix.ServerCertPurpose, "the extended key usage of the server's certificate does not allow servers"
 	case noList:
 		found, reason, text = v.crl != "" && signer != "right", matrix.ServerCertTrust, "there is no revocation list of the CA that signed the server's certificate"
 	case staleList:
 		found, reason, text = v.crl == "stale", matrix.ServerCertExpired, "the revocation list is past its next update, which has the same alert in TLS as a certificate that has expired"
 	case revoked:
-		found, reason, text = v.crl != "" && kind == "revoked", matrix.ServerCertRevoked, "the server's certificate is on the revocation list"
-	case expired:
-		found, reason, text = kind == "expired", matrix.ServerCertExpired, "the server's certificate has expired"
+		found, reason, text = v.crl != "" && cert.Revoked, matrix.ServerCertRevoked, "the server's certificate is on the revocation list"
+	case wrongPeriod:
+		found, reason, text = until < 0, matrix.ServerCertExpired, "the server's certificate has expired"
+		if from > 0 {
+			found, reason, text = true, matrix.ServerCertBad, "the server's certificate is not valid yet"
+		}
 	case wrongName:
-		found, reason, text = kind == "wrong-name", matrix.ServerCertName, "the server's certificate is not for "+a.w.Host
+		found, reason, text = !forHost(cert, a.w.Host), matrix.ServerCertName, "the server's certificate is not for "+a.w.Host
 	case nameInSubject:
-		found, reason, text = kind == "cn-only", matrix.ServerCertName, "the server's certificate has its name in its subject only, where the client does not look"
+		found, reason, text = len(cert.DNS) == 0, matrix.ServerCertName, "the server's certificate has its name in its subject only, where the client does not look"
 	}
 	if !found {
 		return "", ""
 	}
 	return reason, text
+}
+
+// forHost says whether the certificate is for a host: by its alternative names, or where it has none that are host names by its common name.
+func forHost(cert *matrix.Certificate, host string) bool {
+	names := cert.DNS
+	if len(names) == 0 {
+		names = []string{cert.CommonName()}
+	}
+	_, domain, _ := strings.Cut(host, ".")
+	return slices.ContainsFunc(names, func(name string) bool {
+		return strings.EqualFold(name, host) || strings.EqualFold(name, "*."+domain)
+	})
+}
+
+// checkCertificates finds a certificate that is not modelled.
+func (a *attempt) checkCertificates() error {
+	server := a.w.ServerCertificate()
+	switch {
+	case server == nil:
+		return unknown("there is no certificate of that name", "servercert=%s", a.w.ServerCert)
+	case cmp.Or(a.c.Cert, "none") != "none" && a.w.ClientCertificate(a.c) == nil:
+		return unknown("there is no certificate of that name", "cert=%s", a.c.Cert)
+	case len(slices.DeleteFunc(slices.Clone(server.Subject), func(t matrix.Attribute) bool { return t.Type != "CN" })) > 1:
+		return unknown("which of several common names counts depends on the client", "servercert=%s", a.w.ServerCert)
+	case slices.ContainsFunc(append(server.DNS, server.CommonName()), func(name string) bool { return strings.Count(name, ".") == 1 && strings.HasPrefix(name, "*.") }):
+		return unknown("whether a wildcard can stand before a single label depends on the client", "servercert=%s", a.w.ServerCert)
+	}
+	return nil
 }

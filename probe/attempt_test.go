@@ -56,11 +56,11 @@ func (f fakeWorld) CCache(principal string, t matrix.Ticket) string {
 	return "/caches/" + principal + "-" + kind
 }
 
-func (f fakeWorld) CertFiles(name, user string) (cert, key string) {
-	if name == "none" {
+func (f fakeWorld) CertFiles(c *matrix.Certificate) (cert, key string) {
+	if c == nil {
 		return "", ""
 	}
-	return "/certs/" + user + ".crt", "/certs/" + user + ".key"
+	return "/certs/" + c.CommonName() + ".crt", "/certs/" + c.CommonName() + ".key"
 }
 
 func (f fakeWorld) Password(role, kind string) (string, error) {

@@ -21,7 +21,7 @@ func commonOptions(env world, cell *matrix.Cell, password string) []agent.Option
 	c := cell.Client
 	var cert, key string
 	if c.Cert != matrix.Ambient {
-		cert, key = env.CertFiles(c.Cert, c.CertUser())
+		cert, key = env.CertFiles(cell.World.ClientCertificate(&c))
 	}
 	o := option(nil, "user", c.User)
 	o = option(o, "dbname", c.Database)

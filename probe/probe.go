@@ -28,7 +28,7 @@ type world interface {
 	ClientEnv() map[string]string
 	RootFile(name string) string
 	CRLFile(name string) string
-	CertFiles(name, user string) (cert, key string)
+	CertFiles(*matrix.Certificate) (cert, key string)
 	Password(role, kind string) (string, error)
 }
 
@@ -123,7 +123,7 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret str
 		request.KRB5 = append(request.KRB5, line.Name+" = "+line.Value)
 	}
 	if c.Cert == matrix.Ambient {
-		cert, key := env.CertFiles("good", c.CertUser())
+		cert, key := env.CertFiles(cell.World.ClientCertificate(&c))
 		request.Home = map[string]string{".postgresql/postgresql.crt": cert, ".postgresql/postgresql.key": key}
 	}
 	switch c.Transport {

@@ -69,6 +69,11 @@ func (s *saboteur) provision(ctx context.Context, e *run.EnvPlan, p fixtures.Pla
 	if s.plant.plan != nil {
 		s.plant.plan(&p)
 	}
+	if s.plant.world != nil { // what it needs must be there
+		for _, w := range slices.Clone(p.Worlds) {
+			p.Worlds = append(p.Worlds, moved(w, s.plant.world))
+		}
+	}
 	env, err := fixtures.Provision(ctx, p)
 	if err != nil {
 		return nil, err
@@ -108,14 +113,14 @@ func (e *plantedEnv) pair(cells []*matrix.Cell) {
 func (e *plantedEnv) Install(ctx context.Context, w *matrix.World) error {
 	ofControls := slices.ContainsFunc(e.controls, func(c *matrix.Cell) bool { return c.World == w })
 	if e.plant.world != nil && !ofControls {
-		w = e.moved(w)
+		w = moved(w, e.plant.world)
 	}
 	return e.Env.Install(ctx, w)
 }
 
-func (e *plantedEnv) moved(w *matrix.World) *matrix.World {
+func moved(w *matrix.World, change func(*matrix.World)) *matrix.World {
 	other := *w
-	e.plant.world(&other)
+	change(&other)
 	return &other
 }
 
@@ -126,7 +131,7 @@ func (e *plantedEnv) Attempt(ctx context.Context, c *matrix.Cell) matrix.Observa
 	}
 	attempted := *c
 	if e.plant.world != nil {
-		attempted.World = e.moved(c.World)
+		attempted.World = moved(c.World, e.plant.world)
 	}
 	if e.plant.client != nil {
 		e.plant.client(&attempted.Client)

@@ -15,12 +15,14 @@ import (
 // link is one client connection and the server connection that belongs to it.
 type link struct {
 	start time.Time
-	ends  [2]end // client, server
+	ends  [2]end       // client, server
+	spoke atomic.Int32 // the side that bytes came from last
 
 	mu     sync.Mutex // guards everything below and the fields of the ends that say so
 	cause  string     // Record.Error
 	over   bool       // both connections are closed, or about to be
 	port   int
+	told   bool   // the server's reset is in the record
 	parser parser // of the leg between client and relay, which is the only one unless the relay tampers
 
 	tampering *tampering // nil: the relay changes nothing
@@ -113,6 +115,7 @@ func (l *link) pump(from side) {
 		var n int
 		n, readErr = in.Read(buf[:])
 		if n > 0 {
+			l.spoke.Store(int32(from))
 			l.observe(from, buf[:n])
 			_, writeErr = out.Write(buf[:n])
 		}
@@ -135,7 +138,9 @@ func (l *link) pump(from side) {
 		return
 	case !errors.Is(readErr, io.EOF) || src.reset: // the write that found the reset took the error with it: only EOF is left to read
 		l.lost(from, readErr)
-		l.finish()
+		if from != server || !l.waits() {
+			l.finish()
+		}
 		l.mu.Unlock()
 		return
 	}
@@ -188,6 +193,26 @@ func (l *link) lost(at side, err error) {
 	}
 }
 
+// lastWords is how long a reset of the server waits for the client, which may not yet have read what came before it.
+const lastWords = time.Second
+
+// waits says whether the server's reset, which followed its last words at once, is passed on only when the client sends or closes, or after
+// lastWords. A client that wrote into the reset before it read would never know those words, and which of the two comes first is
+// chance: it would be a reset that a longer way to the server had not yet delivered. The caller holds mu.
+func (l *link) waits() bool {
+	if l.over || l.tampering != nil || side(l.spoke.Load()) != server || l.ends[client].stopped || !l.ends[server].reset {
+		return false
+	}
+	l.told = true
+	l.parser.event(l.micros(), server.String(), Event{Kind: Reset})
+	time.AfterFunc(lastWords, func() {
+		l.mu.Lock()
+		l.finish()
+		l.mu.Unlock()
+	})
+	return true
+}
+
 // finish closes both connections: with a reset if either peer did so, else in order. The caller holds mu.
 func (l *link) finish() {
 	if l.over {
@@ -198,6 +223,9 @@ func (l *link) finish() {
 	for s := range l.ends {
 		if l.ends[s].reset {
 			aborted = true
+			if side(s) == server && l.told {
+				continue
+			}
 			l.parser.event(l.micros(), side(s).String(), Event{Kind: Reset})
 			if l.tampering != nil {
 				l.tampering.upstream.event(l.micros(), side(s).String(), Event{Kind: Reset})

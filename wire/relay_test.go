@@ -246,6 +246,34 @@ func TestReset(t *testing.T) {
 		mustEnd(t, conn, syscall.ECONNRESET)
 		expectSeen(t, closed(t, r)[0], "relay open", "client sslrequest", "server answer N", "server reset")
 	})
+	// What PostgreSQL does in TLS 1.3 when it refuses the certificate of a client that is about to send its startup packet: the client still
+	// gets to write, and then to read.
+	t.Run("by the server, and the client has not read yet", func(t *testing.T) {
+		r := relayTo(t, serve(t, func(conn *net.TCPConn) {
+			mustRead(t, conn, sslRequest)
+			mustWrite(t, conn, str("N"))
+			abort(conn)
+		}))
+		conn := connect(t, r)
+		mustWrite(t, conn, sslRequest)
+		for told := false; !told; {
+			r.mu.Lock()
+			links := slices.Clone(r.links)
+			r.mu.Unlock()
+			for _, l := range links {
+				l.mu.Lock()
+				told = l.told
+				l.mu.Unlock()
+			}
+		}
+		mustWrite(t, conn, startup(3<<16, "user", "a"))
+		mustRead(t, conn, str("N"))
+		mustEnd(t, conn, syscall.ECONNRESET)
+		got := seen(closed(t, r)[0])
+		if want := []string{"relay open", "client sslrequest", "server answer N", "server reset"}; !slices.Equal(got[:len(want)], want) {
+			t.Errorf("record %q", got)
+		}
+	})
 	// What PostgreSQL does when it refuses a client that goes on talking.
 	t.Run("by a server that leaves something unread", func(t *testing.T) {
 		talking := make(chan struct{})
