@@ -44,6 +44,9 @@ type World struct {
 	HBAName    string      // the name of that text in the scenario; empty if the scenario has one text only
 	Ident      string      // pg_ident.conf, byte for byte
 	IdentName  string      // like HBAName
+	Files      []File      // further files beside the two, sorted by path
+	Load       string      // how the rules are loaded: reload | restart; "": by a reload, and they must load
+	Before     string      // with reload the pg_hba.conf that is in force before; pg_ident.conf is empty then
 	Settings   []Setting   // further lines of postgresql.conf, in order
 	Roles      []Role
 	Realms     []Realm // the first is the default realm, of the server and of the clients
@@ -103,6 +106,12 @@ func (w *World) Key() string {
 		b.WriteString(" role:" + strconv.Quote(r.Name) + strconv.FormatBool(r.NoLogin) + r.Password)
 	}
 	b.WriteString(" hba=" + strconv.Quote(w.HBA) + " ident=" + strconv.Quote(w.Ident))
+	for _, f := range w.Files {
+		b.WriteString(" file:" + strconv.Quote(f.Path) + "=" + strconv.Quote(f.Text))
+	}
+	if w.Load != "" {
+		b.WriteString(" load=" + w.Load + " before=" + strconv.Quote(w.Before))
+	}
 	return b.String()
 }
 
@@ -168,6 +177,8 @@ type Observation struct {
 // Evidence is what the witnesses of one attempt said. It contains no secrets: they were redacted before.
 type Evidence struct {
 	Client      ClientEvidence       `json:"client"`
+	Load        []LogLine            `json:"load,omitempty"`        // what the postmaster logged when it loaded the rules; only where the world says how they are loaded
+	Down        string               `json:"down,omitempty"`        // how it was found that no server runs
 	Connections []ConnectionEvidence `json:"connections,omitempty"` // in the order in which they were opened
 	KRB5Trace   string               `json:"krb5_trace,omitempty"`  // libkrb5's KRB5_TRACE; kept if the verdict is not Agree
 }

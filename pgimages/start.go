@@ -18,12 +18,14 @@ import (
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
 	"github.com/testcontainers/testcontainers-go/network"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
 // Places in the containers. The server reads the three files of ConfDir; what an image has there lets user postgres in
 // over the unix-domain socket and nobody else. A caller that replaces them reloads the server.
 const (
-	ConfDir   = "/pgam/conf"           // server: postgresql.conf, pg_hba.conf, pg_ident.conf
+	ConfDir   = matrix.ConfDir         // server: postgresql.conf, pg_hba.conf, pg_ident.conf
 	SocketDir = "/pgam/sock"           // server and client: unix_socket_directories; shared where StartSpec.Socket is the same
 	LogFile   = "/pgam/log/server.log" // server: everything that the server and its children print
 	DataDir   = "/pgam/data"           // server; on tmpfs, and made anew whenever the container starts
