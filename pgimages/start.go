@@ -206,6 +206,12 @@ func (r *Running) Exec(ctx context.Context, stdin []byte, argv ...string) (exit 
 var RestartArgv = []string{"setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups",
 	"pg_ctl", "restart", "--pgdata=" + DataDir, "--mode=fast", "--wait", "--timeout=120", "--log=" + LogFile}
 
+// StatusArgv asks whether the server of a container runs, as root in it; the exit status is StatusDown if none does.
+var StatusArgv = []string{"setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "pg_ctl", "status", "--pgdata=" + DataDir}
+
+// StatusDown is the exit status of pg_ctl that means that no server runs (PostgreSQL manual, "pg_ctl").
+const StatusDown = 3
+
 // Restart restarts the server.
 func (r *Running) Restart(ctx context.Context) error {
 	exit, stdout, stderr, err := r.Exec(ctx, nil, RestartArgv...)
