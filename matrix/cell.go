@@ -153,6 +153,7 @@ func (c *Client) CertUser() string {
 type Prediction struct {
 	Outcome Outcome
 	Because []Because // the rules that decided, in the order in which they did
+	Before  bool      // pg_hba.conf does not load: the rules in force, and that of Outcome, are those of World.Before
 }
 
 // Because is one rule that decided.

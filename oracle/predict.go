@@ -37,7 +37,7 @@ func Predict(c *matrix.Cell) (matrix.Prediction, error) {
 		return matrix.Prediction{}, err
 	}
 	last.outcome.Trace, last.outcome.Obtains, last.outcome.Load = a.trace, a.obtains(last.outcome), a.rules.words()
-	return matrix.Prediction{Outcome: last.outcome, Because: a.because}, nil
+	return matrix.Prediction{Outcome: last.outcome, Because: a.because, Before: a.rules.kept}, nil
 }
 
 // CannotPredict says what in a cell the oracle does not model. It is a gap of the oracle, not an outcome.
