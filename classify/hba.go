@@ -103,8 +103,8 @@ func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' }
 // hbaTypes begin a record.
 var hbaTypes = []string{"local", "host", "hostssl", "hostnossl", "hostgssenc", "hostnogssenc"}
 
-// otherMethods are those of hba.c that no scenario can have. A record that has one of them has none of matrix.Methods.
-var otherMethods = []matrix.Method{"sspi", "pam", "bsd", "ldap", "radius", "oauth"}
+// otherMethods are those of hba.c that no outcome can have. A record that has one of them has none of matrix.Methods.
+var otherMethods = []matrix.Method{"sspi", "bsd", "oauth"}
 
 // recordMethod is the method of a record, or "" where the record does not tell: an include directive, whose records are in another file, and
 // what no server loads.

@@ -48,8 +48,11 @@ func (c *classifier) decidedBy(n *connection) error {
 	return nil
 }
 
-// passwordMethods ask for a password.
-var passwordMethods = []matrix.Method{matrix.MethodScram, matrix.MethodMD5, matrix.MethodPassword}
+// clearMethods ask for a password in the clear, passwordMethods for any proof of it.
+var (
+	clearMethods    = slices.DeleteFunc(slices.Clone(matrix.Methods), func(m matrix.Method) bool { return !m.InClear() })
+	passwordMethods = append([]matrix.Method{matrix.MethodScram, matrix.MethodMD5}, clearMethods...)
+)
 
 // method fills in Method: the authentication method of the record that decided. Where several are possible it stays empty, and candidates names
 // them.
@@ -226,7 +229,7 @@ func methodsThatAsk(requests []string, complete bool) []matrix.Method {
 	case "md5":
 		return []matrix.Method{matrix.MethodMD5}
 	case "password":
-		return []matrix.Method{matrix.MethodPassword}
+		return clearMethods
 	}
 	return nil
 }
@@ -266,7 +269,7 @@ func (c *classifier) identityOn13(n *connection) (identity, text string, seen bo
 	switch {
 	case method == matrix.MethodTrust:
 		return "", "", true
-	case n.authorized != nil && slices.Contains(passwordMethods, method):
+	case n.authorized != nil && slices.Contains(passwordMethods, method) && method != matrix.MethodLDAP: // there it is a distinguished name
 		return n.authorized.user, "authorized: user=" + n.authorized.user, true
 	case c.outcome.Stage == matrix.StageIdent && n.noMap != nil:
 		// Of gss it is the principal; without a realm that may have been cut off (include_realm=0).

@@ -153,6 +153,10 @@ func (c *classifier) methodFailed(n *connection, method matrix.Method, last sayi
 	case n.peerFailed != "":
 		c.noteReason(byLog, n.peerFailed, matrix.PeerMismatch)
 		return cause{matrix.StageAuth, matrix.PeerMismatch}, nil
+	case n.service != "":
+		found, _ := lookUp(serviceCauses, n.service)
+		c.noteReason(byLog, n.service, found.reason)
+		return found, nil
 	case n.fatal.state == "28P01":
 		return cause{matrix.StageAuth, matrix.Password}, nil
 	case method == matrix.MethodGSS && (n.authenticated != nil || c.server < 14):
@@ -323,7 +327,7 @@ func (c *classifier) contextCause(stage matrix.Stage, said []string, n *connecti
 	if logged {
 		minor = n.gssFailed
 	}
-	if gokrb5NoCache.MatchString(minor) && strings.Contains(minor, "/tmp/krb5cc_") != (c.cell.Client.Ticket == matrix.Ambient) {
+	if gokrb5NoCache.MatchString(minor) && strings.Contains(minor, "/tmp/krb5cc_") != c.ticket().Ambient {
 		return cause{}, fmt.Errorf("witnesses contradict: with ticket=%s the client says %q", c.cell.Client.Ticket, text)
 	}
 	found, ok := lookUp(contextCauses, minor)
@@ -437,4 +441,10 @@ func (c *classifier) channelOf(n *connection) matrix.Channel {
 		return matrix.Plain
 	}
 	return n.conversation.channel
+}
+
+// ticket is the description of the client's ticket.
+func (c *classifier) ticket() matrix.Ticket {
+	t, _ := c.cell.World.TicketOf(&c.cell.Client)
+	return t
 }

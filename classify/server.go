@@ -44,7 +44,20 @@ var methodFailures = []struct {
 	{`Ident authentication failed for user "`, "28000", []matrix.Method{matrix.MethodIdent}},
 	{`certificate authentication failed for user "`, "28000", []matrix.Method{matrix.MethodCert}},
 	{`"trust" authentication failed for user "`, "28000", []matrix.Method{matrix.MethodTrust}},
+	{`PAM authentication failed for user "`, "28000", []matrix.Method{matrix.MethodPAM}},
+	{`LDAP authentication failed for user "`, "28000", []matrix.Method{matrix.MethodLDAP}},
+	{`RADIUS authentication failed for user "`, "28000", []matrix.Method{matrix.MethodRADIUS}},
 	{`password authentication failed for user "`, "28P01", []matrix.Method{matrix.MethodScram, matrix.MethodMD5, matrix.MethodPassword}},
+}
+
+// serviceCauses are what the server logs of a service that it asked about a password, before the FATAL: CheckPAMAuth, CheckLDAPAuth and
+// PerformRadiusTransaction in auth.c.
+var serviceCauses = []textCause{
+	row(`^pam_(authenticate|acct_mgmt) failed: `, matrix.StageAuth, matrix.Password),
+	row(`^LDAP login failed for user ".*" on server ".*": Invalid credentials$`, matrix.StageAuth, matrix.Password),
+	row(`^LDAP user ".*" does not exist$`, matrix.StageAuth, matrix.Password),
+	row(`^(LDAP login failed for user ".*"|could not perform initial LDAP bind for ldapbinddn ".*") on server ".*": Can't contact LDAP server$`, matrix.StageAuth, matrix.NoAuthService),
+	row(`^timeout waiting for RADIUS response from `, matrix.StageAuth, matrix.NoAuthService),
 }
 
 // receivedEarly begins the FATAL of a server that finds bytes in its buffer that came before the handshake.

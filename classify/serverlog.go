@@ -29,6 +29,7 @@ type backend struct {
 	noMap         *noMap
 	certMismatch  string // the line that says so: clientcert=verify-full and another name in the certificate
 	peerFailed    string // why the operating system's user could not be found out
+	service       string // what the service said that was asked about the password; of several the last
 	authorized    *authorized
 	executed      bool // the attacker's statement was executed
 	early         bool // bytes came before the TLS handshake, 17+
@@ -184,6 +185,10 @@ func (b *backend) readMessage(text, detail string) error {
 		err := once(b.contextErr != "")
 		b.contextErr = detail
 		return err
+	}
+	if _, ok := lookUp(serviceCauses, text); ok {
+		b.service = text
+		return nil
 	}
 	for _, pattern := range []*regexp.Regexp{logNoMap, logNoMatch} {
 		if m := pattern.FindStringSubmatch(text); m != nil {

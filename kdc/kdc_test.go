@@ -10,6 +10,7 @@ import (
 	"github.com/jcmturner/gokrb5/v8/keytab"
 
 	"github.com/pgauthmatrix/pgauthmatrix/livetest"
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/pgimages"
 )
 
@@ -46,9 +47,9 @@ func place(t *testing.T) Placement {
 	return Placement{Image: images[0].Tag, Network: network.Name, Alias: "kdc", Labels: labels}
 }
 
-func keys(t *testing.T, r *Realm, name string) (kvnos, enctypes map[int]int) {
+func keys(t *testing.T, r Realm, name string) (kvnos, enctypes map[int]int) {
 	t.Helper()
-	data, err := r.Keytab("EXAMPLE.TEST", name)
+	data, err := r.Keytab(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,18 +69,18 @@ func TestRealm(t *testing.T) {
 	livetest.NeedsContainers(t)
 	ctx, at := t.Context(), place(t)
 	began := time.Now()
+	trust := NewTrust("B.TEST", "EXAMPLE.TEST")
 	r, err := Start(ctx, at,
 		Spec{
-			Realm: "EXAMPLE.TEST",
+			Trusts: []Trust{trust},
+			Realm:  "EXAMPLE.TEST",
 			Principals: []Principal{{Name: "alice"}, {Name: "o'b\"x y"}, {Name: service}, {Name: other},
 				{Name: "carol", Password: true, Attributes: []string{"+requires_preauth"}, MaxLife: time.Minute}},
-			Keytabs: []Keytab{{Name: "good", Principals: []string{service}}, {Name: "stale", Principals: []string{service}, Stale: true},
+			Keytabs: []Keytab{{Name: "good", Principals: []string{service}}, {Name: "stale", Principals: []string{service}, Keys: matrix.PreviousKeys}, {Name: "all", Principals: []string{service}, Keys: matrix.AllKeys},
 				{Name: "aes128", Principals: []string{service, other}, Enctypes: []int32{17}}},
 			Tickets: []Ticket{{Name: "alice", Principal: "alice"}, {Name: "gone", Principal: "alice", Expired: true},
 				{Name: "odd", Principal: "o'b\"x y"}, {Name: "carol", Principal: "carol", Options: []string{"-f"}}},
-		},
-		Spec{Realm: "B.TEST", Enctypes: []string{"aes128-cts-hmac-sha1-96"}, Principals: []Principal{{Name: "bob"}},
-			Tickets: []Ticket{{Name: "bob", Principal: "bob"}, {Name: "gone", Principal: "bob", Expired: true}}})
+		})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,10 +89,24 @@ func TestRealm(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Logf("up in %s at %s", time.Since(began).Round(time.Millisecond), r.Address())
+	at.Alias = "kdc-b"
+	b, err := Start(ctx, at, Spec{Trusts: []Trust{trust}, Realm: "B.TEST", Enctypes: []string{"aes128-cts-hmac-sha1-96"}, Principals: []Principal{{Name: "bob"}},
+		Tickets: []Ticket{{Name: "bob", Principal: "bob"}, {Name: "gone", Principal: "bob", Expired: true}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(context.WithoutCancel(ctx)); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Logf("up in %s at %s", time.Since(began).Round(time.Millisecond), r.Addresses())
 
 	good, _ := keys(t, r, "good")
 	stale, _ := keys(t, r, "stale")
+	if all, _ := keys(t, r, "all"); len(all) != 2 || all[1] == 0 || all[2] == 0 {
+		t.Errorf("kvnos: all has %v; it should have 1 and 2", all)
+	}
 	if len(good) != 1 || good[2] == 0 || len(stale) != 1 || stale[1] == 0 {
 		t.Errorf("kvnos: good has %v, stale has %v; they should have 2 and 1", good, stale)
 	}
@@ -99,53 +114,54 @@ func TestRealm(t *testing.T) {
 		t.Errorf("aes128 has keys of types %v; it should have two of type 17", types)
 	}
 	for _, c := range []struct {
-		realm, ticket string
-		enctype       int32
-		life          time.Duration
-		expired       bool
+		realm   Realm
+		ticket  string
+		enctype int32
+		life    time.Duration
+		expired bool
 	}{
-		{"EXAMPLE.TEST", "alice", 18, time.Hour, false},
-		{"EXAMPLE.TEST", "odd", 18, time.Hour, false},
-		{"EXAMPLE.TEST", "carol", 18, time.Minute, false},
-		{"EXAMPLE.TEST", "gone", 18, time.Hour, true},
-		{"B.TEST", "bob", 17, time.Hour, false},
-		{"B.TEST", "gone", 17, time.Hour, true},
+		{r, "alice", 18, time.Hour, false},
+		{r, "odd", 18, time.Hour, false},
+		{r, "carol", 18, time.Minute, false},
+		{r, "gone", 18, time.Hour, true},
+		{b, "bob", 17, time.Hour, false},
+		{b, "gone", 17, time.Hour, true},
 	} {
-		data, err := r.Ticket(c.realm, c.ticket)
+		data, err := c.realm.Ticket(c.ticket)
 		if err != nil {
 			t.Fatal(err)
 		}
 		cache := new(credentials.CCache)
 		if err := cache.Unmarshal(data); err != nil {
-			t.Fatalf("%s/%s: %v", c.realm, c.ticket, err)
+			t.Fatalf("%s/%s: %v", c.realm.Name(), c.ticket, err)
 		}
 		entries := cache.GetEntries()
 		if len(entries) != 1 {
-			t.Fatalf("%s/%s has %d tickets; it should have the ticket-granting ticket alone", c.realm, c.ticket, len(entries))
+			t.Fatalf("%s/%s has %d tickets; it should have the ticket-granting ticket alone", c.realm.Name(), c.ticket, len(entries))
 		}
 		e := entries[0]
 		// kinit and KDC each cut the seconds of their own reading of the clock
 		if life := e.EndTime.Sub(e.StartTime); (life-c.life).Abs() > time.Second || e.EndTime.Before(time.Now()) != c.expired || e.Key.KeyType != c.enctype {
-			t.Errorf("%s/%s: %s from %s, key of type %d; wanted %+v", c.realm, c.ticket, life, e.StartTime, e.Key.KeyType, c)
+			t.Errorf("%s/%s: %s from %s, key of type %d; wanted %s %s, type %d", c.realm.Name(), c.ticket, life, e.StartTime, e.Key.KeyType, c.life, c.ticket, c.enctype)
 		}
 		if c.expired && time.Since(e.EndTime) < time.Hour {
-			t.Errorf("%s/%s ended at %s: too near to now for all tolerances", c.realm, c.ticket, e.EndTime)
+			t.Errorf("%s/%s ended at %s: too near to now for all tolerances", c.realm.Name(), c.ticket, e.EndTime)
 		}
 	}
-	if p, err := r.Password("EXAMPLE.TEST", "carol"); err != nil || len(p) < 20 {
+	if p, err := r.Password("carol"); err != nil || len(p) < 20 {
 		t.Errorf("carol's password has %d characters: %v", len(p), err)
 	}
-	if _, err := r.Password("EXAMPLE.TEST", "alice"); err == nil {
+	if _, err := r.Password("alice"); err == nil {
 		t.Error("alice has a random key, yet a password")
 	}
-	if _, err := r.Ticket("EXAMPLE.TEST", "bob"); err == nil {
+	if _, err := r.Ticket("bob"); err == nil {
 		t.Error("a ticket that was not asked for is there")
 	}
 
-	if err := r.ChangeKey(ctx, "EXAMPLE.TEST", service, true); err != nil {
+	if err := r.ChangeKey(ctx, service, true); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.ChangeKey(ctx, "EXAMPLE.TEST", "nobody", false); err == nil {
+	if err := r.ChangeKey(ctx, "nobody", false); err == nil {
 		t.Error("the key of a principal that does not exist was changed")
 	}
 	err = r.Add(ctx, Spec{Realm: "EXAMPLE.TEST", Principals: []Principal{{Name: "dave"}},
@@ -159,10 +175,10 @@ func TestRealm(t *testing.T) {
 	if len(both) != 2 || both[2] == 0 || both[3] == 0 || len(newest) != 1 || newest[3] == 0 {
 		t.Errorf("kvnos after a change of key: both has %v, newest has %v", both, newest)
 	}
-	if _, err := r.Ticket("EXAMPLE.TEST", "dave"); err != nil {
+	if _, err := r.Ticket("dave"); err != nil {
 		t.Error(err)
 	}
-	if _, err := r.Ticket("EXAMPLE.TEST", "alice"); err != nil {
+	if _, err := r.Ticket("alice"); err != nil {
 		t.Errorf("what was there before Add is gone: %v", err)
 	}
 
@@ -189,6 +205,8 @@ func TestWhatKadminRefusesIsAnError(t *testing.T) {
 		"already exists":                       {Realm: "A.TEST", Principals: []Principal{{Name: "alice"}, {Name: "alice"}}},
 		"is not among":                         {Realm: "A.TEST", Tickets: []Ticket{{Name: "x", Principal: "alice"}}},
 		"realm":                                {Realm: "a b"},
+		"two realms":                           {Realm: "A.TEST", Trusts: []Trust{NewTrust("B.TEST", "C.TEST")}},
+		"of kind":                              {Realm: "A.TEST", Kind: "heimdal"},
 		"more than a line":                     {Realm: "A.TEST", Principals: []Principal{{Name: "alice\naddprinc -pw x mallory"}}},
 		"file's":                               {Realm: "A.TEST", Principals: []Principal{{Name: "alice"}}, Keytabs: []Keytab{{Name: "../x", Principals: []string{"alice"}}}},
 	} {
@@ -205,5 +223,16 @@ func TestWhatKadminRefusesIsAnError(t *testing.T) {
 		if !found {
 			t.Errorf("%+v: the error does not say %q: %v", spec, want, err)
 		}
+	}
+}
+
+func TestEveryKindOfRealmCanBeStarted(t *testing.T) {
+	for _, kind := range matrix.RealmKinds {
+		if k := kinds[kind]; k.start == nil || k.image == (pgimages.Spec{}) {
+			t.Errorf("no KDC of kind %s can be started", kind)
+		}
+	}
+	if len(kinds) != len(matrix.RealmKinds) {
+		t.Errorf("%d kinds can be started, matrix has %d", len(kinds), len(matrix.RealmKinds))
 	}
 }

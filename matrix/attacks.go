@@ -160,7 +160,7 @@ func (a Attack) notApplicable(c *Cell) string {
 		return "no attacker can be between the ends of a unix-domain socket"
 	case info.GSS && unix:
 		return "there is no GSS encryption on a unix-domain socket"
-	case info.GSS && c.Client.Ticket != "valid":
+	case info.GSS && !c.hasTicket():
 		return "GSS encryption needs a ticket"
 	case c.World.Server < info.Server:
 		return cmp.Or(info.Before, fmt.Sprintf("this applies to PostgreSQL %d and later", info.Server))
@@ -173,3 +173,9 @@ func (c *Client) Attacked() bool { return c.Attack != "" && c.Attack != NoAttack
 
 // attackWords are the values of the axis attack that `all` stands for.
 func attackWords() []string { return slices.Concat([]string{string(NoAttack)}, attackNames(Relay)) }
+
+// hasTicket is true if the client is given a ticket that has not expired.
+func (c *Cell) hasTicket() bool {
+	t, ok := c.World.TicketOf(&c.Client)
+	return ok && !t.Absent && !t.Expired && !t.Ambient
+}

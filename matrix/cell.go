@@ -4,6 +4,7 @@
 package matrix
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -35,22 +36,25 @@ type AxisValues struct {
 
 // World is what a cell needs on the server's side: every world axis has one value.
 type World struct {
-	Server     int         // PostgreSQL major version
-	SSL        string      // on | off: the server's `ssl` setting
-	ServerCert string      // name of a server certificate of the PKI: see fixtures; "good" is right in every way
-	Keytab     string      // what krb_server_keyfile points at: good | none | stale | other (see Axes)
-	Vary       []Variation // its values on the axes of the scenario's own, in their order; the texts below have them
-	HBA        string      // pg_hba.conf, byte for byte
-	HBAName    string      // the name of that text in the scenario; empty if the scenario has one text only
-	Ident      string      // pg_ident.conf, byte for byte
-	IdentName  string      // like HBAName
-	Files      []File      // further files beside the two, sorted by path
-	Load       string      // how the rules are loaded: reload | restart; "": by a reload, and they must load
-	Before     string      // with reload the pg_hba.conf that is in force before; pg_ident.conf is empty then
-	Settings   []Setting   // further lines of postgresql.conf, in order
-	Roles      []Role
-	Realms     []Realm // the first is the default realm, of the server and of the clients
-	Host       string  // the server's fully qualified host name, for its SPN and its certificate
+	Server      int         // PostgreSQL major version
+	SSL         string      // on | off: the server's `ssl` setting
+	ServerCert  string      // name of a server certificate of the PKI: see fixtures; "good" is right in every way
+	Keytab      string      // name of what krb_server_keyfile points at: see KeytabOf
+	Vary        []Variation // its values on the axes of the scenario's own, in their order; the texts below have them
+	HBA         string      // pg_hba.conf, byte for byte
+	HBAName     string      // the name of that text in the scenario; empty if the scenario has one text only
+	Ident       string      // pg_ident.conf, byte for byte
+	IdentName   string      // like HBAName
+	Files       []File      // further files beside the two, sorted by path
+	Load        string      // how the rules are loaded: reload | restart; "": by a reload, and they must load
+	Before      string      // with reload the pg_hba.conf that is in force before; pg_ident.conf is empty then
+	Settings    []Setting   // further lines of postgresql.conf, in order
+	Roles       []Role
+	Realms      []Realm  // the first is the server's
+	ClientRealm string   // the default realm in the clients' krb5.conf; empty: the server's
+	Keytabs     []Keytab // those that the scenario describes itself
+	Tickets     []Ticket // those that the scenario describes itself
+	Host        string   // the server's fully qualified host name, for its SPN and its certificate
 }
 
 // DeadHost is the name of the host that refuses TCP connections. There is no server, SPN or certificate of that name.
@@ -73,8 +77,21 @@ type Role struct {
 // exists.
 type Realm struct {
 	Name       string
-	Principals []string // without the realm
+	Kind       RealmKind // empty: MIT
+	Principals []string  // without the realm
+	Enctypes   []string  // of its keys, of Enctypes, the first one of service tickets; none: those of its kind
+	Hung       bool      // a KDC that krb5.conf names first accepts connections and never answers
+	Trusted    bool      // the first realm accepts its tickets: the two share the key of krbtgt/FIRST@NAME. Of the first realm itself: false
 }
+
+// RealmKind says what software a realm's KDC is. kdc starts each kind.
+type RealmKind string
+
+// MIT is MIT krb5.
+const MIT RealmKind = "mit"
+
+// RealmKinds lists the kinds.
+var RealmKinds = []RealmKind{MIT}
 
 // DefaultRealm, DefaultHost and DefaultDatabase are used where a scenario does not name its own.
 const (
@@ -84,7 +101,7 @@ const (
 )
 
 // EnvKey identifies what cannot be changed in a running Env. Worlds with equal keys share one Env, one after another; they differ
-// only in what a reload or a statement can change: ssl, server certificate, keytab, hba, ident and roles. Principals are not part of
+// only in what a reload or a statement can change: ssl, server certificate, keytab, hba, ident and roles. Principals of users are not part of
 // the key: an Env has those of all its worlds.
 func (w *World) EnvKey() string {
 	var b strings.Builder
@@ -92,8 +109,27 @@ func (w *World) EnvKey() string {
 	for _, s := range w.Settings {
 		b.WriteString(" set:" + s.Name + "=" + strconv.Quote(s.Value))
 	}
-	for _, r := range w.Realms {
+	for i, r := range w.Realms {
 		b.WriteString(" realm:" + r.Name)
+		if r.Kind != "" && r.Kind != MIT {
+			b.WriteString(" " + string(r.Kind))
+		}
+		if len(r.Enctypes) > 0 {
+			b.WriteString(" " + strings.Join(r.Enctypes, ","))
+		}
+		if r.Hung {
+			b.WriteString(" hung")
+		}
+		if i > 0 {
+			b.WriteString(" trusted:" + strconv.FormatBool(r.Trusted))
+		}
+	}
+	// A client must not get a ticket for a service that only another scenario of the Env has.
+	if services := w.ServicePrincipals(); len(services) > 2 {
+		b.WriteString(" services:" + strings.Join(services, ","))
+	}
+	if w.ClientRealm != "" {
+		b.WriteString(" clients in " + w.ClientRealm)
 	}
 	return b.String()
 }
@@ -102,6 +138,9 @@ func (w *World) EnvKey() string {
 func (w *World) Key() string {
 	var b strings.Builder
 	b.WriteString(w.EnvKey() + " ssl=" + w.SSL + " cert=" + w.ServerCert + " keytab=" + w.Keytab)
+	if k, _ := w.KeytabOf(); slices.ContainsFunc(w.Keytabs, func(own Keytab) bool { return own.Name == k.Name }) {
+		b.WriteString("(" + k.key() + ")")
+	}
 	for _, r := range w.Roles {
 		b.WriteString(" role:" + strconv.Quote(r.Name) + strconv.FormatBool(r.NoLogin) + r.Password)
 	}
@@ -123,8 +162,8 @@ type Client struct {
 	Hosts          string  // one | dead-first | twice
 	User           string  // the database role that it requests
 	Database       string
-	Principal      string // Kerberos principal of the ticket, without the realm; default: User
-	Ticket         string // none | valid | expired | ambient
+	Principal      string // Kerberos principal of the ticket, NAME of the server's realm or NAME@REALM; default: User
+	Ticket         string // name of a ticket: see TicketOf
 	GSSEncMode     string // "" | disable | prefer | require
 	SSLMode        string // "" | disable | allow | prefer | require | verify-ca | verify-full
 	SSLNegotiation string // "" | postgres | direct

@@ -6,7 +6,7 @@ import "testing"
 func TestWorldKeys(t *testing.T) {
 	base := func() *World {
 		return &World{Server: 17, SSL: "on", ServerCert: "good", Keytab: "good", HBA: "host all all all trust", Host: "pg.example.test",
-			Settings: []Setting{{"work_mem", "4096"}}, Roles: []Role{{Name: "a"}}, Realms: []Realm{{"EXAMPLE.TEST", []string{"a", "b"}}}}
+			Settings: []Setting{{"work_mem", "4096"}}, Roles: []Role{{Name: "a"}}, Realms: []Realm{{Name: "EXAMPLE.TEST", Principals: []string{"a", "b"}}}}
 	}
 	for name, test := range map[string]struct {
 		change  func(*World)

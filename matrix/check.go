@@ -16,7 +16,7 @@ func (l *loading) checkCells() {
 		return
 	}
 	principals := l.inWorld["principals"]
-	found := l.survey(l.representatives(principals != nil))
+	found := l.survey(l.representatives(principals != nil || slices.ContainsFunc(l.valuesOf("principal"), hasRealm)))
 	switch {
 	case !found.all.claims:
 		l.problem(l.worldAt, "the exclude rows leave no cell", "exclude less")
@@ -49,13 +49,31 @@ func (l *loading) checkCells() {
 		l.problem(l.expectAt[o.second], fmt.Sprintf("this row and the one in line %d both claim %s", l.expectAt[o.first].line, o.cell),
 			"one of them is to name fewer values")
 	}
-	if principals == nil {
-		return
-	}
 	for _, name := range slices.Sorted(maps.Keys(found.tickets)) {
-		if !slices.Contains(l.Realms[0].Principals, name) {
-			l.problem(principals.position, fmt.Sprintf("cells have a ticket of %s, which is not among the principals", name), "add it")
+		l.checkTicket(name, principals)
+	}
+}
+
+func hasRealm(principal string) bool { return strings.Contains(principal, "@") }
+
+// checkTicket reports a ticket of a principal that no realm has. principals is where the scenario lists those of the server's realm, or nil.
+func (l *loading) checkTicket(name string, principals *value) {
+	principal, in, _ := strings.Cut(name, "@")
+	at, where := l.worldAt, "describe it under world.realms"
+	if in == "" {
+		if principals == nil {
+			return // they are the principals that the cells have
 		}
+		in, at, where = l.Realms[0].Name, principals.position, "add it"
+	} else if described := l.inWorld["realms"]; described != nil {
+		at = described.position
+	}
+	i := slices.IndexFunc(l.Realms, func(r Realm) bool { return r.Name == in })
+	switch {
+	case i < 0:
+		l.problem(at, fmt.Sprintf("cells have a ticket of %s, and the world has no realm %s", name, in), where)
+	case !slices.Contains(l.Realms[i].Principals, principal):
+		l.problem(at, fmt.Sprintf("cells have a ticket of %s, which is not among the principals", name), "add it")
 	}
 }
 

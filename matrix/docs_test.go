@@ -226,7 +226,7 @@ func TestClaimsAndMuseumAreInStep(t *testing.T) {
 	}
 }
 
-// TestScenarioFilesAreEmbedded: the patterns of scenarios/embed.go match FAMILY/NAME.yaml and nothing deeper.
+// TestScenarioFilesAreEmbedded: the patterns of scenarios/embed.go match FAMILY/NAME.yaml and no scenario deeper.
 func TestScenarioFilesAreEmbedded(t *testing.T) {
 	all, err := Load(os.DirFS("../scenarios"))
 	if err != nil {

@@ -37,6 +37,7 @@ type loading struct {
 	values    map[string][]string // by axis that the file names; of hba and ident the names of the texts
 	meant     map[string]bool     // known keys for which unknown keys in the file are probably misspellings
 	bad       map[string]bool     // axes with a mistake in their values
+	own       map[string][]string // by axis: the names of values that the scenario describes itself
 	worldAt   position
 	inWorld   map[string]*value // by key of worldKeys
 	folder    fs.FS             // of the scenario file
@@ -48,7 +49,7 @@ type loading struct {
 
 // parse reads a scenario. Messages name file; path, which may be longer, gives the scenario its name. folder is the one that the file is in.
 func parse(file, path string, source []byte, folder fs.FS) (*Scenario, []*Problem) {
-	l := &loading{reader: reader{file: file}, folder: folder, values: map[string][]string{}, meant: map[string]bool{}, bad: map[string]bool{}, inWorld: map[string]*value{}}
+	l := &loading{reader: reader{file: file}, folder: folder, values: map[string][]string{}, meant: map[string]bool{}, bad: map[string]bool{}, own: map[string][]string{}, inWorld: map[string]*value{}}
 	l.Name = l.scenarioName(path)
 	l.Pos = l.pos(position{1, 1})
 	if root := l.readYAML(source); root != nil && l.want(root, "the file", mapping) {
@@ -65,11 +66,7 @@ func (l *loading) scenario(root *value) {
 		l.axes(client, ClientAxis, nil)
 	}
 	l.inOrder(l.Axes)
-	for _, k := range worldKeys {
-		if k.afterClient {
-			k.read(l, l.inWorld[k.name])
-		}
-	}
+	l.readWorldKeys(afterClient)
 	broken := len(l.problems) > 0 // the axes: mistakes in expect do not hide what else is wrong with the cells
 	before := len(l.problems)
 	l.exclude(parts["exclude"])
@@ -122,6 +119,10 @@ func (l *loading) topLevel(root *value) map[string]*value {
 // axes.
 func (l *loading) world(v *value) {
 	if v != nil && l.want(v, "world", mapping) {
+		for _, e := range v.entries {
+			l.inWorld[e.key] = e.value
+		}
+		l.readWorldKeys(beforeAxes)
 		for _, e := range l.axes(v, WorldAxis, worldKeyNames()) {
 			l.inWorld[e.key] = e.value
 		}
@@ -129,12 +130,16 @@ func (l *loading) world(v *value) {
 	if len(l.HBA) == 0 && !l.bad["hba"] && !l.meant["hba"] && !l.meant["world"] {
 		l.problem(l.worldAt, "hba is missing", "write the server's pg_hba.conf under world, as in hba: |")
 	}
+	l.readWorldKeys(afterWorld)
+	l.checkTemplates()
+}
+
+func (l *loading) readWorldKeys(when phase) {
 	for _, k := range worldKeys {
-		if !k.afterClient {
+		if k.when == when {
 			k.read(l, l.inWorld[k.name])
 		}
 	}
-	l.checkTemplates()
 }
 
 func hasKey(entries []entry, key string) bool {

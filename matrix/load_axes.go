@@ -75,16 +75,17 @@ func (l *loading) twice(axis Axis, value string, word, before *value) {
 
 // axisValue returns whether the axis has the value, and reports it if not.
 func (l *loading) axisValue(axis Axis, v *value) bool {
-	wrong, right := axis.check(v.text)
+	wrong, right := axis.check(v.text, l.own[axis.Name]...)
 	if wrong != "" {
 		l.problem(v.position, wrong, right)
 	}
 	return wrong == ""
 }
 
-// check says what is wrong with a value as text, and what would be right; nothing if the axis has the value.
-func (a Axis) check(text string) (wrong, right string) {
-	possible := slices.Concat(a.Words(), a.groups())
+// check says what is wrong with a value as text, and what would be right; nothing if the axis has the value, or if it is one of
+// further values.
+func (a Axis) check(text string, further ...string) (wrong, right string) {
+	possible := slices.Concat(a.Words(), a.groups(), further)
 	if a.Optional() {
 		possible = append(possible, NotGiven)
 	}
@@ -99,9 +100,6 @@ func (a Axis) check(text string) (wrong, right string) {
 		return fmt.Sprintf("impossible value %q of %s", text, a.Name), suggest(text, possible)
 	case strings.TrimSpace(text) == "":
 		return "empty value of " + a.Name, "name one, or leave the axis out"
-	case a.Name == "principal" && strings.Contains(text, "@"):
-		principal, realm, _ := strings.Cut(text, "@")
-		return fmt.Sprintf("the principal %q has a realm", text), fmt.Sprintf("write %s; the world has the realm, as in realm: %s", principal, realm)
 	}
 	return "", ""
 }

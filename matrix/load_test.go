@@ -93,7 +93,7 @@ func TestLoadReadsEveryKey(t *testing.T) {
 		Ident:    []Text{{"", "m  /^(.*)@EXAMPLE\\.TEST$  \\1\n"}},
 		Settings: []Setting{{"krb_caseins_users", "on"}, {"ssl_min_protocol_version", "TLSv1.2"}, {"work_mem", "4096"}},
 		Roles:    []Role{{Name: "alice"}, {Name: "nologin", NoLogin: true}, {Name: "o'hara b", Password: "scram-sha-256"}},
-		Realms:   []Realm{{"CORP.EXAMPLE.TEST", []string{"alice", "carol", "host/x.example.test"}}},
+		Realms:   []Realm{{Name: "CORP.EXAMPLE.TEST", Principals: []string{"alice", "carol", "host/x.example.test"}}},
 		Host:     "db1.corp.example.test",
 		Exclude: [][]AxisValues{
 			{{"ssl", []string{"off"}}, {"keytab", []string{"stale"}}},
@@ -120,7 +120,7 @@ func TestLoadDefaults(t *testing.T) {
 		HBA:    []Text{{"", "local all all trust"}},
 		Ident:  []Text{{"none", ""}},
 		Roles:  []Role{{Name: "bob"}, {Name: "alice"}},
-		Realms: []Realm{{DefaultRealm, []string{"bob", "alice", "carol"}}},
+		Realms: []Realm{{Name: DefaultRealm, Principals: []string{"bob", "alice", "carol"}}},
 	}
 	if diff := cmp.Diff(want, s); diff != "" {
 		t.Error(diff)
@@ -175,8 +175,10 @@ const (
 	rows   = client + "  user: [alice, bob]\n  sslmode: [disable, require]\nexpect:\n"
 )
 
-// mistakes are scenario files a/b.yaml with the whole text of the error.
-var mistakes = []struct{ name, source, want string }{
+// mistake is a scenario file a/b.yaml with the whole text of the error.
+type mistake struct{ name, source, want string }
+
+var mistakes = []mistake{
 	{"unknown key",
 		"qestion: why\n" + top,
 		`a/b.yaml:1:1: unknown key "qestion" at the top level; did you mean "question"?`},
@@ -185,7 +187,7 @@ var mistakes = []struct{ name, source, want string }{
 		`a/b.yaml:5:1: unknown key "remarks" at the top level; want question, source, claims, museum, world, client, exclude, judge or expect`},
 	{"unknown key under world",
 		top + "  host_name: pg.example.test\n",
-		`a/b.yaml:5:3: unknown key "host_name" under world; want server, ssl, servercert, keytab, hba, ident, load, vary, files, before, settings, roles, realm, principals or host`},
+		`a/b.yaml:5:3: unknown key "host_name" under world; want server, ssl, servercert, keytab, hba, ident, load, vary, files, before, settings, roles, realm, principals, realms, client_realm, keytabs, tickets or host`},
 	{"unknown key under client, near an axis",
 		client + "  ssl_mode: require\n",
 		`a/b.yaml:6:3: unknown key "ssl_mode" under client; did you mean "sslmode"?`},
@@ -360,9 +362,6 @@ var mistakes = []struct{ name, source, want string }{
 	{"axis a mapping",
 		client + "  user: {name: alice}\n",
 		"a/b.yaml:6:9: user is a mapping; want text or a list"},
-	{"principal with its realm",
-		client + "  principal: alice@EXAMPLE.TEST\n",
-		`a/b.yaml:6:14: the principal "alice@EXAMPLE.TEST" has a realm; write alice; the world has the realm, as in realm: EXAMPLE.TEST`},
 	{"empty user",
 		client + "  user: ''\n",
 		"a/b.yaml:6:9: empty value of user; name one, or leave the axis out"},
@@ -541,7 +540,7 @@ var mistakes = []struct{ name, source, want string }{
 		`a/b.yaml:9:11: no channel "ssl"; want plain, tls, gss or tls+gss`},
 	{"then: method",
 		rows + "  - then: connected tls, method scram\n",
-		`a/b.yaml:9:26: no method "scram"; want trust, reject, scram-sha-256, md5, password, gss, peer, ident or cert`},
+		`a/b.yaml:9:26: no method "scram"; want trust, reject, scram-sha-256, md5, password, gss, peer, ident, cert, pam, ldap or radius`},
 	{"then: step",
 		rows + "  - then: connected, trace connect sslaccepted authok\n",
 		`a/b.yaml:9:22: no step "sslaccepted"; did you mean "sslaccept"?`},

@@ -135,12 +135,12 @@ func (l *loading) checkTemplates() {
 		for _, m := range placeholder.FindAllStringSubmatchIndex(t.text, -1) {
 			name := t.text[m[2]:m[3]]
 			used[name] = true
-			if slices.Contains(l.ownNames(), name) {
+			if slices.Contains(l.varyNames(), name) {
 				continue
 			}
 			file, at := t.at(m[0])
 			l.problemIn(file, at, fmt.Sprintf("{%s} in %s, and vary declares no %s", name, t.what, name),
-				suggest(name, l.ownNames())+"; braces that mean themselves are a value of vary, too, as in brace: {only: \"{"+name+"}\"}")
+				suggest(name, l.varyNames())+"; braces that mean themselves are a value of vary, too, as in brace: {only: \"{"+name+"}\"}")
 		}
 	}
 	for i, own := range l.Vary {

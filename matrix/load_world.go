@@ -8,12 +8,21 @@ import (
 
 // worldKey is a key under world that is no axis: what all worlds of a scenario have in common.
 type worldKey struct {
-	name        string
-	doc         string // one line, for docs/scenarios.md and the JSON Schema
-	afterClient bool   // its default comes from client axes, which are read first
-	read        func(l *loading, v *value)
-	schema      func() map[string]any // without the description
+	name   string
+	doc    string // one line, for docs/scenarios.md and the JSON Schema
+	when   phase
+	read   func(l *loading, v *value) // v is nil where the key is not there
+	schema func() object              // without the description
 }
+
+// phase says when a key is read.
+type phase int
+
+const (
+	beforeAxes  phase = iota // it describes values that axes can then have
+	afterWorld               // after the world axes
+	afterClient              // after the client axes, from which its default comes
+)
 
 // worldKeys are the keys under world that are no axes, in the order of docs/scenarios.md. A new key is an entry here; its code is in a
 // file load_KEY.go of its own.
@@ -21,14 +30,18 @@ var worldKeys []worldKey
 
 func init() { // the functions refer to the table
 	worldKeys = []worldKey{
-		{"vary", "axes of the scenario's own: {NAME: [TEXT, TEXT]}, or {NAME: {VALUE: TEXT}}; {NAME} in hba, ident, files, before and settings stands for the text", false, (*loading).vary, varySchema},
-		{"files", "further files in the directory of pg_hba.conf, by path: {PATH: TEXT} or {PATH: {file: PATH}}; for include directives and @FILE", false, (*loading).files, filesSchema},
-		{"before", "with load: reload the pg_hba.conf that is in force before; default: one that rejects every connection. pg_ident.conf is empty before", false, (*loading).before, beforeSchema},
-		{"settings", "further lines of postgresql.conf, in order", false, (*loading).settings, settingsSchema},
-		{"roles", "database roles: names, or {name: ROLE, login: false, password: scram-sha-256}; default: the users", true, (*loading).roles, rolesSchema},
-		{"realm", "the Kerberos realm of server and clients; default: " + DefaultRealm, true, (*loading).realm, realmSchema},
-		{"principals", "the realm's principals without the realm; default: the users and the values of principal", true, (*loading).principals, principalsSchema},
-		{"host", "the server's fully qualified host name; default: " + DefaultHost, false, (*loading).host, hostSchema},
+		{"vary", "axes of the scenario's own: {NAME: [TEXT, TEXT]}, or {NAME: {VALUE: TEXT}}; {NAME} in hba, ident, files, before and settings stands for the text", afterWorld, (*loading).vary, varySchema},
+		{"files", "further files in the directory of pg_hba.conf, by path: {PATH: TEXT} or {PATH: {file: PATH}}; for include directives and @FILE", afterWorld, (*loading).files, filesSchema},
+		{"before", "with load: reload the pg_hba.conf that is in force before; default: one that rejects every connection. pg_ident.conf is empty before", afterWorld, (*loading).before, beforeSchema},
+		{"settings", "further lines of postgresql.conf, in order", afterWorld, (*loading).settings, settingsSchema},
+		{"roles", "database roles: names, or {name: ROLE, login: false, password: scram-sha-256}; default: the users", afterClient, (*loading).roles, rolesSchema},
+		{"realm", "the Kerberos realm of the server, and of principals that name no realm; default: " + DefaultRealm, afterClient, (*loading).realm, realmSchema},
+		{"principals", "the realm's principals without the realm; default: the users and the values of principal", afterClient, (*loading).principals, principalsSchema},
+		{"realms", "descriptions of realms by name, of the server's and of further ones: {kind: mit, principals: [alice], trusted: true, enctypes: [aes256-cts-hmac-sha1-96]}; trusted: the server's realm accepts its tickets; hung: true: the KDC that krb5.conf names first never answers, and the second does", afterClient, (*loading).realms, realmsSchema},
+		{"client_realm", "the default realm in the clients' krb5.conf; default: the server's realm", afterClient, (*loading).clientRealm, realmSchema},
+		{"keytabs", "keytabs of the scenario's own, values of the axis keytab: {principals: [postgres/{host}], keys: current, previous or all, enctypes: [aes128-cts-hmac-sha1-96]}", beforeAxes, (*loading).keytabs, keytabsSchema},
+		{"tickets", "tickets of the scenario's own, values of the axis ticket: {expired: true, lifetime: 10h, flags: [forwardable, proxiable, renewable]}", beforeAxes, (*loading).tickets, ticketsSchema},
+		{"host", "the server's fully qualified host name; default: " + DefaultHost, afterWorld, (*loading).host, hostSchema},
 	}
 }
 
@@ -170,12 +183,14 @@ func (l *loading) valuesOf(name string) []string {
 	return []string{axis.Default}
 }
 
+const realmForm = "want letters, digits, dots and hyphens, upper case by custom, as in EXAMPLE.TEST"
+
 func (l *loading) realm(v *value) {
 	realm := Realm{Name: DefaultRealm}
 	if v != nil && l.want(v, "realm", scalar) {
 		realm.Name = v.text
 		if !realmName.MatchString(v.text) {
-			l.problem(v.position, fmt.Sprintf("%q is no name of a realm", v.text), "want letters, digits, dots and hyphens, upper case by custom, as in EXAMPLE.TEST")
+			l.problem(v.position, fmt.Sprintf("%q is no name of a realm", v.text), realmForm)
 		}
 	}
 	l.Realms = []Realm{realm}
@@ -184,18 +199,24 @@ func (l *loading) realm(v *value) {
 // principals are those of the realm, which is read before.
 func (l *loading) principals(v *value) {
 	realm := &l.Realms[0]
-	if v == nil {
-		for _, p := range slices.Concat(l.valuesOf("user"), l.valuesOf("principal")) {
-			if !slices.Contains(realm.Principals, p) {
-				realm.Principals = append(realm.Principals, p)
-			}
-		}
+	if v != nil {
+		l.principalsOf(realm, v)
 		return
 	}
-	axis, _ := AxisByName("principal")
+	for _, p := range slices.Concat(l.valuesOf("user"), l.valuesOf("principal")) {
+		if !slices.Contains(realm.Principals, p) && !strings.Contains(p, "@") {
+			realm.Principals = append(realm.Principals, p)
+		}
+	}
+}
+
+func (l *loading) principalsOf(realm *Realm, v *value) {
 	for _, p := range l.scalars(v, "principals") {
 		switch {
-		case !l.axisValue(axis, p):
+		case strings.TrimSpace(p.text) == "":
+			l.problem(p.position, "empty principal", "name one, or leave the key out")
+		case strings.Contains(p.text, "@"):
+			l.problem(p.position, fmt.Sprintf("the principal %q has a realm", p.text), "write it without the realm; further realms are described under realms")
 		case slices.Contains(realm.Principals, p.text):
 			l.problem(p.position, fmt.Sprintf("principal %q is there twice", p.text), "keep one of the two")
 		default:

@@ -12,25 +12,28 @@ import (
 
 // Scenario is one scenario file: a question, the worlds and clients that answer it, and the answers expected by hand.
 type Scenario struct {
-	Name     string         // FAMILY/NAME, from the path FAMILY/NAME.yaml
-	Question string         // what the scenario shows, one sentence
-	Source   string         // where the behaviour is specified; may be empty
-	Claims   []string       // ids of the claims that it tests: rows of docs/claims.md
-	Museum   []string       // ids of the past defects that it would show: rows of docs/museum.md
-	Axes     []AxisValues   // the axes that the file names, in the order of IDs, values in the order of the file; NotGiven is ""
-	Vary     []OwnAxis      // its own axes; they are among Axes, too
-	HBA      []Text         // at least one; a single text without a name is not an axis
-	Ident    []Text         // like HBA; none: pg_ident.conf is empty
-	Files    []File         // sorted by path
-	Before   string         // only with load=reload
-	Settings []Setting      // in the order of the file
-	Roles    []Role         // default: the users
-	Realms   []Realm        // default: DefaultRealm with the users and the principals
-	Host     string         // default: DefaultHost
-	Exclude  [][]AxisValues // combinations that have no cell: rows like Expect.When
-	ByHand   bool           // judge: expect; each cell that a client can express is claimed by a row of Expect
-	Expect   []Expect
-	Pos      string // FILE:1:1
+	Name        string         // FAMILY/NAME, from the path FAMILY/NAME.yaml
+	Question    string         // what the scenario shows, one sentence
+	Source      string         // where the behaviour is specified; may be empty
+	Claims      []string       // ids of the claims that it tests: rows of docs/claims.md
+	Museum      []string       // ids of the past defects that it would show: rows of docs/museum.md
+	Axes        []AxisValues   // the axes that the file names, in the order of IDs, values in the order of the file; NotGiven is ""
+	Vary        []OwnAxis      // its own axes; they are among Axes, too
+	HBA         []Text         // at least one; a single text without a name is not an axis
+	Ident       []Text         // like HBA; none: pg_ident.conf is empty
+	Files       []File         // sorted by path
+	Before      string         // only with load=reload
+	Settings    []Setting      // in the order of the file
+	Roles       []Role         // default: the users
+	Realms      []Realm        // default: DefaultRealm with the users and the principals
+	ClientRealm string         // default realm of the clients; empty: the server's
+	Keytabs     []Keytab       // those that the file describes
+	Tickets     []Ticket       // those that the file describes
+	Host        string         // default: DefaultHost
+	Exclude     [][]AxisValues // combinations that have no cell: rows like Expect.When
+	ByHand      bool           // judge: expect; each cell that a client can express is claimed by a row of Expect
+	Expect      []Expect
+	Pos         string // FILE:1:1
 }
 
 // Text is a configuration file, byte for byte.

@@ -85,8 +85,8 @@ func Schema() []byte {
 		}
 		item := object{"enum": values}
 		switch {
-		case a.Values == nil && a.Name == "principal":
-			item = object{"type": []string{"string", "integer"}, "pattern": `^[^@]*[^@\s][^@]*$`}
+		case slices.Contains(describedAxes, a.Name):
+			item = object{"anyOf": []any{item, object{"type": "string", "pattern": kebabCase.String(), "not": object{"const": "all"}}}}
 		case a.Values == nil:
 			item = object{"type": []string{"string", "integer"}, "pattern": `\S`}
 		}

@@ -41,7 +41,7 @@ func ExpandSelected(scenarios []*Scenario, s Selection) ([]Cell, error) {
 	names, own := make([]string, len(scenarios)), []string(nil)
 	for i, scenario := range scenarios {
 		names[i] = scenario.Name
-		own = append(own, scenario.ownNames()...)
+		own = append(own, scenario.varyNames()...)
 	}
 	if err := s.validate(names, own); err != nil {
 		return nil, err
@@ -361,8 +361,8 @@ func ParseAxisValues(text string) (AxisValues, error) {
 	}
 	chosen := AxisValues{Axis: name}
 	for _, value := range strings.Split(values, ",") {
-		// Select checks whether there is a cell with the value: the names of texts are the scenarios' own.
-		if wrong, right := axis.check(value); wrong != "" {
+		// Select checks whether there is a cell with the value: names of texts, and of what a scenario describes, are its own.
+		if wrong, right := axis.check(value); wrong != "" && !(slices.Contains(describedAxes, name) && kebabCase.MatchString(value)) {
 			return AxisValues{}, fmt.Errorf("%s; %s", wrong, right)
 		}
 		chosen.Values = append(chosen.Values, axis.value(value))

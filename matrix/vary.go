@@ -59,9 +59,9 @@ func (w *World) OwnAxes() []string {
 // Axes are all axes of the world's scenario, in the order of IDs.
 func (w *World) Axes() []Axis { return AxesWith(w.OwnAxes()) }
 
-func (s *Scenario) axes() []Axis { return AxesWith(s.ownNames()) }
+func (s *Scenario) axes() []Axis { return AxesWith(s.varyNames()) }
 
-func (s *Scenario) ownNames() []string {
+func (s *Scenario) varyNames() []string {
 	names := make([]string, len(s.Vary))
 	for i, a := range s.Vary {
 		names[i] = a.Name
@@ -84,7 +84,7 @@ func AxesWith(names []string) []Axis {
 
 // axisByName finds an axis of Axes or of the scenario's own.
 func (s *Scenario) axisByName(name string) (Axis, bool) {
-	if slices.Contains(s.ownNames(), name) {
+	if slices.Contains(s.varyNames(), name) {
 		return ownAxis(name), true
 	}
 	return AxisByName(name)

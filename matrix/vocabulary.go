@@ -66,6 +66,7 @@ const (
 	MethodUnsupported Reason = "method-unsupported"
 	MethodRejected    Reason = "method-rejected"
 	ChannelBinding    Reason = "channel-binding"
+	NoAuthService     Reason = "no-auth-service"
 	PeerMismatch      Reason = "peer-mismatch"
 	MapNoMatch        Reason = "map-no-match"
 	RoleMissing       Reason = "role-missing"
@@ -124,11 +125,12 @@ var Reasons = []ReasonInfo{
 	{NoHBAEntry, []Stage{StageHBA}, "no pg_hba.conf record matches this channel, database, user and address"},
 	{HBAReject, []Stage{StageHBA}, "the first pg_hba.conf record that matches is a reject record"},
 	{Password, []Stage{StageAuth}, "the password is wrong, missing on the server, or expired"},
+	{NoAuthService, []Stage{StageAuth}, "the server got no answer from the service that it asks about the password (LDAP, RADIUS)"},
 	{RealmMismatch, []Stage{StageAuth}, "the realm of the principal is not the krb_realm of the record"},
 	{MethodUnsupported, []Stage{StageAuth}, "the client does not support the authentication method that the server asks for"},
 	{MethodRejected, []Stage{StageAuth}, "require_auth forbids the method that the server asks for, or its absence"},
 	{ChannelBinding, []Stage{StageGSSEnc, StageAuth}, "channel_binding=require, and the exchange has no channel binding (under GSS encryption it cannot); or client and server bind to different data"},
-	{PeerMismatch, []Stage{StageAuth}, "the operating system could not identify the user at the other end of the socket"},
+	{PeerMismatch, []Stage{StageAuth}, "the operating system, or the Ident server at the client's address, could not identify the user at the other end of the connection"},
 	{MapNoMatch, []Stage{StageIdent}, "the authenticated identity may not become the requested role: its name is another, or the user name map has no match"},
 	{RoleMissing, []Stage{StageStartup}, "the role does not exist"},
 	{RoleNoLogin, []Stage{StageStartup}, "the role may not log in"},
@@ -174,10 +176,19 @@ const (
 	MethodPeer     Method = "peer"
 	MethodIdent    Method = "ident"
 	MethodCert     Method = "cert"
+	MethodPAM      Method = "pam"
+	MethodLDAP     Method = "ldap"
+	MethodRADIUS   Method = "radius"
 )
 
-// Methods lists the methods that outcomes can have. pg_hba.conf knows more (ldap, radius, pam, …): the oracle does not predict them.
-var Methods = []Method{MethodTrust, MethodReject, MethodScram, MethodMD5, MethodPassword, MethodGSS, MethodPeer, MethodIdent, MethodCert}
+// Methods lists the methods that outcomes can have. The oracle does not predict pam, ldap and radius; pg_hba.conf knows more (oauth, sspi).
+var Methods = []Method{MethodTrust, MethodReject, MethodScram, MethodMD5, MethodPassword, MethodGSS, MethodPeer, MethodIdent, MethodCert,
+	MethodPAM, MethodLDAP, MethodRADIUS}
+
+// InClear says whether the method asks the client for the password in the clear.
+func (m Method) InClear() bool {
+	return m == MethodPassword || m == MethodPAM || m == MethodLDAP || m == MethodRADIUS
+}
 
 // Step is one event of a Trace: what can be seen on the wire of the negotiation, over all connections of one attempt. The names follow PostgreSQL's own negotiation test (src/interfaces/libpq/t/005_negotiate_encryption.pl).
 type Step string

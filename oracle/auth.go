@@ -133,6 +133,10 @@ func (x *exchange) method() (*ending, error) {
 		return x.gss()
 	case matrix.MethodScram, matrix.MethodMD5, matrix.MethodPassword:
 		return x.passwordMethod()
+	case matrix.MethodIdent: // auth.c, ident_inet
+		x.why(x.record.rule(), "the server asks port 113 of the client's address, where nothing listens")
+		end := x.fails(matrix.StageAuth, matrix.PeerMismatch, "28000")
+		return &end, nil
 	case matrix.MethodPeer:
 		return nil, unknown("the cell does not say which operating system user makes the attempt", "%s: authentication method peer", x.record.rule())
 	default:
@@ -182,7 +186,7 @@ func (x *exchange) gssExchange() (*ending, error) {
 			x.exchanged = true
 			return nil, nil
 		}
-		errorToken := reason == matrix.KeytabMismatch && x.client.reactions().forgedToken.how != opened
+		errorToken := (reason == matrix.KeytabMismatch || reason == matrix.Enctype) && x.client.reactions().forgedToken.how != opened
 		if errorToken {
 			// The acceptor makes an error token, which the server sends before its error; without any key it makes none.
 			x.why("auth.c, pg_GSS_recvauth", "the server answers with the error token of Kerberos, and only then with its own error")

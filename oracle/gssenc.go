@@ -67,16 +67,19 @@ func (a *attempt) gssContext(spn string, cache lookup) (reason matrix.Reason, by
 		return reason, false
 	}
 	source := "gss_accept_sec_context"
-	switch {
-	case cmp.Or(a.w.Keytab, "good") == "none":
+	switch enctype := a.ticketEnctype(); {
+	case a.keytab.Absent:
 		a.why(source, "the server has no keytab: it cannot accept the ticket")
 		return matrix.KeytabMissing, true
-	case a.w.Keytab == "stale":
-		a.why(source, "the server's keytab holds only an older key of "+spn)
-		return matrix.KeytabMismatch, true
-	case a.w.Keytab == "other", spn != a.serviceSPN():
+	case !slices.Contains(a.keytab.Principals, spn):
 		a.why(source, "the server's keytab holds no key of "+spn)
 		return matrix.KeytabMismatch, true
+	case a.keytab.Keys == matrix.PreviousKeys:
+		a.why(source, "the server's keytab holds only an older key of "+spn)
+		return matrix.KeytabMismatch, true
+	case len(a.keytab.Enctypes) > 0 && !slices.Contains(a.keytab.Enctypes, enctype):
+		a.why(source, "the server's keytab holds no key of type "+enctype+", with which the KDC has encrypted the ticket")
+		return matrix.Enctype, true
 	}
 	a.why(source, "ticket and keytab agree on "+spn+": the context is established, for "+a.principal())
 	return "", false
@@ -89,21 +92,30 @@ func (a *attempt) serviceSPN() string     { return "postgres/" + a.w.Host }
 // gssTicket says why the client gets no ticket for spn, or "".
 func (a *attempt) gssTicket(spn string, cache lookup) matrix.Reason {
 	switch {
-	case a.ticket() == "none":
+	case a.ticket.Absent:
 		a.why("gss_init_sec_context", "there is no credential cache, so no ticket for "+spn)
 		return matrix.NoTicket
-	case a.ticket() == matrix.Ambient && cache.missing != "":
+	case a.ticket.Ambient && cache.missing != "":
 		a.why(cache.source, cache.missing)
 		return matrix.NoTicket
-	case a.ticket() == "expired":
+	case a.ticket.Expired:
 		a.why("gss_init_sec_context", "the ticket-granting ticket has expired: the client fails before it sends a token")
 		return matrix.TicketExpired
 	}
-	if spn != a.serviceSPN() && !slices.Contains(a.w.Realms[0].Principals, spn) {
+	here := a.w.Realms[0].Name
+	if r := a.realm(); r.Name != here {
+		tgs := "krbtgt/" + here + "@" + r.Name
+		if !r.Trusted {
+			a.why("RFC 4120, section 3.3.3", "the realm "+here+" does not trust "+r.Name+": the KDC of "+r.Name+" knows no "+tgs)
+			return matrix.SPNUnknown
+		}
+		a.why("RFC 4120, section 1.2", "the realms share the key of "+tgs+": a ticket of "+r.Name+" gets one in "+here)
+	}
+	if !slices.Contains(a.w.ServicePrincipals(), spn) {
 		a.why("RFC 4120, section 3.3.3", "the KDC knows no "+spn)
 		return matrix.SPNUnknown
 	}
-	if a.ticket() == matrix.Ambient {
+	if a.ticket.Ambient {
 		a.why(cache.source, "KRB5CCNAME is not set: the client takes the ticket in the default cache, of "+a.principal())
 	}
 	return ""
@@ -113,4 +125,47 @@ func (a *attempt) gssTicket(spn string, cache lookup) matrix.Reason {
 func realmOf(principal string) (name, realm string) {
 	name, realm, _ = strings.Cut(principal, "@")
 	return name, realm
+}
+
+// checkKerberos finds what the oracle does not model of realms, keytab and ticket.
+func (a *attempt) checkKerberos() error {
+	var ok bool
+	if a.keytab, ok = a.w.KeytabOf(); !ok {
+		return unknown("nothing describes it", "keytab=%s", a.w.Keytab)
+	}
+	if a.ticket, ok = a.w.TicketOf(a.c); !ok {
+		return unknown("nothing describes it", "ticket=%s", a.c.Ticket)
+	}
+	for _, r := range a.w.Realms {
+		if kind := cmp.Or(r.Kind, matrix.MIT); kind != matrix.MIT {
+			return unknown("it is not among the kinds it models", "realm %s of kind %s", r.Name, kind)
+		}
+	}
+	switch {
+	case a.ticket.Absent:
+	case len(a.w.Realms) == 0:
+		return unknown("the world has no realm that could have issued it", "ticket=%s", a.c.Ticket)
+	case a.realm() == nil:
+		return unknown("the world has no such realm", "principal %s", a.principal())
+	}
+	return nil
+}
+
+// realm is that of the client's principal; nil if the world does not have it.
+func (a *attempt) realm() *matrix.Realm {
+	_, name := realmOf(a.principal())
+	i := slices.IndexFunc(a.w.Realms, func(r matrix.Realm) bool { return r.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &a.w.Realms[i]
+}
+
+// ticketEnctype is the encryption type of tickets for the server: that of the service principal's first key (kdc_util.c,
+// get_first_current_key).
+func (a *attempt) ticketEnctype() string {
+	if own := a.w.Realms[0].Enctypes; len(own) > 0 {
+		return own[0]
+	}
+	return matrix.Enctypes[0].Name
 }

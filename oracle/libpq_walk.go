@@ -58,7 +58,7 @@ func (l *libpq) walk17() (last ending, err error) {
 			l.why("libpq, gssencmode", "gssencmode=require on a unix socket: rejected before the socket is opened")
 			return refused(neverOpened, matrix.StageOptions, matrix.GSSOnUnixSocket), nil
 		}
-		if l.ticket() == "none" {
+		if l.ticket.Absent {
 			l.why("libpq, gssencmode", "gssencmode=require and no credential cache: rejected before a connection is opened (since 17)")
 			return refused(neverOpened, matrix.StageCredentials, matrix.NoTicket), nil
 		}
@@ -98,7 +98,7 @@ func (l *libpq) methods() (methods []matrix.Channel) {
 		return []matrix.Channel{matrix.Plain}
 	}
 	l.gssFirst()
-	if l.gssencmode != "disable" && l.ticket() != "none" {
+	if l.gssencmode != "disable" && !l.ticket.Absent {
 		methods = append(methods, matrix.GSS)
 	}
 	if l.gssencmode == "require" {
@@ -124,7 +124,7 @@ func (l *libpq) gssFirst() {
 	case l.gssencmode == "disable":
 	case l.gssencmode == "require":
 		l.why("libpq, gssencmode", "gssencmode=require: GSS encryption and nothing else")
-	case l.ticket() == "none":
+	case l.ticket.Absent:
 		l.why("libpq, gssencmode", "gssencmode=prefer without a ticket: GSS encryption is not tried")
 	default:
 		l.why("libpq, gssencmode", "gssencmode=prefer and a ticket: GSS encryption is tried first")

@@ -29,7 +29,7 @@ func (l *libpq) walk16() (ending, error) {
 		l.why("libpq, gssencmode", "gssencmode=require on a unix socket: libpq before 17 finds out after it has connected")
 		return refused(neverOpened, matrix.StageOptions, matrix.GSSOnUnixSocket), nil
 	}
-	if f.tryGSS && l.ticket() == "none" {
+	if f.tryGSS && l.ticket.Absent {
 		if l.gssencmode == "require" {
 			l.why("libpq, gssencmode", "gssencmode=require and no credential cache: libpq before 17 finds out after it has connected")
 			return refused(neverOpened, matrix.StageCredentials, matrix.NoTicket), nil

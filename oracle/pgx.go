@@ -89,7 +89,7 @@ func (p *pgx) choose() (bad *ending) {
 	case p.c.GSSEncMode == "require":
 		p.why("gssenc/attempts.go, addAttempts", "gssencmode=require: GSS encryption and nothing else")
 		p.methods = []matrix.Channel{matrix.GSS}
-		if p.ticket() == "none" {
+		if p.ticket.Absent {
 			p.why("gssenc/connector.go, dialContext", "there is no credential cache: the client fails before it connects")
 			e := refused(neverOpened, matrix.StageCredentials, matrix.NoTicket)
 			return &e
@@ -103,7 +103,7 @@ func (p *pgx) choose() (bad *ending) {
 	var order string
 	p.methods, order = pgxMethods(p.sslmode)
 	p.why("pgconn/config.go, configTLS", "sslmode="+p.sslmode+": "+order)
-	if p.c.GSSEncMode == "prefer" && p.ticket() == "none" {
+	if p.c.GSSEncMode == "prefer" && p.ticket.Absent {
 		p.why("gssenc/connector.go, dialContext", "gssencmode=prefer and no credential cache: GSS encryption is not tried")
 	} else if p.c.GSSEncMode == "prefer" {
 		p.why("gssenc/attempts.go, addAttempts", "gssencmode=prefer and a ticket: GSS encryption is tried first")

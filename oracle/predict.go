@@ -58,6 +58,8 @@ func unknown(why, what string, args ...any) error {
 type attempt struct {
 	w       *matrix.World
 	c       *matrix.Client
+	keytab  matrix.Keytab
+	ticket  matrix.Ticket
 	client  client
 	attack  *attack
 	rules   *rules
@@ -153,10 +155,8 @@ func (a *attempt) check(c *matrix.Cell) error {
 	}{
 		{"ssl", a.w.SSL, []string{"off", "on"}},
 		{"servercert", cmp.Or(a.w.ServerCert, "good"), []string{"good", "other-ca", "expired", "wrong-name", "cn-only", "revoked", "system-ca", "rsa", "rsa-pss", "ed25519"}},
-		{"keytab", cmp.Or(a.w.Keytab, "good"), []string{"good", "none", "stale", "other"}},
 		{"transport", cmp.Or(a.c.Transport, "tcp"), []string{"tcp", "unix"}},
 		{"hosts", a.hosts(), []string{matrix.OneHost, matrix.DeadFirst, matrix.Twice}},
-		{"ticket", cmp.Or(a.c.Ticket, "none"), []string{"none", "valid", "expired", matrix.Ambient}},
 		{"cert", cmp.Or(a.c.Cert, "none"), []string{"none", "good", matrix.Ambient}},
 		{"root", cmp.Or(a.c.Root, "right"), []string{"right", "other", "missing", "none", "system"}},
 		{"crl", a.crl(), []string{"none", "right", "stale", "missing"}},
@@ -182,19 +182,10 @@ func (a *attempt) check(c *matrix.Cell) error {
 			return unknown("names have 1 to 63 bytes (NAMEDATALEN)", "role or database name %q", n)
 		}
 	}
-	if a.ticket() != "none" {
-		if len(a.w.Realms) == 0 {
-			return unknown("the world has no realm that could have issued it", "ticket=%s", a.ticket())
-		}
-		if _, realm, foreign := strings.Cut(a.principal(), "@"); foreign && realm != a.w.Realms[0].Name {
-			return unknown("trust between realms is not modelled", "principal %s", a.principal())
-		}
-	}
-	return nil
+	return a.checkKerberos()
 }
 
 func (a *attempt) unix() bool       { return a.c.Transport == "unix" }
-func (a *attempt) ticket() string   { return cmp.Or(a.c.Ticket, "none") }
 func (a *attempt) root() string     { return cmp.Or(a.c.Root, "right") }
 func (a *attempt) crl() string      { return cmp.Or(a.c.CRL, "none") }
 func (a *attempt) password() string { return cmp.Or(a.c.Password, "none") }

@@ -710,7 +710,7 @@ database=nodb => refused at startup, database-missing, channel tls, method trust
 
 func TestWhatIsNotPredicted(t *testing.T) {
 	for _, given := range []string{
-		"hba='host all all all pam'", "hba='host all all all ident'", "hba='host all all 10.0.0.0/24 trust'", "hba='host all all db.example.test trust'",
+		"hba='host all all all pam'", "hba='host all all 10.0.0.0/24 trust'", "hba='host all all db.example.test trust'",
 		"hba='host all all all ldap ldapprefix=x'", "hba='include pg_hba.conf'", "hba='host all @../users all trust'", "load=later",
 		"load=restart hba='hos' hosts=twice", "load=restart hba='hos' attack=strip", "load=reload hba='host all /(?x all trust'", "transport=unix hba='local all all peer'",
 		"library=libpq16 sslnegotiation=direct", "library=libpq15 require_auth=gss", "library=pq gssencmode=require", "library=pq channel_binding=prefer", "library=pq require_auth=gss", "library=jdbc", "server=12",
@@ -723,6 +723,12 @@ func TestWhatIsNotPredicted(t *testing.T) {
 			t.Errorf("%s: %v, %v; want a CannotPredict", given, p.Outcome, err)
 		}
 	}
+	// Nothing listens on the Ident port of a client.
+	checkRows(t, "", `
+hba='host all all all ident' => refused at auth, peer-mismatch, channel plain, method ident, hba:1, trace connect sslaccept authfail reconnect authfail
+hba='hostssl all all all ident clientcert=verify-ca map=m; host all all all trust' sslmode=require cert=good => refused at auth, peer-mismatch, channel tls, method ident, hba:1, trace connect sslaccept authfail
+hba='hostssl all all all ident clientcert=verify-ca; host all all all trust' sslmode=require => refused at auth, cert-missing, channel tls, method ident, hba:1, trace connect sslaccept authfail
+`)
 	// A record that is not reached does not matter.
 	checkRows(t, "", `
 hba='host all bob 10.0.0.0/24 trust; host other all all pam; hostnossl all all all ident; host all all all trust' sslmode=require => connected tls, method trust, role alice, hba:4, trace connect sslaccept authok

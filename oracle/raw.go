@@ -117,7 +117,7 @@ func (r *raw) stuffedGSSENCRequest() (ending, error) {
 		r.step(matrix.StepGSSReject)
 		r.why(r.packetSource(), "N, and there are bytes in the buffer that came before it: FATAL (CVE-2021-23214)")
 		return r.fatal(matrix.StageGSSEnc, "")
-	case r.ticket() == "none":
+	case r.ticket.Absent:
 		r.step(matrix.StepGSSAccept)
 		r.why("be-secure-gssapi.c, secure_open_gssapi", "G; the token is not read from the buffer that holds the stuffed bytes, and the raw client sends none")
 		return r.over(matrix.StageGSSEnc, matrix.Abandoned, "")
@@ -146,8 +146,8 @@ func (r *raw) emptyToken() (ending, error) {
 		return r.over(matrix.StageGSSEnc, matrix.GSSRefused, "")
 	}
 	r.step(matrix.StepGSSAccept)
-	if r.w.Keytab == "none" {
-		return ending{}, unknown("without a key the server may have no mechanism to name", "%s with keytab=none", r.c.Attack)
+	if r.keytab.Absent {
+		return ending{}, unknown("without a key the server may have no mechanism to name", "%s with keytab=%s", r.c.Attack, r.w.Keytab)
 	}
 	r.why("krb5, spnego_mech.c, acc_ctx_hints", "to an empty token the server answers with its mechanisms, and waits for the next one")
 	return r.over(matrix.StageGSSEnc, matrix.Abandoned, "")

@@ -56,8 +56,15 @@ func (f fakeWorld) CRLFile(name string) string {
 	return "/crls/" + name
 }
 
-func (f fakeWorld) CCache(principal, ticket string) string {
-	return "/caches/" + principal + "-" + ticket
+func (f fakeWorld) CCache(principal string, t matrix.Ticket) string {
+	if t.Absent {
+		return ""
+	}
+	kind := "valid"
+	if t.Expired {
+		kind = "expired"
+	}
+	return "/caches/" + principal + "-" + kind
 }
 
 func (f fakeWorld) CertFiles(name, user string) (cert, key string) {

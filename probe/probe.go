@@ -3,6 +3,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -21,7 +22,7 @@ type world interface {
 	World() *matrix.World
 	ServerAddr() string
 	SocketDir() string
-	CCache(principal, ticket string) string
+	CCache(principal string, t matrix.Ticket) string
 	ClientEnv() map[string]string
 	RootFile(name string) string
 	CRLFile(name string) string
@@ -109,17 +110,11 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret str
 		Token: cell.ID, Client: string(c.Kind()), Env: env.ClientEnv(), Query: sessionQuery(cell.World.Server), Timeout: attemptTimeout,
 		Tamper: tamper(&c),
 	}
-	if c.Ticket != "none" && c.Ticket != "" {
-		principal := c.Principal
-		if principal == "" {
-			principal = c.User
-		}
-		kind := c.Ticket
-		if request.Default = kind == matrix.Ambient; request.Default {
-			kind = "valid"
-		}
-		request.CCache = env.CCache(principal, kind)
+	ticket, ok := cell.World.TicketOf(&c)
+	if !ok {
+		return request, "", fmt.Errorf("nothing describes ticket %q", c.Ticket)
 	}
+	request.Default, request.CCache = ticket.Ambient, env.CCache(cmp.Or(c.Principal, c.User), ticket)
 	if c.Cert == matrix.Ambient {
 		cert, key := env.CertFiles("good", c.CertUser())
 		request.Home = map[string]string{".postgresql/postgresql.crt": cert, ".postgresql/postgresql.key": key}

@@ -73,7 +73,7 @@ func faults() []fault {
 			broken, "the KDC is not healthy", strike(func(ctx context.Context, env *fixtures.Env) error { return env.StopKDC(ctx) })},
 		{"tickets gone in mid-run, where no cell needs one", cells(on("host-alone"), plainOnly), nil,
 			broken, "is not valid any more", strike(func(ctx context.Context, env *fixtures.Env) error {
-				return program(ctx, env.Client(client), "rm", env.CCache("pgam_control", "valid"))
+				return program(ctx, env.Client(client), "rm", env.CCache("pgam_control", matrix.Ticket{}))
 			})},
 		{"krb5.conf emptied in mid-run, where no cell needs it", cells(on("host-alone"), plainOnly), nil,
 			broken, "control cell .*libpq17", strike(func(ctx context.Context, env *fixtures.Env) error {

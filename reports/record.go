@@ -111,7 +111,7 @@ func byHand(cell *matrix.Cell) string {
 	if !cell.ByHand || cell.Expect == nil {
 		return ""
 	}
-	return cell.Expect.Then.Outcome.String() + "  (" + cell.Expect.Pos + ")"
+	return cell.Expect.Then.Outcome.String() + " (" + cell.Expect.Pos + ")"
 }
 
 // ownAxes are the axes of the scenario's own, in the order of the record's ID.

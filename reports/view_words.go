@@ -12,7 +12,11 @@ import (
 // Judgement is the result in one line: GREEN or FAILED, and why.
 func (v *View) Judgement() (word, why string) {
 	if v.Green() {
-		why = count(v.Counts[verdict.Agree], "cell agrees", "cells agree") + " with the oracle, none fails"
+		with := "the oracle"
+		if v.ByHand > 0 {
+			with += " or with rows written by hand"
+		}
+		why = count(v.Counts[verdict.Agree], "cell agrees", "cells agree") + " with " + with + ", none fails"
 		if lost := v.Header.Lost; lost > 0 {
 			why += fmt.Sprintf("; %s skipped: no image for %s", thousands(lost), v.missingImages())
 		}

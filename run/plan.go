@@ -89,6 +89,17 @@ func NewPlan(cells, controls []matrix.Cell) (*Plan, error) {
 	return plan, nil
 }
 
+// inRealm is a control's expectation in an Env of another realm than the one that scenarios/controls is written for.
+func inRealm(e *matrix.Expect, realm string) *matrix.Expect {
+	name, written := strings.CutSuffix(e.Then.Outcome.Identity, "@"+matrix.DefaultRealm)
+	if !written || realm == matrix.DefaultRealm {
+		return e
+	}
+	moved := *e
+	moved.Then.Outcome.Identity = name + "@" + realm
+	return &moved
+}
+
 // addControls moves the control cells of this server version into the Env: their rules and roles, its settings,
 // realms and host.
 func (e *EnvPlan) addControls(controls []matrix.Cell) error {
@@ -106,7 +117,7 @@ func (e *EnvPlan) addControls(controls []matrix.Cell) error {
 		w := worlds[c.World]
 		if w == nil {
 			moved := *c.World
-			moved.Settings, moved.Host, moved.Realms = home.Settings, home.Host, slices.Clone(home.Realms)
+			moved.Settings, moved.Host, moved.ClientRealm, moved.Realms = home.Settings, home.Host, home.ClientRealm, slices.Clone(home.Realms)
 			moved.Realms[0].Principals = append(slices.Clone(moved.Realms[0].Principals), c.World.Realms[0].Principals...)
 			w = &moved
 			worlds[c.World] = w
@@ -116,6 +127,7 @@ func (e *EnvPlan) addControls(controls []matrix.Cell) error {
 			return fmt.Errorf("control cell %s has no hand-written expectation", c.ID)
 		}
 		have[c.Client.Library] = true
+		c.Expect = inRealm(c.Expect, home.Realms[0].Name)
 		e.Controls = append(e.Controls, &c)
 	}
 	var missing []string

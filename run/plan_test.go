@@ -135,3 +135,31 @@ func TestContradicts(t *testing.T) {
 		})
 	}
 }
+
+// The control cells of an Env stand in its realm, and so does what is expected of them.
+func TestControlsStandInTheRealmOfTheirEnv(t *testing.T) {
+	control := scenario(t, "controls/any", "server: 17\nhba: |\n  host all all all gss\n", "library: pgx\nuser: [pgam_control, other]\nticket: valid\n",
+		"expect:\n  - when: {user: pgam_control}\n    then: connected, identity pgam_control@EXAMPLE.TEST\n  - when: {user: other}\n    then: connected, identity CN=other\n")
+	cells := scenario(t, "a/one", "server: 17\nrealm: B.TEST\nclient_realm: A.TEST\nrealms:\n  A.TEST: {trusted: true}\n"+trustAll, "library: pgx\n", "")
+	cells = append(cells, scenario(t, "a/two", "server: 17\n"+trustAll, "library: pgx\n", "")...)
+	plan, err := NewPlan(cells, control)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string][]string{}
+	for _, e := range plan.Envs {
+		for _, c := range e.Controls {
+			if c.World.EnvKey() != e.Worlds[0].World.EnvKey() {
+				t.Errorf("%s is of another Env:\n%s\n%s", c.ID, c.World.EnvKey(), e.Worlds[0].World.EnvKey())
+			}
+			realm := c.World.Realms[0].Name
+			got[realm] = append(got[realm], c.Expect.Then.Outcome.Identity)
+		}
+	}
+	want := map[string][]string{"B.TEST": {"pgam_control@B.TEST", "CN=other"}, "EXAMPLE.TEST": {"pgam_control@EXAMPLE.TEST", "CN=other"}}
+	for realm := range want {
+		if !slices.Equal(got[realm], want[realm]) {
+			t.Errorf("in %s: %v, want %v", realm, got[realm], want[realm])
+		}
+	}
+}

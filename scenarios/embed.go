@@ -3,8 +3,9 @@ package scenarios
 
 import "embed"
 
-// Files is this folder: FAMILY/NAME.yaml and FAMILY/NAME.golden, divergences.yaml, schema.json.
+// Files is this folder: FAMILY/NAME.yaml and FAMILY/NAME.golden, texts that scenarios read from FAMILY/FOLDER, divergences.yaml,
+// schema.json.
 // The patterns match files only: a pattern that matches an empty folder does not compile.
 //
-//go:embed *.* */*.*
+//go:embed *.* */*.* */*/*.*
 var Files embed.FS

@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
@@ -19,7 +20,8 @@ import (
 //     return STATUS_EOF, on which auth_failed exits without a message. pg_GSS_recvauth returns STATUS_ERROR, which is logged.
 //   - ClientAuthentication, uaReject and a missing client certificate: a FATAL without DETAIL, on all versions. The text of
 //     the FATAL of uaReject implies the method.
-//   - The authentication requests that the client received: password, md5, gss. The request sasl stands for scram-sha-256 and for md5
+//   - The authentication requests that the client received: password, md5, gss. The request password stands for pam, ldap and
+//     radius, too, and sasl for scram-sha-256 and for md5
 //     (CheckPWChallengeAuth). There is no request for trust, cert, peer and ident, nor for gss inside GSS encryption.
 //   - PerformAuthentication (utils/init/postinit.c), on all versions, once AuthenticationOk is written: "connection authorized: …
 //     GSS (authenticated=yes|no, encrypted=…, principal=…)". pg_stat_ssl.client_dn names the certificate that was presented, which is
@@ -34,7 +36,7 @@ func Unseen(cell *matrix.Cell, predicted matrix.Outcome) []matrix.Field {
 	case predicted.Reason == matrix.CertMissing:
 		return []matrix.Field{method, rule}
 	case leftPasswordExchange(predicted):
-		if predicted.Method == matrix.MethodPassword && showsRequests(cell, predicted) {
+		if askedInClear(cell, predicted) {
 			return []matrix.Field{rule}
 		}
 		return []matrix.Field{method, rule}
@@ -61,7 +63,7 @@ func Unseen(cell *matrix.Cell, predicted matrix.Outcome) []matrix.Field {
 
 // leftPasswordExchange: the client ended the connection when the server asked for a password.
 func leftPasswordExchange(o matrix.Outcome) bool {
-	return clientLeft(o) && slices.Contains([]matrix.Method{matrix.MethodPassword, matrix.MethodMD5, matrix.MethodScram}, o.Method)
+	return clientLeft(o) && (o.Method.InClear() || o.Method == matrix.MethodMD5 || o.Method == matrix.MethodScram)
 }
 
 // clientLeft: at the authentication stage the client refused, because of what the server asked for or did not ask for, or because no
@@ -92,6 +94,13 @@ func showsRequests(cell *matrix.Cell, o matrix.Outcome) bool {
 	return !cell.Client.Silent() || o.Channel == matrix.Plain && cell.Client.Transport != "unix"
 }
 
+// askedInClear: the method is password, and the request for it shows that: no record can be of another method that asks alike.
+func askedInClear(cell *matrix.Cell, o matrix.Outcome) bool {
+	return o.Method == matrix.MethodPassword && showsRequests(cell, o) && !slices.ContainsFunc(matrix.Methods, func(m matrix.Method) bool {
+		return m != o.Method && m.InClear() && strings.Contains(cell.World.HBA, string(m))
+	})
+}
+
 // methodShows13: the authentication requests, or "connection authorized: … GSS (authenticated=…", show the method of an attempt that
 // received AuthenticationOk from a server of version 13.
 func methodShows13(cell *matrix.Cell, o matrix.Outcome) bool {
@@ -99,8 +108,8 @@ func methodShows13(cell *matrix.Cell, o matrix.Outcome) bool {
 	case matrix.MethodGSS:
 		return true
 	case matrix.MethodPassword:
-		return showsRequests(cell, o)
-	case matrix.MethodMD5, matrix.MethodScram:
+		return askedInClear(cell, o)
+	case matrix.MethodMD5, matrix.MethodScram, matrix.MethodPAM, matrix.MethodLDAP, matrix.MethodRADIUS:
 		return false
 	}
 	return o.Channel == matrix.GSS && showsRequests(cell, o)

@@ -46,6 +46,26 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// A cell that is judged by hand is explained by its row, in the world that the scenario's own axes describe.
+func TestExplainByHand(t *testing.T) {
+	const cell = "auth/services-that-check-the-password/pg18/service=ldap-bind/pgx/user=alice,sslmode=require,password=right"
+	out, _, err := call("list", "--axis", "service=ldap-bind,pam", "--axis", "password=right", "--axis", "server=18", "--axis", "library=pgx")
+	if want := strings.Replace(cell, "ldap-bind", "pam", 1) + "\n" + cell + "\n"; err != nil || out != want {
+		t.Errorf("%v:\n%s", err, out)
+	}
+	if out, _, err = call("explain", cell); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"service=ldap-bind", `ldap  ldapserver=127.0.0.1  ldapport=1  ldapprefix="cn="`, "by hand    refused at auth, no-auth-service", "the oracle is not asked"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "predicted") {
+		t.Errorf("a prediction in\n%s", out)
+	}
+}
+
 // The help of render lists every format of the table.
 func TestRenderHelp(t *testing.T) {
 	out, _, err := call("render", "--help")
@@ -75,6 +95,9 @@ func TestBadInput(t *testing.T) {
 		{"unknown flag", good, []string{"list", "--famly", "x"}, "unknown flag: --famly"},
 		{"unknown cell", good, []string{"list", "-f", file, "mine/whoo"}, `did you mean "who"?`},
 		{"unknown axis", good, []string{"list", "-f", file, "--axis", "sslmod=require"}, `sslmod`},
+		{"an axis of another scenario", good, []string{"list", "--axis", "service=pam", "negotiation/host-alone"}, "no cell named negotiation/host-alone has an axis service"},
+		{"a cell that no row judges", good + "judge: expect\nexpect:\n  - when: {sslmode: require}\n    then: connected\n", []string{"list", "-f", file}, "who.yaml:9:5: no expect row claims sslmode=disable"},
+		{"a file that is not there", strings.Replace(good, "hba: |\n    host all all all trust", "hba: {file: hba.conf}", 1), []string{"list", "-f", file}, "who.yaml:3:15: there is no file hba.conf in "},
 		{"impossible axis value", good, []string{"list", "-f", file, "--axis", "sslmode=requre"}, `did you mean "require"?`},
 		{"no shard", good, []string{"list", "-f", file, "--shard", "3/2"}, "--shard"},
 		{"no file", good, []string{"list", "-f", filepath.Join(dir, "no.yaml")}, "no.yaml"},

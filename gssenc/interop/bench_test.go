@@ -58,7 +58,7 @@ func TestBesideLibpq(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for path, content := range map[string][]byte{"/tmp/bench.c": libpqBench, "/tmp/krb5.conf": []byte(krb5Conf(w.realm.Address(), "")), "/tmp/cc": ccache} {
+	for path, content := range map[string][]byte{"/tmp/bench.c": libpqBench, "/tmp/krb5.conf": []byte(krb5Conf(w.realm.Addresses()[0], "")), "/tmp/cc": ccache} {
 		if err := exec(ctx, client, content, "sh", "-c", "cat >"+path); err != nil {
 			t.Fatal(err)
 		}

@@ -31,7 +31,7 @@ func TestIdentities(t *testing.T) {
 		return nil, errors.New("a session under GSS encryption is not to authenticate again")
 	})
 	eachVersion(t, func(t *testing.T, w *world, v int) {
-		password, err := w.realm.Password(realm, "alice")
+		password, err := w.realm.Password("alice")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -268,7 +268,7 @@ func TestManyConnections(t *testing.T) {
 func TestPools(t *testing.T) {
 	eachVersion(t, func(t *testing.T, w *world, v int) {
 		ctx := context.Background()
-		password, err := w.realm.Password(realm, "bob")
+		password, err := w.realm.Password("bob")
 		if err != nil {
 			t.Fatal(err)
 		}

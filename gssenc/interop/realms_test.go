@@ -174,7 +174,7 @@ func TestHungKDC(t *testing.T) {
 	}
 	defer hung.Close()
 	file := filepath.Join(t.TempDir(), "krb5.conf")
-	text := strings.Replace(krb5Conf(w.realm.Address(), ""), "kdc = ", "kdc = "+hung.Addr().String()+"\n    kdc = ", 1)
+	text := strings.Replace(krb5Conf(w.realm.Addresses()[0], ""), "kdc = ", "kdc = "+hung.Addr().String()+"\n    kdc = ", 1)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ host       all anyway    all trust
 type world struct {
 	dir     string // of krb5.conf and what was made at run time
 	network *pgimages.Network
-	realm   *kdc.Realm
+	realm   kdc.Realm
 	servers map[int]*pgimages.Running
 }
 
@@ -134,13 +134,13 @@ func (w *world) start(ctx context.Context) (err error) {
 	if w.realm, err = kdc.Start(ctx, kdc.Placement{Image: images[0].Tag, Network: w.network.Name, Alias: "kdc", Labels: labels}, spec); err != nil {
 		return err
 	}
-	conf := krb5Conf(w.realm.Address(), "")
+	conf := krb5Conf(w.realm.Addresses()[0], "")
 	files := map[string][]byte{"krb5.conf": []byte(conf)}
 	for n, enctype := range enctypes {
-		files[fmt.Sprintf("krb5.et%d.conf", n)] = []byte(krb5Conf(w.realm.Address(), "  default_tgs_enctypes = "+enctype+"\n"))
+		files[fmt.Sprintf("krb5.et%d.conf", n)] = []byte(krb5Conf(w.realm.Addresses()[0], "  default_tgs_enctypes = "+enctype+"\n"))
 	}
-	for name, get := range map[string]func(string, string) ([]byte, error){"alice.keytab": w.realm.Keytab, "service.keytab": w.realm.Keytab, "alice.ccache": w.realm.Ticket, "expired.ccache": w.realm.Ticket} {
-		if files[name], err = get(realm, strings.TrimSuffix(name, filepath.Ext(name))); err != nil {
+	for name, get := range map[string]func(string) ([]byte, error){"alice.keytab": w.realm.Keytab, "service.keytab": w.realm.Keytab, "alice.ccache": w.realm.Ticket, "expired.ccache": w.realm.Ticket} {
+		if files[name], err = get(strings.TrimSuffix(name, filepath.Ext(name))); err != nil {
 			return err
 		}
 	}
