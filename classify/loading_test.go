@@ -69,7 +69,7 @@ func TestClassifyLoading(t *testing.T) {
 	cell := testCell(15, "libpq15", bad(matrix.Reload))
 	const rejects = `pg_hba.conf rejects connection for host "10.9.0.3", user "alice", database "postgres", no encryption`
 	rejected := evidenceOf(saidNo(failedAt+"FATAL:  "+rejects+"\n"), seen(5001, 41, refusing+"28000 "+rejects, "FATAL 28000 "+rejects))
-	rejected.Client.Conninfo = "host=pg.example.test"
+	rejected = named(rejected, cell)
 	rejected.Load = loadLog(sighup, `LOG invalid connection type "hos"`, atLine2, "LOG pg_hba.conf was not reloaded")
 	got := Classify(cell, rejected)
 	if want := `refused at hba, hba-reject, channel plain, method reject, hba:3, trace connect authfail, load "pg_hba.conf:2: invalid connection type \"hos\""`; got.Fault != "" || got.Outcome.String() != want {
