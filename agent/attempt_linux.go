@@ -233,11 +233,15 @@ func (p *Prepared) environment() error {
 			return fmt.Errorf("credential cache: %w", err)
 		}
 		env["KRB5CCNAME"] = "FILE:" + ccache
-		if p.Default {
-			delete(env, "KRB5CCNAME")
-			if err := p.defaultCCache(env, ccache); err != nil {
-				return fmt.Errorf("default credential cache: %w", err)
-			}
+	}
+	lines := p.KRB5
+	if p.Default { // attempts share an operating-system user, and with it /tmp/krb5cc_UID
+		lines = append(slices.Clone(lines), "default_ccache_name = "+env["KRB5CCNAME"])
+		delete(env, "KRB5CCNAME")
+	}
+	if len(lines) > 0 {
+		if err := p.ownConfig(env, lines); err != nil {
+			return fmt.Errorf("krb5.conf: %w", err)
 		}
 	}
 	for name, from := range p.Home {
@@ -255,9 +259,9 @@ func (p *Prepared) environment() error {
 	return nil
 }
 
-// defaultCCache gives the attempt a krb5.conf of its own, which names its default cache: attempts share an
-// operating-system user, and with it /tmp/krb5cc_UID.
-func (p *Prepared) defaultCCache(env map[string]string, ccache string) error {
+// ownConfig gives the attempt a krb5.conf of its own, with these lines of [libdefaults] before the others: libkrb5 takes the first
+// value of a line.
+func (p *Prepared) ownConfig(env map[string]string, lines []string) error {
 	content, err := os.ReadFile(env["KRB5_CONFIG"])
 	if err != nil {
 		return err
@@ -268,7 +272,7 @@ func (p *Prepared) defaultCCache(env map[string]string, ccache string) error {
 		return fmt.Errorf("%s has no [libdefaults]", env["KRB5_CONFIG"])
 	}
 	env["KRB5_CONFIG"] = filepath.Join(p.Dir, "krb5.conf")
-	return writeFile(env["KRB5_CONFIG"], []byte(before+section+"  default_ccache_name = FILE:"+ccache+"\n"+after), p.UID)
+	return writeFile(env["KRB5_CONFIG"], []byte(before+section+"  "+strings.Join(lines, "\n  ")+"\n"+after), p.UID)
 }
 
 // furnishHome puts a copy of a file into the home directory.

@@ -127,7 +127,7 @@ func TestAttemptRefusesWhatIsTheAgents(t *testing.T) {
 		{"a dead host that is alone", Attempt{Server: "1.2.3.4:5", Options: []Option{host}, Dead: true}, "the first is to refuse: that takes two"},
 		{"a dead host on a socket", Attempt{Options: []Option{{Name: "host", Value: "/a,/b"}}, Dead: true}, "the first is to refuse: that takes two"},
 		{"a default cache that there is not", Attempt{Server: "1.2.3.4:5", Options: []Option{host}, Default: true}, "the default credential cache is wanted"},
-		{"a default cache and no krb5.conf", Attempt{Server: "1.2.3.4:5", Options: []Option{host}, CCache: os.Args[0], Default: true, Env: map[string]string{"KRB5_CONFIG": "/nonexistent"}}, "default credential cache: open /nonexistent"},
+		{"a default cache and no krb5.conf", Attempt{Server: "1.2.3.4:5", Options: []Option{host}, CCache: os.Args[0], Default: true, Env: map[string]string{"KRB5_CONFIG": "/nonexistent"}}, "krb5.conf: open /nonexistent"},
 		{"a krb5.conf that is none", Attempt{Server: "1.2.3.4:5", Options: []Option{host}, CCache: os.Args[0], Default: true, Env: map[string]string{"KRB5_CONFIG": "/proc/version"}}, "has no [libdefaults]"},
 		{"outside the home directory", Attempt{Server: "1.2.3.4:5", Options: []Option{host}, Home: map[string]string{"../x": os.Args[0]}}, "../x is not in it"},
 		{"no such file for the home directory", Attempt{Server: "1.2.3.4:5", Options: []Option{host}, Home: map[string]string{"x": "/nonexistent"}}, "home directory: open /nonexistent"},

@@ -42,6 +42,7 @@ type Attempt struct {
 	Server  string            `json:"server,omitempty"`  // ADDRESS:PORT that the relay dials; empty: the unix socket named by option host, no relay
 	Env     map[string]string `json:"env,omitempty"`     // the whole environment of the attempt besides what the agent sets: PATH, HOME, LC_ALL, KRB5CCNAME, KRB5_TRACE, and PGSYSCONFDIR, PGSERVICEFILE, PGPASSFILE naming nothing
 	CCache  string            `json:"ccache,omitempty"`  // credential cache file, copied into the attempt's private directory; empty: KRB5CCNAME names a file that does not exist
+	KRB5    []string          `json:"krb5,omitempty"`    // lines of [libdefaults] that the attempt's own copy of $KRB5_CONFIG has before the others
 	Default bool              `json:"default,omitempty"` // CCache is the default cache: KRB5CCNAME is not set, default_ccache_name of the attempt's own copy of $KRB5_CONFIG names it
 	Home    map[string]string `json:"home,omitempty"`    // files that lie in the attempt's home directory: path there, file that is copied
 	Direct  bool              `json:"direct,omitempty"`  // the library is given Server itself, in the place of a relay: nobody records what passes

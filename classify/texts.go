@@ -41,6 +41,7 @@ var contextCauses = []textCause{
 	row(`Server .* not found in Kerberos database|KDC_ERR_S_PRINCIPAL_UNKNOWN`, "", matrix.SPNUnknown),
 	row(`No Kerberos credentials available|No credentials cache found|No credentials cache file found|Credentials cache file '.*' not found|Cannot find .*credentials cache|^kerberos: no credential cache`, "", matrix.NoTicket),
 	row(`Cannot contact any KDC for realm|Cannot find KDC for realm|Cannot resolve (network address for KDC|servers for KDC)`, "", matrix.KDCUnreachable),
+	row(`^kerberos: .*(libdefaults section line|invalid boolean value)`, "", matrix.KRB5Config),
 	// either side
 	row(`Clock skew too great|KRB_AP_ERR_SKEW`, "", matrix.ClockSkew),
 	row(`KDC has no support for encryption type|No supported encryption types|Encryption type .* not permitted|found in keytab but not with enctype`, "", matrix.Enctype),

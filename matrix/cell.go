@@ -50,11 +50,12 @@ type World struct {
 	Before      string      // with reload the pg_hba.conf that is in force before; pg_ident.conf is empty then
 	Settings    []Setting   // further lines of postgresql.conf, in order
 	Roles       []Role
-	Realms      []Realm  // the first is the server's
-	ClientRealm string   // the default realm in the clients' krb5.conf; empty: the server's
-	Keytabs     []Keytab // those that the scenario describes itself
-	Tickets     []Ticket // those that the scenario describes itself
-	Host        string   // the server's fully qualified host name, for its SPN and its certificate
+	Realms      []Realm    // the first is the server's
+	ClientRealm string     // the default realm in the clients' krb5.conf; empty: the server's
+	Keytabs     []Keytab   // those that the scenario describes itself
+	KRB5Confs   []KRB5Conf // of clients; those that the scenario describes itself
+	Tickets     []Ticket   // those that the scenario describes itself
+	Host        string     // the server's fully qualified host name, for its SPN and its certificate
 }
 
 // DeadHost is the name of the host that refuses TCP connections. There is no server, SPN or certificate of that name.
@@ -164,6 +165,7 @@ type Client struct {
 	Database       string
 	Principal      string // Kerberos principal of the ticket, NAME of the server's realm or NAME@REALM; default: User
 	Ticket         string // name of a ticket: see TicketOf
+	KRB5Conf       string // name of a krb5.conf: see KRB5ConfOf
 	GSSEncMode     string // "" | disable | prefer | require
 	SSLMode        string // "" | disable | allow | prefer | require | verify-ca | verify-full
 	SSLNegotiation string // "" | postgres | direct

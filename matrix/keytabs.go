@@ -15,7 +15,7 @@ type Keytab struct {
 }
 
 // describedAxes are the axes of which a scenario can describe values of its own.
-var describedAxes = []string{"keytab", "ticket"}
+var describedAxes = []string{"keytab", "ticket", "krb5_conf"}
 
 // KeyVersions says which versions of a principal's keys a keytab has.
 type KeyVersions string

@@ -41,6 +41,7 @@ func init() { // the functions refer to the table
 		{"client_realm", "the default realm in the clients' krb5.conf; default: the server's realm", afterClient, (*loading).clientRealm, realmSchema},
 		{"keytabs", "keytabs of the scenario's own, values of the axis keytab: {principals: [postgres/{host}], keys: current, previous or all, enctypes: [aes128-cts-hmac-sha1-96]}", beforeAxes, (*loading).keytabs, keytabsSchema},
 		{"tickets", "tickets of the scenario's own, values of the axis ticket: {expired: true, lifetime: 10h, flags: [forwardable, proxiable, renewable]}", beforeAxes, (*loading).tickets, ticketsSchema},
+		{"krb5_confs", "texts of krb5.conf of the scenario's own, values of the axis krb5_conf: {rdns: off}; lines of [libdefaults] that stand before those of the harness", beforeAxes, (*loading).krb5Confs, krb5ConfsSchema},
 		{"host", "the server's fully qualified host name; default: " + DefaultHost, afterWorld, (*loading).host, hostSchema},
 	}
 }

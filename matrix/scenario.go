@@ -28,6 +28,7 @@ type Scenario struct {
 	Realms      []Realm        // default: DefaultRealm with the users and the principals
 	ClientRealm string         // default realm of the clients; empty: the server's
 	Keytabs     []Keytab       // those that the file describes
+	KRB5Confs   []KRB5Conf     // those that the file describes
 	Tickets     []Ticket       // those that the file describes
 	Host        string         // default: DefaultHost
 	Exclude     [][]AxisValues // combinations that have no cell: rows like Expect.When

@@ -113,7 +113,7 @@ var onlyLoadKnows = map[string]bool{
 	"vary: the name of the empty text": true, "vary: one text by two names": true, "vary: typographic quote": true, "vary: no text has it": true,
 	"vary: not declared, in a text": true, "vary: not declared, in a setting": true, "vary: a value that the row has and the axis has not": true,
 	"vary: a row names an axis that is not declared": true, "vary: rows overlap": true, "judge: no rows": true, "judge: a cell without a row": true,
-	"keytab: a name of the catalogue": true, "keytab that nothing describes": true, "realms: own principals twice": true, "realms: own realm trusted": true,
+	"krb5_confs: a line of the harness": true, "krb5_confs: plain": true, "keytab: a name of the catalogue": true, "keytab that nothing describes": true, "realms: own principals twice": true, "realms: own realm trusted": true,
 	"client realm that is not there": true, "principal of a realm that the world does not have": true, "principal that its realm does not have": true,
 	"files: a rule of another": true, "before: without a reload": true, "load: a line that neither text has": true,
 	"then: a line that is not there": true, "then: a line that is a comment": true, "then: role of a refusal": true, "then: descent of a refusal": true,

@@ -46,6 +46,7 @@ const (
 	Enctype           Reason = "enctype"
 	ServerUnproven    Reason = "server-unproven"
 	KDCUnreachable    Reason = "kdc-unreachable"
+	KRB5Config        Reason = "krb5-config"
 	TLSRefused        Reason = "tls-refused"
 	DirectTLSRefused  Reason = "direct-tls-refused"
 	TLSHandshake      Reason = "tls-handshake"
@@ -109,6 +110,7 @@ var Reasons = []ReasonInfo{
 	{Enctype, []Stage{StageGSSEnc, StageAuth}, "client, KDC and server have no permitted encryption type in common"},
 	{ServerUnproven, []Stage{StageGSSEnc, StageAuth}, "the server's Kerberos token does not prove that it holds the service's key"},
 	{KDCUnreachable, []Stage{StageGSSEnc, StageAuth}, "the client cannot reach a KDC of the realm"},
+	{KRB5Config, []Stage{StageAuth}, "the client's Kerberos library cannot read krb5.conf"},
 	{TLSRefused, []Stage{StageTLS}, "the server answered N to SSLRequest and the client requires TLS"},
 	{DirectTLSRefused, []Stage{StageTLS}, "the server refused a TLS handshake without SSLRequest"},
 	{TLSHandshake, []Stage{StageTLS}, "the TLS handshake failed: no TLS version, cipher or ALPN protocol in common"},

@@ -86,7 +86,8 @@ type credentials interface {
 // lookup is a client's search for a credential that no parameter and no environment variable names.
 type lookup struct {
 	source  string
-	missing string // why the client does not find it; "": it finds it
+	missing string                        // why the client does not find it; "": it finds it
+	config  func([]matrix.Setting) string // why the client cannot read a krb5.conf with these lines, or ""; nil: it reads any that is modelled
 }
 
 // reactions are how a client reacts to what it gets, or does not get, in place of a server's usual message. A reaction that

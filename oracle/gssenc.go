@@ -14,8 +14,50 @@ var (
 	gokrb5Cache  = lookup{
 		source:  "gopgkrb5, krb_unix.go; lib/pq, auth/kerberos",
 		missing: "without KRB5CCNAME a provider over gokrb5 reads /tmp/krb5cc_UID and not default_ccache_name: there is no such cache",
+		config:  gokrb5Config,
 	}
 )
+
+// krb5Switches are the lines of [libdefaults] that this oracle models: switches, none of which decides anything while the client asks for the
+// server's own name.
+var krb5Switches = []string{"allow_weak_crypto", "canonicalize", "dns_canonicalize_hostname", "forwardable", "noaddresses", "proxiable", "rdns"}
+
+// The words of a switch. libkrb5 and gssenc know all of them (MIT krb5, profile/prof_get.c); gokrb5 those that are not in mitWords.
+var (
+	switchWords = []string{"true", "t", "1", "yes", "y", "false", "f", "0", "no", "n"}
+	mitWords    = []string{"on", "off", "nil"}
+)
+
+// gokrb5Config says why gokrb5 does not read krb5.conf (config/krb5conf.go, parseBoolean): one value that it does not know is enough.
+func gokrb5Config(lines []matrix.Setting) string {
+	for _, line := range lines {
+		if !slices.Contains(switchWords, strings.ToLower(line.Value)) {
+			return "gokrb5 does not read a krb5.conf with " + line.Name + " = " + line.Value
+		}
+	}
+	return ""
+}
+
+// checkKRB5Conf finds lines of the client's krb5.conf that the oracle does not model.
+func (a *attempt) checkKRB5Conf() error {
+	lines, ok := a.w.KRB5ConfOf(a.c)
+	if !ok {
+		return unknown("nothing describes it", "krb5_conf=%s", a.c.KRB5Conf)
+	}
+	for _, line := range lines {
+		word := strings.ToLower(line.Value)
+		fallback := line.Name == "dns_canonicalize_hostname" && word == "fallback" // MIT krb5 1.18 and later
+		// A host name that is made canonical is another name.
+		off := line.Name != "dns_canonicalize_hostname" || slices.Contains([]string{"false", "f", "0", "no", "n", "off", "nil"}, word)
+		if !slices.Contains(krb5Switches, line.Name) || !fallback && (!off || !slices.Contains(slices.Concat(switchWords, mitWords), word)) {
+			return unknown("it may decide which ticket the client gets and is not modelled", "krb5.conf with %s = %s", line.Name, line.Value)
+		}
+		if fallback && a.c.KrbSrvName != "" {
+			return unknown("the client then asks for the canonical name as well", "krb5.conf with %s = %s and a service that may be unknown", line.Name, line.Value)
+		}
+	}
+	return nil
+}
 
 // encryptGSS asks for GSS encryption on the present connection, over TCP. A server built with GSSAPI answers G to
 // every such request, whether it has a keytab or not; what is wrong shows in the handshake.
@@ -91,6 +133,13 @@ func (a *attempt) serviceSPN() string     { return "postgres/" + a.w.Host }
 
 // gssTicket says why the client gets no ticket for spn, or "".
 func (a *attempt) gssTicket(spn string, cache lookup) matrix.Reason {
+	lines, _ := a.w.KRB5ConfOf(a.c)
+	if cache.config != nil {
+		if why := cache.config(lines); why != "" {
+			a.why(cache.source, why)
+			return matrix.KRB5Config
+		}
+	}
 	switch {
 	case a.ticket.Absent:
 		a.why("gss_init_sec_context", "there is no credential cache, so no ticket for "+spn)
@@ -135,6 +184,9 @@ func (a *attempt) checkKerberos() error {
 	}
 	if a.ticket, ok = a.w.TicketOf(a.c); !ok {
 		return unknown("nothing describes it", "ticket=%s", a.c.Ticket)
+	}
+	if err := a.checkKRB5Conf(); err != nil {
+		return err
 	}
 	for _, r := range a.w.Realms {
 		if kind := cmp.Or(r.Kind, matrix.MIT); kind != matrix.MIT {

@@ -177,7 +177,7 @@ func (l *libpq) ambientTicket() lookup { return defaultCache }
 
 func (l *libpq) ambientCertificate() lookup {
 	if l.version < 15 {
-		return lookup{"fe-connect.c, pqGetHomeDirectory", "libpq before 15 takes the home directory from the password database, not from $HOME"}
+		return lookup{source: "fe-connect.c, pqGetHomeDirectory", missing: "libpq before 15 takes the home directory from the password database, not from $HOME"}
 	}
 	return lookup{source: "libpq, sslcert"}
 }

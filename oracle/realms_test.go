@@ -18,6 +18,11 @@ func realms(c *matrix.Cell) {
 		{Name: "service-x", Principals: []string{"x/{host}"}, Keys: matrix.CurrentKeys},
 	}
 	c.World.Tickets = []matrix.Ticket{{Name: "flags", Flags: "forwardable"}, {Name: "gone", Expired: true, Flags: "renewable"}}
+	c.World.KRB5Confs = []matrix.KRB5Conf{
+		{Name: "rhel", Lines: []matrix.Setting{{Name: "dns_canonicalize_hostname", Value: "fallback"}, {Name: "rdns", Value: "false"}}},
+		{Name: "words", Lines: []matrix.Setting{{Name: "forwardable", Value: "on"}}}, {Name: "plain-words", Lines: []matrix.Setting{{Name: "forwardable", Value: "yes"}, {Name: "rdns", Value: "False"}}},
+		{Name: "canonical", Lines: []matrix.Setting{{Name: "dns_canonicalize_hostname", Value: "true"}}}, {Name: "enctypes", Lines: []matrix.Setting{{Name: "permitted_enctypes", Value: "aes"}}}, {Name: "maybe", Lines: []matrix.Setting{{Name: "rdns", Value: "maybe"}}},
+	}
 	c.Client.Ticket, c.Client.GSSEncMode, c.Client.SSLMode = "valid", "disable", "disable"
 	c.World.HBA = "host all all all gss include_realm=0\n"
 }
@@ -35,6 +40,14 @@ func TestRealmsKeytabsAndTickets(t *testing.T) {
 		{"principal=alice@A.TEST krbsrvname=nosuch", "refused at auth, spn-unknown, channel plain, method gss, hba:1, trace connect authfail", nil},
 		{"principal=alice@A.TEST hba='host all all all gss include_realm=0 krb_realm=B.TEST'", "refused at auth, realm-mismatch, channel plain, method gss, identity alice@A.TEST, hba:1, trace connect authfail", nil},
 		{"principal=alice@A.TEST hba='host all all all gss map=m' ident='m /^(.*)@A\\.TEST$ \\1'", "connected plain, method gss, identity alice@A.TEST, role alice, hba:1, trace connect authok", nil},
+		{"krb5_conf=rhel", "connected plain, method gss, identity alice@B.TEST, role alice, hba:1, trace connect authok", nil},
+		{"krb5_conf=rhel library=pgx gssencmode=disable", "refused at auth, krb5-config, channel plain, method gss, hba:1, trace connect authfail", nil},
+		{"krb5_conf=rhel library=pgx gssencmode=require", "connected gss, method gss, identity alice@B.TEST, role alice, hba:1, trace connect gssaccept authok", nil},
+		{"krb5_conf=rhel library=pgx gssencmode=", "refused at auth, krb5-config, channel plain, method gss, hba:1, trace connect authfail", nil},
+		{"krb5_conf=words library=pq gssencmode=", "refused at auth, krb5-config, channel plain, method gss, hba:1, trace connect authfail", nil},
+		{"krb5_conf=words library=pq gssencmode= ticket=none", "refused at auth, krb5-config, channel plain, method gss, hba:1, trace connect authfail", nil},
+		{"krb5_conf=plain-words library=pq gssencmode=", "connected plain, method gss, identity alice@B.TEST, role alice, hba:1, trace connect authok", nil},
+		{"krb5_conf=words library=pq gssencmode= hba='host all all all trust'", "connected plain, method trust, role alice, hba:1, trace connect authok", nil},
 		{"ticket=flags", "connected plain, method gss, identity alice@B.TEST, role alice, hba:1, trace connect authok", nil},
 		{"ticket=gone", "refused at auth, ticket-expired, channel plain, method gss, hba:1, trace connect authfail", nil},
 		{"keytab=all-keys", "connected plain, method gss, identity alice@B.TEST, role alice, hba:1, trace connect authok", nil},
@@ -67,11 +80,16 @@ func TestTrustIsAReason(t *testing.T) {
 
 func TestWhatOfKerberosIsNotPredicted(t *testing.T) {
 	for what, change := range map[string]func(*matrix.Cell){
-		"keytab=nosuch":          set("keytab=nosuch"),
-		"ticket=nosuch":          set("ticket=nosuch"),
-		"principal alice@D.TEST": set("principal=alice@D.TEST"),
-		"realm C.TEST of kind":   func(c *matrix.Cell) { c.World.Realms[2].Kind = "samba" },
-		"ticket=valid":           func(c *matrix.Cell) { c.World.Realms = nil },
+		"keytab=nosuch":                    set("keytab=nosuch"),
+		"ticket=nosuch":                    set("ticket=nosuch"),
+		"krb5_conf=nosuch":                 set("krb5_conf=nosuch"),
+		"dns_canonicalize_hostname = true": set("krb5_conf=canonical"),
+		"permitted_enctypes":               set("krb5_conf=enctypes"),
+		"rdns = maybe":                     set("krb5_conf=maybe"),
+		"a service that may be":            set("krb5_conf=rhel krbsrvname=x"),
+		"principal alice@D.TEST":           set("principal=alice@D.TEST"),
+		"realm C.TEST of kind":             func(c *matrix.Cell) { c.World.Realms[2].Kind = "samba" },
+		"ticket=valid":                     func(c *matrix.Cell) { c.World.Realms = nil },
 	} {
 		if _, err := Predict(cell(realms, change)); err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%s: %v", what, err)

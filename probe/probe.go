@@ -115,6 +115,13 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret str
 		return request, "", fmt.Errorf("nothing describes ticket %q", c.Ticket)
 	}
 	request.Default, request.CCache = ticket.Ambient, env.CCache(cmp.Or(c.Principal, c.User), ticket)
+	lines, ok := cell.World.KRB5ConfOf(&c)
+	if !ok {
+		return request, "", fmt.Errorf("nothing describes krb5_conf %q", c.KRB5Conf)
+	}
+	for _, line := range lines {
+		request.KRB5 = append(request.KRB5, line.Name+" = "+line.Value)
+	}
 	if c.Cert == matrix.Ambient {
 		cert, key := env.CertFiles("good", c.CertUser())
 		request.Home = map[string]string{".postgresql/postgresql.crt": cert, ".postgresql/postgresql.key": key}
