@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -95,7 +96,11 @@ func (s *server) relayed(ctx context.Context, p *Prepared, driver Driver, starte
 		return nil, err
 	}
 	var dials dialLog
-	relay, err := wire.Listen(ctx, wire.Options{Dial: dials.dialer(p.Server), Start: started, Tamper: tamper})
+	dial, err := dials.dialer(p.Server, p.From)
+	if err != nil {
+		return nil, err
+	}
+	relay, err := wire.Listen(ctx, wire.Options{Dial: dial, Start: started, Tamper: tamper})
 	if err != nil {
 		return nil, err
 	}
@@ -321,9 +326,18 @@ type dialLog struct {
 	twice int          // a port that was used twice, 0 if none
 }
 
-func (d *dialLog) dialer(server string) func(context.Context) (net.Conn, error) {
+// dialer opens connections to the server from an address of the container; from is empty for the one that the kernel chooses.
+func (d *dialLog) dialer(server, from string) (func(context.Context) (net.Conn, error), error) {
 	dialer := net.Dialer{KeepAlive: -1}
 	dialer.SetMultipathTCP(false)
+	if from != "" {
+		address, err := netip.ParseAddr(from)
+		if err != nil {
+			return nil, fmt.Errorf("from: %w", err)
+		}
+		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(address, 0))
+		dialer.Control = portLater
+	}
 	return func(ctx context.Context) (net.Conn, error) {
 		began := time.Now().UnixMilli()
 		conn, err := dialer.DialContext(ctx, "tcp", server)
@@ -341,7 +355,18 @@ func (d *dialLog) dialer(server string) func(context.Context) (net.Conn, error) 
 		}
 		d.since[local.Port] = Peer{Address: local.IP.String(), Port: local.Port, Since: began}
 		return conn, nil
-	}
+	}, nil
+}
+
+// portLater lets the kernel choose the port when it connects. One that is chosen with the address would have to be free towards every server, and
+// the ports of connections that have just ended are not.
+func portLater(_, _ string, c syscall.RawConn) error {
+	const bindAddressNoPort = 24 // IP_BIND_ADDRESS_NO_PORT, also of IPv6 sockets
+	var set error
+	err := c.Control(func(fd uintptr) {
+		set = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, bindAddressNoPort, 1)
+	})
+	return errors.Join(err, set)
 }
 
 // peers pairs records with dials.

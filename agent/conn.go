@@ -197,6 +197,18 @@ func (c *Conn) Health(ctx context.Context, h Health) (HealthResult, error) {
 	return *response.Health, nil
 }
 
+// Network gives the container further addresses and routes.
+func (c *Conn) Network(ctx context.Context, n Network) error {
+	_, err := c.call(ctx, Request{Network: &n})
+	return err
+}
+
+// Resolve makes the agent the container's name server.
+func (c *Conn) Resolve(ctx context.Context, r Resolve) error {
+	_, err := c.call(ctx, Request{Resolve: &r})
+	return err
+}
+
 // Close ends the agent and everything it started. It does not remove the executable.
 func (c *Conn) Close() error {
 	_ = c.fail(errors.New("closed"))

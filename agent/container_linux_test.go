@@ -259,7 +259,11 @@ func TestPeersBelongToTheAttempt(t *testing.T) {
 	defer listener.Close()
 	var d dialLog
 	before := time.Now().UnixMilli()
-	conn, err := d.dialer(listener.Addr().String())(context.Background())
+	dial, err := d.dialer(listener.Addr().String(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := dial(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,6 +275,47 @@ func TestPeersBelongToTheAttempt(t *testing.T) {
 	}
 	if peers, err := d.peers([]wire.Record{{ServerPort: port + 1}}); err == nil {
 		t.Errorf("a record of another attempt's connection gave %v", peers)
+	}
+}
+
+func TestDialsFromAnAddress(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	var d dialLog
+	dial, err := d.dialer(listener.Addr().String(), "127.0.0.77") // all of 127.0.0.0/8 is loopback
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := dial(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	accepted, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer accepted.Close()
+	local := conn.LocalAddr().(*net.TCPAddr)
+	if got := accepted.RemoteAddr().String(); got != local.String() || !strings.HasPrefix(got, "127.0.0.77:") {
+		t.Errorf("the server sees %s, the client %s", got, local)
+	}
+	peers, err := d.peers([]wire.Record{{ServerPort: local.Port}})
+	if err != nil || len(peers) != 1 || peers[0].Address != "127.0.0.77" {
+		t.Errorf("got %v, %v", peers, err)
+	}
+	if _, err := d.dialer(listener.Addr().String(), "somewhere"); err == nil {
+		t.Error("no error for an address that is none")
+	}
+	// An address of another host (RFC 5737) is never replaced by one that the host has.
+	if dial, err = d.dialer(listener.Addr().String(), "192.0.2.7"); err != nil {
+		t.Fatal(err)
+	}
+	if conn, err := dial(context.Background()); err == nil {
+		t.Errorf("a connection from %s", conn.LocalAddr())
 	}
 }
 

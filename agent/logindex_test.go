@@ -50,6 +50,19 @@ func TestLogIndexTake(t *testing.T) {
 			want: []LoggedConnection{logged(4000, 20, "exit code 1", "LOG connection received: host=10.0.0.2 port=4000", `FATAL no pg_hba.conf entry for host "10.0.0.2"`)},
 		},
 		{
+			name: "two IPv6 addresses with the same port, and an IPv4 address",
+			log: `1000.100|20|fd00:20::7(4000)|00000|LOG:  connection received: host=fd00:20::7 port=4000
+1000.100|21|fd00:20::8(4000)|00000|LOG:  connection received: host=fd00:20::8 port=4000
+1000.100|22|10.20.0.7(4000)|00000|LOG:  connection received: host=10.20.0.7 port=4000
+1000.102|10||00000|DEBUG:  server process (PID 20) exited with exit code 0
+1000.103|10||00000|DEBUG:  server process (PID 21) exited with exit code 0
+1000.104|10||00000|DEBUG:  server process (PID 22) exited with exit code 0
+`,
+			ask: Collect{Peers: []Peer{peer("10.20.0.7", 4000, 0), peer("fd00:20::8", 4000, 0), peer("fd00:20:0::7", 4000, 0)}},
+			want: []LoggedConnection{logged(4000, 22, "exit code 0", "LOG connection received: host=10.20.0.7 port=4000"),
+				logged(4000, 21, "exit code 0", "LOG connection received: host=fd00:20::8 port=4000"), logged(4000, 20, "exit code 0", "LOG connection received: host=fd00:20::7 port=4000")},
+		},
+		{
 			name: "two backends interleaved, asked for in the other order",
 			log: `1000.100|20|10.0.0.2(4000)|00000|LOG:  one
 1000.100|21|10.0.0.2(4001)|00000|LOG:  two

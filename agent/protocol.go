@@ -20,6 +20,8 @@ type Request struct {
 	Follow  *Follow  `json:"follow,omitempty"`  // server container
 	Collect *Collect `json:"collect,omitempty"` // server container
 	Health  *Health  `json:"health,omitempty"`  // client container
+	Network *Network `json:"network,omitempty"` // any container
+	Resolve *Resolve `json:"resolve,omitempty"` // server container
 }
 
 // Response answers one Request. Fault says that the harness failed to do what was asked (never that a server refused).
@@ -40,6 +42,7 @@ type Attempt struct {
 	Client  string            `json:"client"`            // a driver by its name: libpq | psql | pgx | pq | raw | foreign
 	Options []Option          `json:"options"`           // connection parameters as the library is given them, without hostaddr and, where Server is set, without port
 	Server  string            `json:"server,omitempty"`  // ADDRESS:PORT that the relay dials; empty: the unix socket named by option host, no relay
+	From    string            `json:"from,omitempty"`    // address that the relay dials from; empty: the container's own
 	Env     map[string]string `json:"env,omitempty"`     // the whole environment of the attempt besides what the agent sets: PATH, HOME, LC_ALL, KRB5CCNAME, KRB5_TRACE, and PGSYSCONFDIR, PGSERVICEFILE, PGPASSFILE naming nothing
 	CCache  string            `json:"ccache,omitempty"`  // credential cache file, copied into the attempt's private directory; empty: KRB5CCNAME names a file that does not exist
 	KRB5    []string          `json:"krb5,omitempty"`    // lines of [libdefaults] that the attempt's own copy of $KRB5_CONFIG has before the others
@@ -245,4 +248,16 @@ type Login struct {
 type HealthResult struct {
 	Caches []string `json:"caches,omitempty"`
 	Logins []string `json:"logins,omitempty"`
+}
+
+// Network gives the container addresses besides the one that the engine gave it. They are on its one interface; nothing outside of the
+// containers on the same network learns of them.
+type Network struct {
+	Addresses []string `json:"addresses,omitempty"` // ADDRESS/BITS: the interface has the mask of so many bits
+	Routes    []string `json:"routes,omitempty"`    // PREFIX: a network whose hosts are on the same link
+}
+
+// Resolve makes the agent the name server of its container. Path is a file with HostNames, which may be replaced at any time. Sent once.
+type Resolve struct {
+	Path string `json:"path"`
 }

@@ -101,6 +101,10 @@ func (s *server) answer(ctx context.Context, r Request) (response Response, err 
 		response.Collect = &result
 	case r.Health != nil:
 		response.Health = health(ctx, *r.Health, time.Now())
+	case r.Network != nil:
+		err = setNetwork(*r.Network)
+	case r.Resolve != nil:
+		err = resolve(*r.Resolve)
 	default:
 		err = errors.New("a request that asks for nothing this agent knows")
 	}

@@ -56,6 +56,9 @@ func (c *classifier) checkReached(n connection) error {
 		if n.backend.port != n.evidence.ServerPort || !isAddress(n.host) {
 			return fmt.Errorf("witnesses contradict: the log is that of %s port %d", n.host, n.backend.port)
 		}
+		if from := c.cell.Client.Address; from != "" && !sameAddress(n.host, from) {
+			return fmt.Errorf("witnesses contradict: the cell's client has the address %s, the server received a connection from %s", from, n.host)
+		}
 	}
 	return nil
 }

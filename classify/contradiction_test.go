@@ -95,6 +95,50 @@ var anyLies = []lie{
 	{"an answer to no request", addWire("server answer S")},
 }
 
+// addressLies are about where the client is.
+var addressLies = []lie{
+	{"the log of another address", rewrite("host=10.9.0.3", "host=10.9.0.4")},
+	{"the log of another family", rewrite("host=10.9.0.3", "host=::ffff:10.9.0.3")},
+}
+
+func TestAddressOfTheClient(t *testing.T) {
+	good := func() matrix.Evidence {
+		return matrix.Evidence{Connections: []matrix.ConnectionEvidence{seen(5001, 41, "",
+			`FATAL 28000 no pg_hba.conf entry for host "10.9.0.3", user "alice", database "postgres", no encryption`)}}
+	}
+	from := func(address string) *matrix.Cell {
+		return testCell(17, "libpq17", func(c *matrix.Cell) { c.Client.Address = address })
+	}
+	if err := checkAddressOf(from("10.9.0.3"), good()); err != nil {
+		t.Error(err)
+	}
+	if err := checkAddressOf(from(""), good()); err != nil {
+		t.Error(err)
+	}
+	for _, l := range addressLies {
+		e := good()
+		l.tell(&e)
+		if err := checkAddressOf(from("10.9.0.3"), e); err == nil || !strings.HasPrefix(err.Error(), "witnesses contradict: the cell's client has the address 10.9.0.3, ") {
+			t.Errorf("%s: %v", l.name, err)
+		}
+	}
+	ipv6 := good()
+	rewrite("host=10.9.0.3", "host=fd00:20::7")(&ipv6)
+	if err := checkAddressOf(from("fd00:20::7"), ipv6); err != nil {
+		t.Error(err)
+	}
+}
+
+// checkAddressOf is checkReached for the last connection.
+func checkAddressOf(cell *matrix.Cell, e matrix.Evidence) error {
+	c := classifier{cell: cell, evidence: e, client: clientOf(cell), server: cell.World.Server}
+	n, err := c.readConnection(*last(&e))
+	if err != nil {
+		return err
+	}
+	return c.checkReached(n)
+}
+
 var connectedLies = []lie{
 	{"no session", func(e *matrix.Evidence) { e.Client.Session = nil }},
 	{"another process", func(e *matrix.Evidence) { e.Client.Session.PID++ }},

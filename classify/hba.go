@@ -172,6 +172,12 @@ func isAddress(text string) bool {
 	return err == nil
 }
 
+func sameAddress(a, b string) bool {
+	first, err := netip.ParseAddr(a)
+	second, otherErr := netip.ParseAddr(b)
+	return err == nil && otherErr == nil && first == second
+}
+
 // usesMethod is false only if it is certain that no record has the method.
 func usesMethod(records []hbaRecord, method matrix.Method) bool {
 	return slices.ContainsFunc(records, func(r hbaRecord) bool { return r.method == "" || r.method == method })

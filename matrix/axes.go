@@ -66,6 +66,10 @@ var Axes = []Axis{
 		Doc: "TCP to the server's host name, or the server's unix-domain socket",
 		get: func(_ *World, c *Client) string { return c.Transport },
 		set: func(_ *World, c *Client, v string) { c.Transport = v }},
+	{Name: "address", Kind: ClientAxis,
+		Doc: "the address from which the client connects, one of network; not given: one that the harness chooses",
+		get: func(_ *World, c *Client) string { return c.Address },
+		set: func(_ *World, c *Client, v string) { c.Address = v }},
 	{Name: "hosts", Kind: ClientAxis, Values: []string{OneHost, DeadFirst, Twice}, Default: OneHost,
 		Doc: "the hosts in the connection string. one: the server; dead-first: a host that refuses TCP connections, then the server; twice: the server twice",
 		get: func(_ *World, c *Client) string { return c.Hosts },
@@ -211,6 +215,8 @@ func NotApplicable(c *Cell) string {
 		return lacks
 	case c.Client.Hosts != "" && c.Client.Hosts != OneHost && c.Client.Transport == "unix":
 		return "a unix-domain socket has no host"
+	case c.Client.Address != "" && c.Client.Transport == "unix":
+		return "the client of a unix-domain socket has no address"
 	}
 	return c.Client.Attack.notApplicable(c)
 }

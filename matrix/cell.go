@@ -4,6 +4,7 @@
 package matrix
 
 import (
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,6 +57,9 @@ type World struct {
 	KRB5Confs   []KRB5Conf // of clients; those that the scenario describes itself
 	Tickets     []Ticket   // those that the scenario describes itself
 	Host        string     // the server's fully qualified host name, for its SPN and its certificate
+
+	Networks []netip.Prefix // of clients with an address; none: there are none such
+	Names    []AddressName  // as the server resolves them
 }
 
 // DeadHost is the name of the host that refuses TCP connections. There is no server, SPN or certificate of that name.
@@ -102,7 +106,7 @@ const (
 )
 
 // EnvKey identifies what cannot be changed in a running Env. Worlds with equal keys share one Env, one after another; they differ
-// only in what a reload or a statement can change: ssl, server certificate, keytab, hba, ident and roles. Principals of users are not part of
+// only in what a reload, a statement or a file can change: ssl, server certificate, keytab, hba, ident, roles and names of addresses. Principals of users are not part of
 // the key: an Env has those of all its worlds.
 func (w *World) EnvKey() string {
 	var b strings.Builder
@@ -132,6 +136,9 @@ func (w *World) EnvKey() string {
 	if w.ClientRealm != "" {
 		b.WriteString(" clients in " + w.ClientRealm)
 	}
+	for _, n := range w.Networks {
+		b.WriteString(" network:" + n.String())
+	}
 	return b.String()
 }
 
@@ -144,6 +151,9 @@ func (w *World) Key() string {
 	}
 	for _, r := range w.Roles {
 		b.WriteString(" role:" + strconv.Quote(r.Name) + strconv.FormatBool(r.NoLogin) + r.Password)
+	}
+	for _, n := range w.Names {
+		b.WriteString(" name:" + n.Address.String() + "=" + n.Reverse + "," + n.Forward)
 	}
 	b.WriteString(" hba=" + strconv.Quote(w.HBA) + " ident=" + strconv.Quote(w.Ident))
 	for _, f := range w.Files {
@@ -160,6 +170,7 @@ type Client struct {
 	Library        Library
 	Driver         *Driver // whose cell this is in the place of Library's; nil: Library's own
 	Transport      string  // tcp | unix
+	Address        string  // "" | the address that it connects from, of one of World.Networks
 	Hosts          string  // one | dead-first | twice
 	User           string  // the database role that it requests
 	Database       string

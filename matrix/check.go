@@ -216,6 +216,8 @@ func (l limits) tellApart(axis, value string) (difference []byte) {
 	switch axis {
 	case "library":
 		return fmt.Append(nil, l.of[value], Library(value) == Raw)
+	case "address":
+		return strconv.AppendBool(nil, value != "")
 	case "transport", "hosts", "attack":
 		return []byte(value)
 	case "server", "ticket":

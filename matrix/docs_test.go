@@ -40,6 +40,8 @@ func axisTable(kind AxisKind) string {
 		switch {
 		case a.Name == "hba" || a.Name == "ident":
 			values = "a text, or several by name"
+		case a.Name == "address":
+			values = "addresses of `network`"
 		case a.Values == nil:
 			values = "any"
 		}

@@ -40,6 +40,7 @@ type loading struct {
 	own       map[string][]string // by axis: the names of values that the scenario describes itself
 	worldAt   position
 	inWorld   map[string]*value // by key of worldKeys
+	words     map[string]*value // by axis that the file names: its value or values, as written
 	folder    fs.FS             // of the scenario file
 	varyAt    []position        // of the axes of vary
 	templates []template
@@ -49,7 +50,7 @@ type loading struct {
 
 // parse reads a scenario. Messages name file; path, which may be longer, gives the scenario its name. folder is the one that the file is in.
 func parse(file, path string, source []byte, folder fs.FS) (*Scenario, []*Problem) {
-	l := &loading{reader: reader{file: file}, folder: folder, values: map[string][]string{}, meant: map[string]bool{}, bad: map[string]bool{}, own: map[string][]string{}, inWorld: map[string]*value{}}
+	l := &loading{reader: reader{file: file}, folder: folder, values: map[string][]string{}, meant: map[string]bool{}, bad: map[string]bool{}, own: map[string][]string{}, inWorld: map[string]*value{}, words: map[string]*value{}}
 	l.Name = l.scenarioName(path)
 	l.Pos = l.pos(position{1, 1})
 	if root := l.readYAML(source); root != nil && l.want(root, "the file", mapping) {

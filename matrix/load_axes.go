@@ -23,6 +23,7 @@ func (l *loading) axes(v *value, kind AxisKind, others []string) []entry {
 		default:
 			before := len(l.problems)
 			values := l.axisValues(axis, e)
+			l.words[axis.Name] = e.value
 			if l.bad[axis.Name] = len(l.problems) > before; len(values) > 0 {
 				l.name(axis, values)
 			}
@@ -100,6 +101,8 @@ func (a Axis) check(text string, further ...string) (wrong, right string) {
 		return fmt.Sprintf("impossible value %q of %s", text, a.Name), suggest(text, possible)
 	case strings.TrimSpace(text) == "":
 		return "empty value of " + a.Name, "name one, or leave the axis out"
+	case a.Name == "address":
+		return checkAddress(text)
 	}
 	return "", ""
 }

@@ -42,6 +42,8 @@ func init() { // the functions refer to the table
 		{"keytabs", "keytabs of the scenario's own, values of the axis keytab: {principals: [postgres/{host}], keys: current, previous or all, enctypes: [aes128-cts-hmac-sha1-96]}", beforeAxes, (*loading).keytabs, keytabsSchema},
 		{"tickets", "tickets of the scenario's own, values of the axis ticket: {expired: true, lifetime: 10h, flags: [forwardable, proxiable, renewable]}", beforeAxes, (*loading).tickets, ticketsSchema},
 		{"krb5_confs", "texts of krb5.conf of the scenario's own, values of the axis krb5_conf: {rdns: off}; lines of [libdefaults] that stand before those of the harness", beforeAxes, (*loading).krb5Confs, krb5ConfsSchema},
+		{"network", "the network of clients that have an address, or several: IPv4 and IPv6 prefixes", afterClient, (*loading).network, networkSchema},
+		{"names", "host names of addresses, as the server resolves them: ADDRESS: NAME, or ADDRESS: {reverse: NAME, forward: NAME}", afterClient, (*loading).names, namesSchema},
 		{"host", "the server's fully qualified host name; default: " + DefaultHost, afterWorld, (*loading).host, hostSchema},
 	}
 }

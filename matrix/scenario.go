@@ -3,6 +3,7 @@ package matrix
 import (
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path"
 	"path/filepath"
@@ -31,6 +32,8 @@ type Scenario struct {
 	KRB5Confs   []KRB5Conf     // those that the file describes
 	Tickets     []Ticket       // those that the file describes
 	Host        string         // default: DefaultHost
+	Networks    []netip.Prefix // see World
+	Names       []AddressName
 	Exclude     [][]AxisValues // combinations that have no cell: rows like Expect.When
 	ByHand      bool           // judge: expect; each cell that a client can express is claimed by a row of Expect
 	Expect      []Expect

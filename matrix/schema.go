@@ -85,6 +85,8 @@ func Schema() []byte {
 		}
 		item := object{"enum": values}
 		switch {
+		case a.Name == "address":
+			item = addressSchema()
 		case slices.Contains(describedAxes, a.Name):
 			item = object{"anyOf": []any{item, object{"type": "string", "pattern": kebabCase.String(), "not": object{"const": "all"}}}}
 		case a.Values == nil:

@@ -25,16 +25,18 @@ func (a *attempt) authenticate(ch matrix.Channel) (ending, error) {
 	if a.attack.forges != nil {
 		return x.forged(a.attack.forges)
 	}
-	record, otherwise, err := a.match(a.serverChannel(ch))
+	found, err := a.match(a.serverChannel(ch))
 	if err != nil {
 		return ending{}, err
 	}
+	record := found.record
 	if record == nil {
 		text := "no record matches " + a.describe(ch)
-		if otherwise != nil {
-			text += fmt.Sprintf("; line %d is %s", otherwise.Line, otherwise.Conn)
+		if found.otherwise != nil {
+			text += fmt.Sprintf("; line %d is %s", found.otherwise.Line, found.otherwise.Conn)
 		}
 		a.why(matrix.HBAFile, text)
+		a.tellLookup(found.lookup)
 		return x.fails(matrix.StageHBA, matrix.NoHBAEntry, "28000"), nil
 	}
 	x.record = record

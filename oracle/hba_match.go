@@ -9,22 +9,20 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// address says whether the client container's address is in a record's range. What is known of that address before a run: it
-// is IPv4, on the server's own network, not loopback and not one of the server's.
+// address is the address column of a record: a keyword, a host name, or an address with its mask.
 type address struct {
-	text   string
-	match  bool
-	undone bool // it depends on the address itself, which is not known
-	addr   netip.Addr
+	text    string
+	keyword string // all | samehost | samenet
+	host    string
+	addr    netip.Addr
+	mask    []byte // as long as addr; the server takes it bit by bit
 }
 
 func parseAddress(t token) (a address, needsMask bool, message string, err error) {
 	a.text = t.text
 	switch {
-	case t.keyword("all"), t.keyword("samenet"):
-		a.match = true
-		return a, false, "", nil
-	case t.keyword("samehost"):
+	case t.keyword("all"), t.keyword("samenet"), t.keyword("samehost"):
+		a.keyword = t.text
 		return a, false, "", nil
 	}
 	host, bits, cidr := strings.Cut(t.text, "/")
@@ -36,7 +34,7 @@ func parseAddress(t token) (a address, needsMask bool, message string, err error
 		if cidr {
 			return a, false, fmt.Sprintf(`specifying both host name and CIDR mask is invalid: "%s"`, t.text), nil
 		}
-		a.undone = true // a host name: the server would look it up
+		a.host = host
 		return a, false, "", nil
 	}
 	if !cidr {
@@ -46,7 +44,7 @@ func parseAddress(t token) (a address, needsMask bool, message string, err error
 	if err != nil || n < 0 || n > a.addr.BitLen() {
 		return a, false, fmt.Sprintf(`invalid CIDR mask in address "%s"`, t.text), nil
 	}
-	a.decide(netip.PrefixFrom(a.addr, n).Masked())
+	a.mask = maskOf(n, a.addr.BitLen())
 	return a, false, "", nil
 }
 
@@ -62,57 +60,43 @@ func (a *address) setMask(mask string) (message string, err error) {
 		return "IP address and mask do not match", nil
 	}
 	a.text += " " + mask
-	n := 0
-	for _, b := range m.AsSlice() {
-		for bit := 7; bit >= 0 && b>>bit&1 == 1; bit-- {
-			n++
-		}
-		if b != 0xff {
-			break
-		}
-	}
-	if p, _ := m.Prefix(n); p.Addr() != m {
-		a.undone = true // not contiguous: the server takes it bit by bit
-		return "", nil
-	}
-	a.decide(netip.PrefixFrom(a.addr, n).Masked())
+	a.mask = m.AsSlice()
 	return "", nil
 }
 
-// decide for a prefix. The server compares only addresses of one family (hba.c, check_ip).
-func (a *address) decide(p netip.Prefix) {
-	switch {
-	case p.Addr().Is6():
-	case p.Bits() == 0:
-		a.match = true
-	case p.Bits() >= 8 && p.Addr().IsLoopback():
-	default:
-		a.undone = true
-	}
+// chosen is what the server chose for a startup packet.
+type chosen struct {
+	record    *Record // nil: there is none
+	otherwise *Record // the first that would match on another channel: it explains the result
+	lookup    lookedUp
 }
 
-// match finds the first record for a startup packet (hba.c, check_hba). Record nil: there is none. The second record is the
-// first that would match on another channel: it explains the result.
-func (a *attempt) match(ch matrix.Channel) (found, otherwise *Record, err error) {
+// match finds the first record for a startup packet (hba.c, check_hba).
+func (a *attempt) match(ch matrix.Channel) (found chosen, err error) {
 	for i := range a.rules.hba {
 		r := &a.rules.hba[i]
-		if (r.Conn == "local") != a.unix() || !a.databaseMatches(r) || !a.userMatches(r.users, a.c.User) {
+		if (r.Conn == "local") != a.unix() {
 			continue
 		}
+		named := a.databaseMatches(r) && a.userMatches(r.users, a.c.User)
 		if !a.takesChannel(r, ch) {
-			if otherwise == nil {
-				otherwise = r
+			if named && found.otherwise == nil && a.mayTakeAddress(r) {
+				found.otherwise = r
 			}
 			continue
 		}
-		if r.address.undone {
-			return nil, nil, unknown("the client's address is not known beforehand", "%s: address %s", r.rule(), r.address.text)
-		}
-		if r.Conn == "local" || r.address.match {
-			return r, otherwise, nil
+		// The server looks a name up before it compares database and user.
+		match, err := a.takesAddress(r, &found.lookup)
+		switch {
+		case !named:
+		case err != nil:
+			return chosen{}, err
+		case match:
+			found.record = r
+			return found, nil
 		}
 	}
-	return nil, otherwise, nil
+	return found, nil
 }
 
 // takesChannel: hostssl and hostnossl look only at TLS, hostgssenc and hostnogssenc only at GSS.
@@ -188,5 +172,9 @@ func (a *attempt) describe(ch matrix.Channel) string {
 	if a.unix() {
 		what = "a unix-socket connection"
 	}
-	return what + " of " + a.c.User + " to database " + a.c.Database
+	what += " of " + a.c.User + " to database " + a.c.Database
+	if a.c.Address != "" {
+		what += " from " + a.c.Address
+	}
+	return what
 }

@@ -182,6 +182,9 @@ func (a *attempt) check(c *matrix.Cell) error {
 			return unknown("names have 1 to 63 bytes (NAMEDATALEN)", "role or database name %q", n)
 		}
 	}
+	if err := a.checkAddress(); err != nil {
+		return err
+	}
 	return a.checkKerberos()
 }
 

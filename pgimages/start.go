@@ -4,10 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +18,7 @@ import (
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
+	enginenetwork "github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
 	"github.com/testcontainers/testcontainers-go/network"
@@ -43,6 +47,8 @@ type StartSpec struct {
 	RunID    string // required: goes into the labels by which Sweep knows which run the container belongs to
 	Name     string // container name; empty: the engine chooses
 	Network  *Network
+	Joined   string            // ID of a running container on Network whose interfaces and name it has, too; Hostname and Aliases are then not its own
+	NetAdmin bool              // its processes may change its interfaces
 	Hostname string            // fully qualified; also an alias on the network
 	Aliases  []string          // further names on the network
 	Args     []string          // of postgres, e.g. -c, ssl=on; a server that is restarted gets them again: no $ ` " \ in them
@@ -53,7 +59,7 @@ type StartSpec struct {
 // Running is a started container.
 type Running struct {
 	ID      string
-	Addr    netip.Addr // on the network of StartSpec
+	Addr    netip.Addr // on the network of StartSpec; not valid if Joined
 	Started time.Duration
 
 	cli *client.Client
@@ -81,19 +87,28 @@ func Start(ctx context.Context, spec StartSpec) (*Running, error) {
 	if spec.Hostname != "" {
 		aliases = append([]string{spec.Hostname}, aliases...)
 	}
+	labels[labelNetwork] = spec.Network.Name
 	options := []testcontainers.ContainerCustomizer{
 		testcontainers.WithCmd(spec.Args...),
 		testcontainers.WithEnv(spec.Env),
 		testcontainers.WithLabels(labels),
-		network.WithNetworkName(aliases, spec.Network.Name),
-		testcontainers.WithConfigModifier(func(c *container.Config) { c.Hostname = spec.Hostname }),
 		testcontainers.WithHostConfigModifier(func(h *container.HostConfig) {
 			h.Init = new(true)
+			if spec.NetAdmin {
+				h.CapAdd = append(h.CapAdd, "NET_ADMIN")
+			}
 			h.NetworkMode = container.NetworkMode(spec.Network.Name)
+			if spec.Joined != "" {
+				h.NetworkMode = container.NetworkMode("container:" + spec.Joined)
+			}
 			h.Mounts = append(h.Mounts, mount.Mount{Type: mount.TypeVolume, Source: spec.Network.socket, Target: SocketDir, VolumeOptions: &mount.VolumeOptions{Labels: labels}})
 			// What makes many small files must not do so on the image's storage driver: attempts, and the server (30 MB).
 			h.Tmpfs = map[string]string{"/tmp": "exec,mode=1777", DataDir: "mode=0700"}
 		}),
+	}
+	if spec.Joined == "" {
+		options = append(options, network.WithNetworkName(aliases, spec.Network.Name),
+			testcontainers.WithConfigModifier(func(c *container.Config) { c.Hostname = spec.Hostname }))
 	}
 	if spec.Name != "" {
 		options = append(options, testcontainers.WithName(spec.Name))
@@ -106,7 +121,7 @@ func Start(ctx context.Context, spec StartSpec) (*Running, error) {
 	if err == nil {
 		err = r.ready(ctx, spec.Timeout)
 	}
-	if err == nil {
+	if err == nil && spec.Joined == "" {
 		r.Addr, err = r.address(ctx, spec.Network)
 	}
 	if err != nil {
@@ -252,6 +267,18 @@ type Network struct {
 
 // NewNetwork makes a network, labelled as the run's.
 func NewNetwork(ctx context.Context, runID string) (*Network, error) {
+	return newNetwork(ctx, runID)
+}
+
+// NewNetworkIPv6 is NewNetwork with IPv6 besides IPv4. The engine gives out addresses of a prefix that is chosen by chance (RFC 4193).
+func NewNetworkIPv6(ctx context.Context, runID string) (*Network, error) {
+	prefix := [16]byte{0xfd}
+	_, _ = rand.Read(prefix[1:8]) // never fails (crypto/rand)
+	unique := enginenetwork.IPAMConfig{Subnet: netip.PrefixFrom(netip.AddrFrom16(prefix), 64)}
+	return newNetwork(ctx, runID, network.WithEnableIPv6(), network.WithIPAM(&enginenetwork.IPAM{Config: []enginenetwork.IPAMConfig{unique}}))
+}
+
+func newNetwork(ctx context.Context, runID string, customize ...network.NetworkCustomizer) (*Network, error) {
 	cli, err := Engine(ctx)
 	if err != nil {
 		return nil, err
@@ -260,22 +287,49 @@ func NewNetwork(ctx context.Context, runID string) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := network.New(ctx, network.WithLabels(labels))
+	n, err := network.New(ctx, append(customize, network.WithLabels(labels))...)
 	if err != nil {
 		return nil, fmt.Errorf("network: %w", err)
 	}
 	return &Network{Name: n.Name, id: n.ID, socket: "pgauthmatrix-" + n.Name, cli: cli}, nil
 }
 
+// Subnets are the prefixes of the addresses that the engine gives out.
+func (n *Network) Subnets(ctx context.Context) (subnets []netip.Prefix, err error) {
+	found, err := n.cli.NetworkInspect(ctx, n.id, client.NetworkInspectOptions{})
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range found.Network.IPAM.Config {
+		subnets = append(subnets, c.Subnet)
+	}
+	return subnets, nil
+}
+
+// Containers are the containers on the network, running or not: ID -> name.
+func (n *Network) Containers(ctx context.Context) (map[string]string, error) {
+	containers := map[string]string{}
+	for _, filters := range []client.Filters{
+		make(client.Filters).Add("network", n.id).Add("label", labelOurs),
+		make(client.Filters).Add("label", labelNetwork+"="+n.Name), // those that join another one's interfaces
+	} {
+		found, err := n.cli.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: filters})
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range found.Items {
+			containers[c.ID] = strings.TrimPrefix(strings.Join(c.Names, ","), "/")
+		}
+	}
+	return containers, nil
+}
+
 // Remove removes the network with all the containers on it and the volume they share.
 func (n *Network) Remove(ctx context.Context) error {
-	found, err := n.cli.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: make(client.Filters).Add("network", n.id).Add("label", labelOurs)})
+	found, err := n.Containers(ctx)
 	if err != nil {
 		return err
 	}
-	var ids []string
-	for _, c := range found.Items {
-		ids = append(ids, c.ID)
-	}
+	ids := slices.Collect(maps.Keys(found))
 	return removeAll(ctx, n.cli, ids, []string{n.id}, []string{n.socket})
 }

@@ -23,6 +23,8 @@ const (
 	labelOurs  = "pgauthmatrix=1"
 	labelRun   = "pgauthmatrix.run"
 	labelOwner = "pgauthmatrix.owner" // PLACE/RUNID: see claim
+	// Of containers: the name of their network. The engine does not count a container that joins another one's interfaces among those on a network.
+	labelNetwork = "pgauthmatrix.network"
 )
 
 // Labels go on everything that a run makes on the engine. The first call for a run claims it for this process: as long

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -373,6 +374,33 @@ func TestRequest(t *testing.T) {
 				t.Errorf("request %+v", got)
 			}
 		})
+	}
+}
+
+// TestRoute: a client with an address goes from there to the server's address of the same family.
+func TestRoute(t *testing.T) {
+	for _, tt := range []struct{ address, server, from string }{
+		{"", "10.9.0.2:5432", ""},
+		{"10.20.0.7", "10.20.0.2:5432", "10.20.0.7"},
+		{"10.30.5.9", "10.20.0.2:5432", "10.30.5.9"},
+		{"fd00:20::7", "[fd00:20::2]:5432", "fd00:20::7"},
+	} {
+		cell := testCell(17, "libpq17", func(c *matrix.Cell) {
+			c.Client.Address = tt.address
+			for _, n := range []string{"10.20.0.0/24", "fd00:20::/64", "10.30.0.0/16"} {
+				c.World.Networks = append(c.World.Networks, netip.MustParsePrefix(n))
+			}
+		})
+		got, _, err := requestFor(fakeWorld{cell.World}, cell)
+		if err != nil || got.Server != tt.server || got.From != tt.from {
+			t.Errorf("from %q: %s from %q, %v", tt.address, got.Server, got.From, err)
+		}
+	}
+	for address, want := range map[string]string{"10.20.0.7": "the server has no address of that family", "app1": "address: "} {
+		cell := testCell(17, "libpq17", func(c *matrix.Cell) { c.Client.Address = address })
+		if _, _, err := requestFor(fakeWorld{cell.World}, cell); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("from %s: %v, want %s", address, err, want)
+		}
 	}
 }
 

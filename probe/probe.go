@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -128,7 +130,9 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret str
 	}
 	switch c.Transport {
 	case "tcp":
-		request.Server = env.ServerAddr()
+		if request.Server, request.From, err = route(env, cell); err != nil {
+			return request, "", err
+		}
 		request.Dead = c.Hosts == matrix.DeadFirst
 		// A relay would take the connection that a server that does not run refuses.
 		_, down := env.Loading()
@@ -146,6 +150,23 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret str
 	}
 	ask(&request, env, cell, secret)
 	return request, secret, nil
+}
+
+// route is where the relay dials, and from where; "" is wherever the kernel chooses.
+func route(env world, cell *matrix.Cell) (to, from string, err error) {
+	if cell.Client.Address == "" {
+		return env.ServerAddr(), "", nil
+	}
+	client, err := netip.ParseAddr(cell.Client.Address)
+	if err != nil {
+		return "", "", fmt.Errorf("address: %w", err)
+	}
+	server, ok := cell.World.ServerAddress(client)
+	if !ok {
+		return "", "", fmt.Errorf("address %s: the server has no address of that family", client)
+	}
+	_, port, _ := strings.Cut(env.ServerAddr(), ":")
+	return net.JoinHostPort(server.String(), port), client.String(), nil
 }
 
 // option appends a parameter that is given; an empty one is not given at all, so that the library's default rules.

@@ -142,6 +142,18 @@ func faults() []fault {
 				}
 			}
 		})},
+		{"client connects from another address", addressed("one-host", "10.20.0.7"), addressed("all", "10.30.5.9"), differ, endRefused, plant{
+			client: func(c *matrix.Client) { c.Address = "10.30.5.9" }}},
+		{"server's log names another address", addressed("all", "10.20.0.7"), nil, broken, contradiction, witness(func(e *matrix.Evidence) {
+			for i := range e.Connections {
+				for j := range e.Connections[i].Log {
+					line := &e.Connections[i].Log[j]
+					line.Text = strings.ReplaceAll(line.Text, "host=10.20.0.7 ", "host=10.20.0.8 ")
+				}
+			}
+		})},
+		{"names of addresses gone", []string{"core/host-names/pg17/hba=exact/libpq18/address=10.20.0.7"}, []string{"core/host-names/pg17/hba=exact/libpq18/address=10.20.0.8"},
+			differ, endRefused, wrong(func(w *matrix.World) { w.Names = nil })},
 		{"relay records of two attempts swapped", cells(on("host-alone"), plainOnly, tlsOnly), nil, broken, contradiction, swapped(func(a, b *matrix.Evidence) {
 			for i := range min(len(a.Connections), len(b.Connections)) {
 				a.Connections[i].Wire, b.Connections[i].Wire = b.Connections[i].Wire, a.Connections[i].Wire
@@ -164,6 +176,11 @@ func faults() []fault {
 // loading are cells of rules that do not load.
 func loading(how string) []string {
 	return []string{"loading/bad-line-in-a-directory/pg17/" + how + "/libpq17/user=alice,sslmode=disable"}
+}
+
+// addressed is a cell whose client has an address.
+func addressed(hba, address string) []string {
+	return []string{"core/addresses/pg17/hba=" + hba + "/libpq18/address=" + address}
 }
 
 // attacked are cells of the attacks family, on a server that logs the negotiation itself.
