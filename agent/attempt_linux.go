@@ -63,9 +63,12 @@ func (s *server) attemptIn(ctx context.Context, p *Prepared, started time.Time) 
 	if driver == nil {
 		return nil, fmt.Errorf("no client %q: want %s", p.Client, strings.Join(slices.Sorted(maps.Keys(s.drivers)), ", "))
 	}
-	if p.Server == "" {
+	switch {
+	case p.Server == "":
 		result, err = driver.Attempt(ctx, p)
-	} else {
+	case p.Direct:
+		result, err = direct(ctx, p, driver)
+	default:
 		result, err = s.relayed(ctx, p, driver, started)
 	}
 	if err != nil {
@@ -73,6 +76,17 @@ func (s *server) attemptIn(ctx context.Context, p *Prepared, started time.Time) 
 	}
 	result.KRB5Trace, err = process.ReadTail(filepath.Join(p.Dir, "krb5.trace"), maxKRB5Trace)
 	return result, err
+}
+
+// direct makes an attempt over TCP without a relay.
+func direct(ctx context.Context, p *Prepared, driver Driver) (result *AttemptResult, err error) {
+	p.Relay = p.Server
+	release, err := p.resolve(driver.Hostaddr())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	return driver.Attempt(ctx, p)
 }
 
 // relayed makes an attempt over TCP, through a relay of its own.
@@ -192,6 +206,8 @@ func checkOptions(a *Attempt) error {
 		return fmt.Errorf("host=%s is a unix socket: there is no relay to %s", host, a.Server)
 	case a.Dead && (a.Server == "" || !strings.Contains(host, ",")):
 		return fmt.Errorf("of host=%s the first is to refuse: that takes two, over TCP", host)
+	case a.Direct && (a.Server == "" || a.Tamper != nil || a.Raw != nil):
+		return errors.New("an attempt without a relay is one of a library, over TCP and without an attack")
 	case a.Default && a.CCache == "":
 		return errors.New("the default credential cache is wanted, and there is none")
 	}

@@ -540,6 +540,12 @@ func TestLiveAdminSessionIsNeverOpenedAgain(t *testing.T) {
 			t.Errorf("a lost admin session answers: %+v", r)
 		}
 	}
+	if r, err := w.server.SQL(t.Context(), SQL{Conninfo: "host=/pgam/sock user=postgres", Reopen: true, Statement: "SELECT 'anew'"}); err != nil || r.Error != "" {
+		t.Errorf("a session that is to be opened again: %+v, %v", r, err)
+	}
+	if got := w.sql("SELECT 'x'"); len(got) != 1 {
+		t.Errorf("the new session answers %v", got)
+	}
 }
 
 func TestLiveAgentDies(t *testing.T) {

@@ -48,6 +48,7 @@ type Attempt struct {
 	KRB5    []string          `json:"krb5,omitempty"`    // lines of [libdefaults] that the attempt's own copy of $KRB5_CONFIG has before the others
 	Default bool              `json:"default,omitempty"` // CCache is the default cache: KRB5CCNAME is not set, default_ccache_name of the attempt's own copy of $KRB5_CONFIG names it
 	Home    map[string]string `json:"home,omitempty"`    // files that lie in the attempt's home directory: path there, file that is copied
+	Direct  bool              `json:"direct,omitempty"`  // the library is given Server itself, in the place of a relay: nobody records what passes
 	Dead    bool              `json:"dead,omitempty"`    // the first of the hosts that option host names refuses TCP connections; all others are the relay
 	UID     int               `json:"uid,omitempty"`     // operating-system user of the attempt (peer)
 	Tamper  *Tamper           `json:"tamper,omitempty"`  // what the relay does besides recording
@@ -138,10 +139,11 @@ type RunResult struct {
 	Stderr []byte `json:"stderr,omitempty"`
 }
 
-// SQL runs a statement on the one admin session, which the agent opens on first use and never opens again: the
-// rules under test would not let it in. Conninfo is read on first use only.
+// SQL runs a statement on the one admin session, which the agent opens on first use and does not open again by itself: the
+// rules under test would not let it in. Reopen gives the session up that there is, and opens another. Conninfo is read when it is opened.
 type SQL struct {
 	Conninfo  string `json:"conninfo,omitempty"`
+	Reopen    bool   `json:"reopen,omitempty"`
 	Statement string `json:"statement"`
 }
 

@@ -9,7 +9,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// admin is the one session that looks after the server. It is opened once: the rules under test would not let it in again.
+// admin is the one session that looks after the server. It is opened once, and again where the harness asks for it: the rules under test
+// would not let it in.
 type admin struct {
 	mu   sync.Mutex
 	conn *pgconn.PgConn
@@ -19,6 +20,12 @@ type admin struct {
 func (a *admin) run(ctx context.Context, s SQL) (*SQLResult, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if s.Reopen {
+		if a.conn != nil {
+			_ = a.conn.Close(ctx)
+		}
+		a.conn, a.gone = nil, nil
+	}
 	if a.gone != nil {
 		return nil, fmt.Errorf("sql: the admin session is gone and is not opened again: %w", a.gone)
 	}

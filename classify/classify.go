@@ -14,7 +14,7 @@ import (
 // relay and the server's log. It knows nothing of what was predicted. Witnesses that contradict each other, and texts
 // that it does not know, make a fault, never a refusal. The fields of the outcome that nobody could see are named in
 // Unseen; Because says which text of which witness told the others. Of the world it uses the server's version (which decides what the
-// server logs), and the text of pg_hba.conf only to tell that a method is used by one record or by none.
+// server logs), how its rules are loaded, and the text of pg_hba.conf only to tell that a method is used by one record or by none.
 func Classify(cell *matrix.Cell, e matrix.Evidence) matrix.Observation {
 	observation := matrix.Observation{Evidence: e}
 	c := classifier{cell: cell, evidence: e, client: clientOf(cell), server: cell.World.Server}
@@ -59,6 +59,7 @@ type classifier struct {
 	server      int
 	connections []connection
 	outcome     matrix.Outcome
+	loaded      loaded
 	unseen      []matrix.Field
 	readings    []reading
 }
@@ -71,7 +72,13 @@ func (c *classifier) classify() error {
 	if c.client == nil {
 		return fmt.Errorf("no client %q is known", c.cell.Client.Library)
 	}
-	return c.client.settle(c)
+	if err := c.readLoading(); err != nil {
+		return err
+	}
+	if err := c.client.settle(c); err != nil {
+		return err
+	}
+	return c.checkDown()
 }
 
 // library settles an attempt of a client library.

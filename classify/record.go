@@ -160,8 +160,13 @@ func methodNames(methods []matrix.Method) string {
 	return strings.Join(names, " or ")
 }
 
-// records are those of the cell's pg_hba.conf.
-func (c *classifier) records() []hbaRecord { return hbaRecords(c.cell.World.HBA, c.server) }
+// records are those of the pg_hba.conf in force.
+func (c *classifier) records() []hbaRecord {
+	if c.loaded.kept {
+		return hbaRecords(c.cell.World.Before, c.server)
+	}
+	return hbaRecords(c.cell.World.HBA, c.server)
+}
 
 // gssWithoutRequest is true of gss inside GSS encryption: the context is there already, the client is not asked again.
 func (c *classifier) gssWithoutRequest(n *connection, method matrix.Method) bool {

@@ -2,7 +2,6 @@ package classify
 
 import (
 	"fmt"
-	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -151,12 +150,12 @@ func (b *backend) readMessage(text, detail string) error {
 	}
 	if m := logIdentity.FindStringSubmatch(text); m != nil {
 		err := once(b.authenticated != nil)
-		b.authenticated = &authenticated{text: text, identity: m[1], method: matrix.Method(m[2]), rule: path.Base(m[3]) + ":" + m[4]}
+		b.authenticated = &authenticated{text: text, identity: m[1], method: matrix.Method(m[2]), rule: fileOf(m[3]) + ":" + m[4]}
 		return err
 	}
 	if m := logTrusted.FindStringSubmatch(text); m != nil {
 		err := once(b.authenticated != nil)
-		b.authenticated = &authenticated{text: text, method: matrix.Method(m[2]), rule: path.Base(m[3]) + ":" + m[4]}
+		b.authenticated = &authenticated{text: text, method: matrix.Method(m[2]), rule: fileOf(m[3]) + ":" + m[4]}
 		return err
 	}
 	if m := logAuthorized.FindStringSubmatch(text); m != nil {
@@ -232,7 +231,7 @@ func (b *backend) readFatal(line matrix.LogLine, detail string) error {
 	b.fatal = &fatal{state: line.SQLState, text: line.Text, detail: detail}
 	if m := logMatched.FindStringSubmatch(detail); m != nil {
 		file := m[1] + m[2]
-		b.matched = &matchedRecord{text: strings.TrimPrefix(m[0], "\t"), rule: path.Base(file) + ":" + m[3], record: m[4]}
+		b.matched = &matchedRecord{text: strings.TrimPrefix(m[0], "\t"), rule: fileOf(file) + ":" + m[3], record: m[4]}
 	}
 	return nil
 }

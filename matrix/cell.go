@@ -47,6 +47,9 @@ type World struct {
 	HBAName      string      // the name of that text in the scenario; empty if the scenario has one text only
 	Ident        string      // pg_ident.conf, byte for byte
 	IdentName    string      // like HBAName
+	Files        []File      // further files beside the two, sorted by path
+	Load         string      // how the rules are loaded: reload | restart; "": by a reload, and they must load
+	Before       string      // with reload the pg_hba.conf that is in force before; pg_ident.conf is empty then
 	Settings     []Setting   // further lines of postgresql.conf, in order
 	Roles        []Role
 	Realms       []Realm       // the first is the server's
@@ -145,14 +148,14 @@ func (w *World) EnvKey() string {
 func (w *World) Key() string {
 	var b strings.Builder
 	b.WriteString(w.EnvKey() + " ssl=" + w.SSL + " cert=" + w.ServerCert + " keytab=" + w.Keytab)
+	if k, _ := w.KeytabOf(); slices.ContainsFunc(w.Keytabs, func(own Keytab) bool { return own.Name == k.Name }) {
+		b.WriteString("(" + k.key() + ")")
+	}
 	if slices.ContainsFunc(w.Certificates, func(c Certificate) bool { return c.Name == w.ServerCert }) { // another scenario's may have the same name
 		b.WriteString(" cert:" + w.ServerCertificate().Digest())
 	}
 	if w.ServerCRL != "" && w.ServerCRL != "none" {
 		b.WriteString(" crl=" + w.ServerCRL)
-	}
-	if k, _ := w.KeytabOf(); slices.ContainsFunc(w.Keytabs, func(own Keytab) bool { return own.Name == k.Name }) {
-		b.WriteString("(" + k.key() + ")")
 	}
 	for _, r := range w.Roles {
 		b.WriteString(" role:" + strconv.Quote(r.Name) + strconv.FormatBool(r.NoLogin) + r.Password)
@@ -161,6 +164,12 @@ func (w *World) Key() string {
 		b.WriteString(" name:" + n.Address.String() + "=" + n.Reverse + "," + n.Forward)
 	}
 	b.WriteString(" hba=" + strconv.Quote(w.HBA) + " ident=" + strconv.Quote(w.Ident))
+	for _, f := range w.Files {
+		b.WriteString(" file:" + strconv.Quote(f.Path) + "=" + strconv.Quote(f.Text))
+	}
+	if w.Load != "" {
+		b.WriteString(" load=" + w.Load + " before=" + strconv.Quote(w.Before))
+	}
 	return b.String()
 }
 
@@ -193,6 +202,7 @@ type Client struct {
 type Prediction struct {
 	Outcome Outcome
 	Because []Because // the rules that decided, in the order in which they did
+	Before  bool      // pg_hba.conf does not load: the rules in force, and that of Outcome, are those of World.Before
 }
 
 // Because is one rule that decided.
@@ -217,6 +227,8 @@ type Observation struct {
 // Evidence is what the witnesses of one attempt said. It contains no secrets: they were redacted before.
 type Evidence struct {
 	Client      ClientEvidence       `json:"client"`
+	Load        []LogLine            `json:"load,omitempty"`        // what the postmaster logged when it loaded the rules; only where the world says how they are loaded
+	Down        string               `json:"down,omitempty"`        // how it was found that no server runs
 	Connections []ConnectionEvidence `json:"connections,omitempty"` // in the order in which they were opened
 	KRB5Trace   string               `json:"krb5_trace,omitempty"`  // libkrb5's KRB5_TRACE; kept if the verdict is not Agree
 }

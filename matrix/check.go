@@ -30,6 +30,7 @@ func (l *loading) checkCells() {
 		case !row.applicable:
 			l.problem(l.expectAt[i], "the expect row matches only cells that no client can express: "+row.why, "leave it out, or name a library that can")
 		default:
+			l.checkRuleFile(i)
 			for _, text := range l.HBA {
 				if row.texts[text.Name] {
 					l.checkRule(i, text)
@@ -256,6 +257,9 @@ func (l *loading) checkRule(row int, text Text) {
 	if err != nil {
 		return
 	}
+	if isRecord(text.Text, n) || isRecord(l.Before, n) {
+		return
+	}
 	name := "the hba text"
 	if text.Name != "" {
 		name += " " + text.Name
@@ -265,7 +269,23 @@ func (l *loading) checkRule(row int, text Text) {
 		l.problem(l.thenAt[row], fmt.Sprintf("hba:%d is expected and %s ends with line %d", n, name, len(lines)), "name a line of it")
 		return
 	}
-	if line := strings.TrimSpace(lines[n-1]); line == "" || strings.HasPrefix(line, "#") {
-		l.problem(l.thenAt[row], fmt.Sprintf("hba:%d is expected and that line of %s is not a record", n, name), "name a line with a record")
+	l.problem(l.thenAt[row], fmt.Sprintf("hba:%d is expected and that line of %s is not a record", n, name), "name a line with a record")
+}
+
+// isRecord says whether line n of a text may hold a record.
+func isRecord(text string, n int) bool {
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if n > len(lines) {
+		return false
+	}
+	line := strings.TrimSpace(lines[n-1])
+	return line != "" && !strings.HasPrefix(line, "#")
+}
+
+// checkRuleFile reports an expected rule of a file that the world does not have.
+func (l *loading) checkRuleFile(row int) {
+	file, _, ok := strings.Cut(l.Expect[row].Then.Outcome.Rule, ":")
+	if ok && file != HBAFile && !slices.ContainsFunc(l.Files, func(f File) bool { return f.Path == file }) {
+		l.problem(l.thenAt[row], fmt.Sprintf("a rule of %s is expected, and the world has no such file", file), "write it under files, or name a line of hba as hba:LINE")
 	}
 }

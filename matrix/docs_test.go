@@ -52,6 +52,8 @@ func axisTable(kind AxisKind) string {
 			byDefault = "none; required"
 		case a.Name == "ident":
 			byDefault = "an empty file"
+		case a.Name == "load":
+			byDefault = "reload, of rules that must load"
 		case a.Name == "principal":
 			byDefault = "the user"
 		}
@@ -162,9 +164,10 @@ func tables(t *testing.T) map[string]string {
 		row("`identity NAME`", "what was authenticated: principal, certificate DN, operating system user or role; in double quotes if it contains a comma") +
 		row("`role NAME`", "the session's role; connected outcomes only") +
 		row("`hba:LINE`", "the line of the hba text that decided, counted from 1") +
-		row("`rule FILE:LINE`", "the same for another file") +
+		row("`rule FILE:LINE`", "the same for a file that it includes; FILE is its path from the directory of pg_hba.conf on") +
 		row("`trace STEP STEP …`", "the negotiation: see Steps of a trace") +
 		row("`obtains WHAT`", "what the attacker got; cells with an attack only") +
+		row("`load \"WORDS\"`", "what the server said of rules that it did not load: see Rules that do not load") +
 		row("`descent DESCENT`", "whether the session has the protection that was tried first")
 	return map[string]string{
 		"keys":                keys,

@@ -192,6 +192,10 @@ func (s *Scenario) walk(dimensions []dimension, visit func(*point)) {
 				p.world.HBA = s.substitute(textOf(s.HBA, p.world.HBAName), &p.world)
 				p.world.Ident = s.substitute(textOf(s.Ident, p.world.IdentName), &p.world)
 				p.world.Settings = s.settingsOf(&p.world)
+				p.world.Files, p.world.Before = s.filesOf(&p.world), ""
+				if p.world.Load == Reload {
+					p.world.Before = s.substitute(s.Before, &p.world)
+				}
 			}
 			client := p.client
 			if p.client.Principal == "" {

@@ -187,7 +187,7 @@ var mistakes = []mistake{
 		`a/b.yaml:5:1: unknown key "remarks" at the top level; want question, source, claims, museum, world, client, exclude, judge or expect`},
 	{"unknown key under world",
 		top + "  host_name: pg.example.test\n",
-		`a/b.yaml:5:3: unknown key "host_name" under world; want server, ssl, servercert, servercrl, keytab, hba, ident, vary, settings, roles, realm, principals, realms, client_realm, keytabs, tickets, krb5_confs, certificates, network, names or host`},
+		`a/b.yaml:5:3: unknown key "host_name" under world; want server, ssl, servercert, servercrl, keytab, hba, ident, load, vary, files, before, settings, roles, realm, principals, realms, client_realm, keytabs, tickets, krb5_confs, certificates, network, names or host`},
 	{"unknown key under client, near an axis",
 		client + "  ssl_mode: require\n",
 		`a/b.yaml:6:3: unknown key "ssl_mode" under client; did you mean "sslmode"?`},
@@ -549,7 +549,7 @@ var mistakes = []mistake{
 		"a/b.yaml:9:34: role is stated twice; state it once"},
 	{"then: a word that starts nothing",
 		rows + "  - then: connected tls, as alice\n",
-		`a/b.yaml:9:26: "as" does not start a part of an outcome; want channel, method, identity, role, rule, trace, obtains or descent, hba:LINE or a reason`},
+		`a/b.yaml:9:26: "as" does not start a part of an outcome; want channel, method, identity, role, rule, trace, obtains, load or descent, hba:LINE or a reason`},
 	{"then: hba line",
 		rows + "  - then: connected, hba:one\n",
 		`a/b.yaml:9:22: no line number in "hba:one"; want hba:LINE, a line of the scenario's hba text, counted from 1`},
@@ -664,6 +664,29 @@ var mistakes = []mistake{
 	{"hba: a file without a name",
 		"question: q\nworld:\n  hba: {file: \"\"}\n",
 		"a/b.yaml:3:15: the file of hba is empty; want text"},
+	{"files: paths",
+		top + "  files:\n    /etc/x: a\n    ../x: a\n    a//b: a\n    pg_ident.conf: a\n    d/x: a\n    d: a\n    d/x/y: a\n",
+		"a/b.yaml:6:5: \"/etc/x\" is no path below the directory of pg_hba.conf; name the file from that directory on, without . and .., as in conf.d/first.conf\n" +
+			"a/b.yaml:7:5: \"../x\" is no path below the directory of pg_hba.conf; name the file from that directory on, without . and .., as in conf.d/first.conf\n" +
+			"a/b.yaml:8:5: \"a//b\" is no path below the directory of pg_hba.conf; name the file from that directory on, without . and .., as in conf.d/first.conf\n" +
+			"a/b.yaml:9:5: pg_ident.conf has a key of its own; write it under settings, hba or ident\n" +
+			"a/b.yaml:11:5: d is a file and the directory of another; rename one of the two\n" +
+			"a/b.yaml:12:5: d/x/y is a file and the directory of another; rename one of the two"},
+	{"files: none",
+		top + "  files: {}\n",
+		"a/b.yaml:5:10: files names no file; want {PATH: TEXT}, or leave the key out"},
+	{"files: a rule of another",
+		top + "  files: {d/x.conf: host all all all trust}\nexpect:\n  - then: connected, rule x.conf:1\n",
+		"a/b.yaml:7:11: a rule of x.conf is expected, and the world has no such file; write it under files, or name a line of hba as hba:LINE"},
+	{"before: without a reload",
+		top + "  load: restart\n  before: host all all all trust\n",
+		"a/b.yaml:6:11: before is given, and no cell has load=reload; add load: reload, or leave before out"},
+	{"load: another word",
+		top + "  load: start\n  before: host all all all trust\n",
+		`a/b.yaml:5:9: impossible value "start" of load; want reload or restart`},
+	{"load: a line that neither text has",
+		top + "  load: reload\nexpect:\n  - then: connected, hba:3\n",
+		"a/b.yaml:7:11: hba:3 is expected and the hba text ends with line 1; name a line of it"},
 	{"judge: another word",
 		rows + "  - then: connected\njudge: oracle\n",
 		`a/b.yaml:10:8: judge is "oracle"; want expect, or leave the key out: the oracle then predicts every cell`},
@@ -790,4 +813,41 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 	})
+}
+
+// The worlds of a scenario that says how its rules are loaded. Worlds of one that does not have the keys that they had before.
+func TestLoad(t *testing.T) {
+	cells := load(t, "question: q\nworld:\n  load: all\n  vary: {kind: [host, hostssl]}\n  hba: \"{kind} all all all trust\\n\"\n  files: {d/b.conf: \"{kind}\", a: x}\n").Expand()
+	if len(cells) != 4 {
+		t.Fatalf("%d cells", len(cells))
+	}
+	for i, want := range []World{
+		{Load: Reload, Before: RulesBefore, Files: []File{{"a", "x"}, {"d/b.conf", "host"}}},
+		{Load: Reload, Before: RulesBefore, Files: []File{{"a", "x"}, {"d/b.conf", "hostssl"}}},
+		{Load: Restart, Files: []File{{"a", "x"}, {"d/b.conf", "host"}}},
+		{Load: Restart, Files: []File{{"a", "x"}, {"d/b.conf", "hostssl"}}},
+	} {
+		w := cells[i].World
+		if diff := cmp.Diff(want, World{Load: w.Load, Before: w.Before, Files: w.Files}); diff != "" {
+			t.Errorf("%s: %s", cells[i].ID, diff)
+		}
+		if !strings.Contains(cells[i].ID, "load="+w.Load) || w.EnvKey() != cells[0].World.EnvKey() {
+			t.Errorf("%s: %s", cells[i].ID, w.EnvKey())
+		}
+	}
+	keys := map[string]bool{}
+	for _, c := range cells {
+		keys[c.World.Key()] = true
+	}
+	if len(keys) != 4 {
+		t.Errorf("%d worlds have different keys", len(keys))
+	}
+	plainly := load(t, top).Expand()[0]
+	if w := plainly.World; w.Load != "" || w.Before != "" || strings.Contains(w.Key(), "load") || strings.Contains(plainly.ID, "load") {
+		t.Errorf("a scenario that does not name load: %s, %s", plainly.ID, w.Key())
+	}
+	given := load(t, top+"  load: reload\n  before: |\n    # none\n    local all all trust\nexpect:\n  - then: connected, hba:2\n").Expand()[0].World
+	if given.Before != "# none\nlocal all all trust\n" {
+		t.Errorf("before: %q", given.Before)
+	}
 }

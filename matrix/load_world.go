@@ -30,7 +30,9 @@ var worldKeys []worldKey
 
 func init() { // the functions refer to the table
 	worldKeys = []worldKey{
-		{"vary", "axes of the scenario's own: {NAME: [TEXT, TEXT]}, or {NAME: {VALUE: TEXT}}; {NAME} in hba, ident and settings stands for the text", afterWorld, (*loading).vary, varySchema},
+		{"vary", "axes of the scenario's own: {NAME: [TEXT, TEXT]}, or {NAME: {VALUE: TEXT}}; {NAME} in hba, ident, files, before and settings stands for the text", afterWorld, (*loading).vary, varySchema},
+		{"files", "further files in the directory of pg_hba.conf, by path: {PATH: TEXT} or {PATH: {file: PATH}}; for include directives and @FILE", afterWorld, (*loading).files, filesSchema},
+		{"before", "with load: reload the pg_hba.conf that is in force before; default: one that rejects every connection. pg_ident.conf is empty before", afterWorld, (*loading).before, beforeSchema},
 		{"settings", "further lines of postgresql.conf, in order", afterWorld, (*loading).settings, settingsSchema},
 		{"roles", "database roles: names, or {name: ROLE, login: false, password: scram-sha-256}; default: the users", afterClient, (*loading).roles, rolesSchema},
 		{"realm", "the Kerberos realm of the server, and of principals that name no realm; default: " + DefaultRealm, afterClient, (*loading).realm, realmSchema},

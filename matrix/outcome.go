@@ -15,9 +15,10 @@ type Outcome struct {
 	Method   Method   `json:"method,omitempty"`
 	Identity string   `json:"identity,omitempty"` // what the server authenticated: principal, certificate DN, operating system user or role name; empty for trust
 	Role     string   `json:"role,omitempty"`     // session_user of a connected attempt; empty when refused
-	Rule     string   `json:"rule,omitempty"`     // FILE:LINE of the pg_hba.conf record that decided; FILE is a base name
+	Rule     string   `json:"rule,omitempty"`     // FILE:LINE of the record that decided; FILE is relative to the configuration directory: pg_hba.conf, or a file that it includes
 	Trace    []Step   `json:"trace,omitempty"`    // as the client experienced it
 	Obtains  Obtained `json:"obtains,omitempty"`  // empty without an attack
+	Load     string   `json:"load,omitempty"`     // what the server said of the world's rules when it did not load them: FILE:LINE: MESSAGE for each bad line, joined by "; "; files are relative to the configuration directory. Empty: it loaded them
 }
 
 // Descent derives whether the attempt got what it tried first; empty unless connected.
@@ -101,12 +102,13 @@ const (
 	FieldRule     Field = "rule"
 	FieldTrace    Field = "trace"
 	FieldObtains  Field = "obtains"
+	FieldLoad     Field = "load"
 	FieldDescent  Field = "descent"
 )
 
 // Fields lists the fields in the order in which they are written. FieldDescent is last: it is derived, so that it is compared only
 // where an expect row states it.
-var Fields = []Field{FieldEnd, FieldStage, FieldReason, FieldChannel, FieldMethod, FieldIdentity, FieldRole, FieldRule, FieldTrace, FieldObtains, FieldDescent}
+var Fields = []Field{FieldEnd, FieldStage, FieldReason, FieldChannel, FieldMethod, FieldIdentity, FieldRole, FieldRule, FieldTrace, FieldObtains, FieldLoad, FieldDescent}
 
 // Get returns the text of a field; empty means absent.
 func (o Outcome) Get(f Field) string {
@@ -131,6 +133,8 @@ func (o Outcome) Get(f Field) string {
 		return joinSteps(o.Trace)
 	case FieldObtains:
 		return string(o.Obtains)
+	case FieldLoad:
+		return o.Load
 	case FieldDescent:
 		return string(o.Descent())
 	}

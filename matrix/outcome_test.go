@@ -71,6 +71,9 @@ func TestOutcomeRoundTrip(t *testing.T) {
 		if random.IntN(2) == 0 {
 			o.Obtains = Obtaineds[random.IntN(len(Obtaineds))]
 		}
+		if random.IntN(2) == 0 {
+			o.Load = pick(append(names, `pg_hba.conf:2: invalid connection type "hos"; d/a.conf:1: end-of-line before role specification`))
+		}
 		for range random.IntN(4) {
 			o.Trace = append(o.Trace, Steps[random.IntN(len(Steps))])
 		}
@@ -114,7 +117,7 @@ func TestParseOutcomeStates(t *testing.T) {
 	for _, f := range Fields {
 		got[f] = p.Get(f)
 	}
-	want := map[Field]string{FieldEnd: "connected", FieldStage: "session", FieldReason: "", FieldChannel: "tls", FieldMethod: "", FieldIdentity: "", FieldRole: "bob", FieldRule: "", FieldTrace: "", FieldObtains: "", FieldDescent: "fallback"}
+	want := map[Field]string{FieldEnd: "connected", FieldStage: "session", FieldReason: "", FieldChannel: "tls", FieldMethod: "", FieldIdentity: "", FieldRole: "bob", FieldRule: "", FieldTrace: "", FieldObtains: "", FieldLoad: "", FieldDescent: "fallback"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -42,11 +42,11 @@ func (o Outcome) String() string {
 	if o.Obtains != "" {
 		parts = append(parts, "obtains "+string(o.Obtains))
 	}
+	if o.Load != "" {
+		parts = append(parts, "load "+quoteIfNeeded(o.Load))
+	}
 	return strings.Join(parts, ", ")
 }
-
-// HBAFile is the base name that rules of the scenario's own hba text carry.
-const HBAFile = "pg_hba.conf"
 
 func shortRule(rule string) string {
 	if line, ok := strings.CutPrefix(rule, HBAFile+":"); ok {
@@ -241,6 +241,8 @@ func (p *outcomeParser) parseField(f Field, value string) (err *OutcomeError) {
 		o.Rule = value
 	case FieldObtains:
 		o.Obtains, err = oneOf("word for what an attacker obtains", value, Obtaineds)
+	case FieldLoad:
+		o.Load = value
 	case FieldDescent:
 		p.descent, err = oneOf("descent", value, []Descent{First, Fallback, Downgrade})
 	}
@@ -251,7 +253,7 @@ func (p *outcomeParser) parseField(f Field, value string) (err *OutcomeError) {
 }
 
 // partWords are the first words of the parts that have a value.
-var partWords = []string{"channel", "method", "identity", "role", "rule", "trace", "obtains", "descent"}
+var partWords = []string{"channel", "method", "identity", "role", "rule", "trace", "obtains", "load", "descent"}
 
 func reasonNames() []string {
 	names := make([]string, len(Reasons))

@@ -22,6 +22,8 @@ type Scenario struct {
 	Vary         []OwnAxis      // its own axes; they are among Axes, too
 	HBA          []Text         // at least one; a single text without a name is not an axis
 	Ident        []Text         // like HBA; none: pg_ident.conf is empty
+	Files        []File         // sorted by path
+	Before       string         // only with load=reload
 	Settings     []Setting      // in the order of the file
 	Roles        []Role         // default: the users
 	Realms       []Realm        // default: DefaultRealm with the users and the principals

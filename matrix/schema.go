@@ -203,7 +203,7 @@ func outcomePattern() string {
 	value := `("([^"\\]|\\.)*"|[^",\s][^",]*)`
 	parts := []string{
 		oneWord(reasonNames()), "hba:[1-9][0-9]*", "channel +" + channel, "method +" + method,
-		"(identity|role|rule) +" + value, "trace( +" + step + ")*", "obtains +" + oneWord(stringsOf(Obtaineds)), "descent +" + oneWord([]string{string(First), string(Fallback), string(Downgrade)}),
+		"(identity|role|rule|load) +" + value, "trace( +" + step + ")*", "obtains +" + oneWord(stringsOf(Obtaineds)), "descent +" + oneWord([]string{string(First), string(Fallback), string(Downgrade)}),
 	}
 	stages := oneWord(stringsOf(slices.DeleteFunc(slices.Clone(Stages), func(s Stage) bool { return s == StageSession })))
 	return "^ *(connected( +" + channel + ")?|refused( +at +" + stages + ")?)( *, *(" + strings.Join(parts, "|") + "))* *$"

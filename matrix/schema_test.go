@@ -69,7 +69,7 @@ func TestSchemaTakesWhatLoads(t *testing.T) {
 	files := map[string][]byte{"the whole format": []byte(whole)}
 	for _, m := range []string{
 		top, varied + "expect:\n  - when: {record: host, clientcert: [ca]}\n    then: connected\n", client + "  user: 17\n", top + "  ident: \"\"\n", top + "  settings: {}\n", client + "  library: [libpq, independent]\nexpect:\n  - when: {library: libpq}\n    then: connected\n", top + "expect:\n  - then: connected\n",
-		"question: q\nworld: {hba: {a: host all all all trust}}\nexpect:\n  - {when: {hba: a}, then: 'refused at auth, channel-binding, channel plain, method gss, identity \"a,b\", rule more.conf:3, trace'}\n",
+		"question: q\nworld: {hba: {a: host all all all trust}, files: {more.conf: x}, before: local all all trust, load: all}\nexpect:\n  - {when: {hba: a}, then: 'refused at auth, channel-binding, channel plain, method gss, identity \"a,b\", rule more.conf:3, load \"pg_hba.conf:1: a, b\", trace'}\n",
 	} {
 		load(t, m)
 		files[m] = []byte(m)
@@ -115,6 +115,7 @@ var onlyLoadKnows = map[string]bool{
 	"vary: a row names an axis that is not declared": true, "vary: rows overlap": true, "judge: no rows": true, "judge: a cell without a row": true,
 	"krb5_confs: a line of the harness": true, "krb5_confs: plain": true, "keytab: a name of the catalogue": true, "keytab that nothing describes": true, "realms: own principals twice": true, "realms: own realm trusted": true,
 	"client realm that is not there": true, "principal of a realm that the world does not have": true, "principal that its realm does not have": true,
+	"files: a rule of another": true, "before: without a reload": true, "load: a line that neither text has": true,
 	"then: a line that is not there": true, "then: a line that is a comment": true, "then: role of a refusal": true, "then: descent of a refusal": true,
 }
 

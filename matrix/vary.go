@@ -116,6 +116,18 @@ func (s *Scenario) substitute(text string, w *World) string {
 	})
 }
 
+// filesOf are the further files of one world.
+func (s *Scenario) filesOf(w *World) []File {
+	if len(s.Vary) == 0 {
+		return s.Files
+	}
+	files := slices.Clone(s.Files)
+	for i := range files {
+		files[i].Text = s.substitute(files[i].Text, w)
+	}
+	return files
+}
+
 // settingsOf are the settings of one world.
 func (s *Scenario) settingsOf(w *World) []Setting {
 	if len(s.Vary) == 0 {

@@ -137,14 +137,14 @@ func TestIdentFileErrors(t *testing.T) {
 		"m /(a b":           `pg_ident.conf:1: invalid regular expression "(a": parentheses () not balanced`,
 		"m a b\nm a\nm a c": "pg_ident.conf:2: missing entry at end of line",
 	} {
-		if _, err := parseIdent(text, 18); err == nil || err.Error() != want {
+		if _, err := parseIdent(text, nil, 18); err == nil || err.Error() != want {
 			t.Errorf("%q: %v, want %s", text, err, want)
 		}
 	}
-	if m, err := parseIdent("# none\n", 18); err != nil || len(m) != 0 {
+	if m, err := parseIdent("# none\n", nil, 18); err != nil || len(m) != 0 {
 		t.Error(m, err)
 	}
-	if _, err := parseIdent("m a /(b", 15); err != nil {
+	if _, err := parseIdent("m a /(b", nil, 15); err != nil {
 		t.Errorf("before 16 the target is no expression: %v", err)
 	}
 }

@@ -1,7 +1,9 @@
 package oracle
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -11,7 +13,7 @@ import (
 
 // Record is one pg_hba.conf record as hba.c parses it.
 type Record struct {
-	File   string // base name: pg_hba.conf
+	File   string // relative to the configuration directory: pg_hba.conf, or a file that it includes
 	Line   int    // where the record begins
 	Conn   string // local | host | hostssl | hostnossl | hostgssenc | hostnogssenc
 	Method matrix.Method
@@ -24,6 +26,7 @@ type Record struct {
 	usermap          string
 	krbRealm         string
 	includeRealm     bool
+	options          map[string]string // those of its method alone
 }
 
 func (r *Record) rule() string { return r.File + ":" + strconv.Itoa(r.Line) }
@@ -31,14 +34,17 @@ func (r *Record) rule() string { return r.File + ":" + strconv.Itoa(r.Line) }
 // RulesError says that a server of this version would not load the rules, in its own words: a start fails, a reload
 // leaves the old rules in force (PostgreSQL manual, "The pg_hba.conf File").
 type RulesError struct {
-	Lines []LineError // in the order of the file; never empty
+	Lines []LineError // in the order in which the server logs them; never empty
 }
 
 // LineError is one line that the server would not load.
 type LineError struct {
-	File    string // base name
-	Line    int    // where the entry begins; 0: the file as a whole
-	Message string // the server's message for it
+	File     string // relative to the configuration directory
+	Line     int    // where the entry begins; 0: the file as a whole
+	Message  string // the server's message for it, with paths relative to the configuration directory
+	unplaced bool   // the server does not say which line it is
+	ident    bool   // it is pg_ident.conf that does not load
+	function string // of hba.c
 }
 
 func (e LineError) Error() string {
@@ -46,6 +52,14 @@ func (e LineError) Error() string {
 		return e.File + ": " + e.Message
 	}
 	return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Message)
+}
+
+// logged is the line in the form of matrix.Outcome.Load.
+func (e LineError) logged() string {
+	if e.unplaced {
+		return e.Message
+	}
+	return e.Error()
 }
 
 func (e *RulesError) Error() string {
@@ -58,57 +72,133 @@ func (e *RulesError) Error() string {
 
 // rules are what a server has loaded.
 type rules struct {
-	hba   []Record
-	ident []mapping
-	err   error
+	hba    []Record
+	ident  []mapping
+	kept   bool        // hba is what was in force before
+	down   bool        // there is no server: it does not start
+	failed []LineError // what it said of the world's text when it did not load it
+	err    error       // the rules are not those that the scenario means, or they are not modelled
 }
 
-type rulesKey struct {
-	server     int
-	hba, ident string
+// loadKey holds all of a world that decides what loads.
+type loadKey struct {
+	server                   int
+	load, before, hba, ident string
+	files                    string
 }
 
-var loaded sync.Map // rulesKey -> *rules: a run has few texts and many cells
+var loaded sync.Map // loadKey -> *rules: a run has few texts and many cells
 
 func load(w *matrix.World) (*rules, error) {
-	key := rulesKey{w.Server, w.HBA, w.Ident}
+	key := loadKey{w.Server, w.Load, w.Before, w.HBA, w.Ident, fmt.Sprintf("%q", w.Files)}
 	if r, ok := loaded.Load(key); ok {
 		return r.(*rules), r.(*rules).err
 	}
 	r := &rules{}
-	if r.hba, r.err = ParseHBA(w.HBA, w.Server); r.err == nil {
-		r.ident, r.err = parseIdent(w.Ident, w.Server)
-	}
+	r.err = r.load(w)
 	loaded.Store(key, r)
 	return r, r.err
 }
 
+// load reads the world's text as a server does that reloads it or starts with it (postmaster.c, process_pm_reload_request and
+// PostmasterMain). Where the scenario does not say how the text is loaded, text that does not load is a mistake.
+func (r *rules) load(w *matrix.World) (err error) {
+	if r.hba, err = ParseHBA(w.HBA, w.Files, w.Server); err != nil {
+		var wrong *RulesError
+		if !errors.As(err, &wrong) || w.Load == "" {
+			return err
+		}
+		r.failed = wrong.Lines
+		if r.down = w.Load == matrix.Restart; r.down {
+			return nil
+		}
+		r.kept = true
+		if r.hba, err = ParseHBA(w.Before, nil, w.Server); errors.As(err, &wrong) {
+			for i := range wrong.Lines {
+				wrong.Lines[i].File = "before"
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	r.ident, err = parseIdent(w.Ident, w.Files, w.Server)
+	var wrong *RulesError
+	if errors.As(err, &wrong) && w.Load != "" {
+		r.failed = append(r.failed, wrong.Lines...)
+		return nil
+	}
+	return err
+}
+
+// words are the server's, in the form of matrix.Outcome.Load.
+func (r *rules) words() string {
+	words := make([]string, len(r.failed))
+	for i, l := range r.failed {
+		words[i] = l.logged()
+	}
+	return strings.Join(words, "; ")
+}
+
+// tellLoad says why the server runs under other rules than those of the world, or does not run.
+func (a *attempt) tellLoad() {
+	if a.w.Load == "" {
+		return
+	}
+	for _, l := range a.rules.failed {
+		a.why("hba.c, "+l.function, l.Error())
+	}
+	switch {
+	case a.rules.down:
+		a.why("postmaster.c, PostmasterMain", "a server does not start with a pg_hba.conf that it cannot load")
+	case a.rules.kept:
+		a.why(a.reloadSource(), "a pg_hba.conf that does not load leaves the rules in force that were loaded before")
+	}
+	if slices.ContainsFunc(a.rules.failed, func(l LineError) bool { return l.ident }) {
+		text := "a pg_ident.conf that does not load leaves the maps in force that were loaded before: none"
+		if a.w.Load == matrix.Restart {
+			text = "a server starts without a pg_ident.conf that it cannot load, and has no maps"
+		}
+		a.why("hba.c, load_ident", text)
+	}
+}
+
+func (a *attempt) reloadSource() string {
+	if a.w.Server >= 16 {
+		return "postmaster.c, process_pm_reload_request"
+	}
+	return "postmaster.c, SIGHUP_handler"
+}
+
 // ParseHBA parses pg_hba.conf as a server of that major version does (hba.c, load_hba). A text that it would not load
 // is a *RulesError with every bad line; what this package does not model is a *CannotPredict.
-func ParseHBA(text string, server int) ([]Record, error) {
-	lines, err := tokenize(text, server)
+func ParseHBA(text string, further []matrix.File, server int) ([]Record, error) {
+	t := newTokenizer(server, further)
+	lines, err := t.tokenize(matrix.HBAFile, text, 0)
 	if err != nil {
 		return nil, err
 	}
 	var records []Record
-	bad := &RulesError{}
 	for _, l := range lines {
-		r := Record{File: matrix.HBAFile, Line: l.number, Text: strings.Join(strings.Fields(l.text), " ")}
+		if l.wrong != "" {
+			continue
+		}
+		r := Record{File: l.file, Line: l.number, Text: strings.Join(strings.Fields(l.text), " ")}
 		message, err := r.parse(l.fields, server)
 		if err != nil {
 			return nil, err
 		}
 		if message != "" {
-			bad.Lines = append(bad.Lines, LineError{matrix.HBAFile, l.number, message})
+			t.logged = append(t.logged, LineError{File: l.file, Line: l.number, Message: message, function: "parse_hba_line"})
 			continue
 		}
 		records = append(records, r)
 	}
-	if len(bad.Lines) == 0 && len(records) == 0 {
-		bad.Lines = []LineError{{matrix.HBAFile, 0, "configuration file contains no entries"}}
+	if len(t.logged) == 0 && len(records) == 0 {
+		t.logged = []LineError{{File: matrix.HBAFile, Message: `configuration file "` + matrix.HBAFile + `" contains no entries`, unplaced: true, function: "load_hba"}}
 	}
-	if len(bad.Lines) > 0 {
-		return nil, bad
+	if len(t.logged) > 0 {
+		return nil, &RulesError{t.logged}
 	}
 	return records, nil
 }

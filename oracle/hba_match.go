@@ -26,12 +26,13 @@ func parseAddress(t token) (a address, needsMask bool, message string, err error
 		return a, false, "", nil
 	}
 	host, bits, cidr := strings.Cut(t.text, "/")
-	if a.addr, err = netip.ParseAddr(host); err != nil || a.addr.Zone() != "" {
-		if strings.Trim(host, "0123456789.") == "" || strings.ContainsAny(host, ":%") {
-			return a, false, "", unknown("getaddrinfo decides what it means", "address %q", t.text)
-		}
+	var numeric bool
+	if a.addr, numeric, err = numericHost(host); err != nil {
+		return a, false, "", err
+	}
+	if !numeric {
 		if cidr {
-			return a, false, fmt.Sprintf("specifying both host name and CIDR mask is invalid: %q", t.text), nil
+			return a, false, fmt.Sprintf(`specifying both host name and CIDR mask is invalid: "%s"`, t.text), nil
 		}
 		a.host = host
 		return a, false, "", nil
@@ -39,18 +40,21 @@ func parseAddress(t token) (a address, needsMask bool, message string, err error
 	if !cidr {
 		return a, true, "", nil
 	}
-	n, err := strconv.Atoi(bits)
+	n, err := strconv.Atoi(strings.TrimLeft(bits, " \t\n\v\f\r")) // as strtol
 	if err != nil || n < 0 || n > a.addr.BitLen() {
-		return a, false, fmt.Sprintf("invalid CIDR mask in address %q", t.text), nil
+		return a, false, fmt.Sprintf(`invalid CIDR mask in address "%s"`, t.text), nil
 	}
 	a.mask = maskOf(n, a.addr.BitLen())
 	return a, false, "", nil
 }
 
 func (a *address) setMask(mask string) (message string, err error) {
-	m, err := netip.ParseAddr(mask)
-	if err != nil || m.Zone() != "" {
-		return "", unknown("getaddrinfo decides what it means", "netmask %q", mask)
+	m, numeric, err := numericHost(mask)
+	if err != nil {
+		return "", err
+	}
+	if !numeric {
+		return fmt.Sprintf(`invalid IP mask "%s": Name or service not known`, mask), nil // the end of it is glibc's
 	}
 	if m.Is4() != a.addr.Is4() {
 		return "IP address and mask do not match", nil

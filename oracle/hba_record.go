@@ -43,7 +43,7 @@ func (r *Record) parse(fields [][]token, server int) (message string, err error)
 	if r.Method == matrix.MethodCert {
 		r.clientCert = "verify-full"
 	}
-	return "", nil
+	return r.lacksOption(server)
 }
 
 func (r *Record) parseConn(f *fieldReader, _ int) (message string, err error) {
@@ -53,7 +53,7 @@ func (r *Record) parseConn(f *fieldReader, _ int) (message string, err error) {
 	}
 	r.Conn = t.text
 	if !slices.Contains([]string{"local", "host", "hostssl", "hostnossl", "hostgssenc", "hostnogssenc"}, r.Conn) {
-		return fmt.Sprintf("invalid connection type %q", r.Conn), nil
+		return fmt.Sprintf(`invalid connection type "%s"`, r.Conn), nil
 	}
 	return "", nil
 }
@@ -107,8 +107,8 @@ func (r *Record) parseOptions(f *fieldReader, server int) (message string, err e
 			if !ok {
 				return "authentication option not in name=value format: " + t.text, nil
 			}
-			if message := r.setOption(name, value, server); message != "" {
-				return message, nil
+			if message, err = r.setOption(name, value, server); message != "" || err != nil {
+				return message, err
 			}
 		}
 	}
@@ -120,16 +120,14 @@ func (r *Record) setMethod(method string, server int) (message string, err error
 	switch method {
 	case "trust", "reject", "ident", "peer", "password", "gss", "md5", "scram-sha-256", "pam", "cert":
 	case "sspi", "bsd":
-		return fmt.Sprintf("invalid authentication method %q: not supported by this build", method), nil
+		return fmt.Sprintf(`invalid authentication method "%s": not supported by this build`, method), nil
 	case "ldap", "radius":
-		return "", unknown("neither its options nor its server are modelled", "line %d: authentication method %s", r.Line, method)
 	case "oauth":
-		if server >= 18 {
-			return "", unknown("neither its options nor its validator are modelled", "line %d: authentication method oauth", r.Line)
+		if server < 18 {
+			return `invalid authentication method "oauth"`, nil
 		}
-		fallthrough
 	default:
-		return fmt.Sprintf("invalid authentication method %q", method), nil
+		return fmt.Sprintf(`invalid authentication method "%s"`, method), nil
 	}
 	if r.Conn == "local" && method == "ident" {
 		method = "peer" // for backwards compatibility
@@ -148,13 +146,13 @@ func (r *Record) setMethod(method string, server int) (message string, err error
 }
 
 // setOption is hba.c, parse_hba_auth_opt.
-func (r *Record) setOption(name, value string, server int) (message string) {
-	onlyFor := func(methods string) string {
-		return fmt.Sprintf("authentication option %q is only valid for authentication methods %s", name, methods)
+func (r *Record) setOption(name, value string, server int) (message string, err error) {
+	onlyFor := func(methods string) (string, error) {
+		return fmt.Sprintf(`authentication option "%s" is only valid for authentication methods %s`, name, methods), nil
 	}
 	switch {
 	case name == "map":
-		if !slices.Contains([]matrix.Method{"ident", "peer", "gss", "cert"}, r.Method) {
+		if !slices.Contains([]matrix.Method{"ident", "peer", "gss", "cert", "oauth"}, r.Method) {
 			if server >= 18 {
 				return onlyFor("ident, peer, gssapi, sspi, cert, and oauth")
 			}
@@ -162,13 +160,13 @@ func (r *Record) setOption(name, value string, server int) (message string) {
 		}
 		r.usermap = value
 	case name == "clientcert":
-		return r.setClientCert(value, server)
+		return r.setClientCert(value, server), nil
 	case name == "clientname" && server >= 14:
 		if r.Conn != "hostssl" {
-			return `clientname can only be configured for "hostssl" rows`
+			return `clientname can only be configured for "hostssl" rows`, nil
 		}
 		if value != "CN" && value != "DN" {
-			return fmt.Sprintf("invalid value for clientname: %q", value)
+			return fmt.Sprintf(`invalid value for clientname: "%s"`, value), nil
 		}
 		r.clientName = value
 	case name == "krb_realm":
@@ -183,20 +181,10 @@ func (r *Record) setOption(name, value string, server int) (message string) {
 		r.includeRealm = value == "1"
 	case name == "compat_realm", name == "upn_username":
 		return onlyFor("sspi")
-	case name == "pamservice", name == "pam_use_hostname":
-		if r.Method != "pam" {
-			return onlyFor("pam")
-		}
-	case slices.Contains([]string{"ldapurl", "ldaptls", "ldapscheme", "ldapserver", "ldapport", "ldapbinddn", "ldapbindpasswd", "ldapsearchattribute", "ldapsearchfilter", "ldapbasedn", "ldapprefix", "ldapsuffix"}, name):
-		return onlyFor("ldap")
-	case slices.Contains([]string{"radiusservers", "radiusports", "radiussecrets", "radiusidentifiers"}, name):
-		return onlyFor("radius")
-	case server >= 18 && slices.Contains([]string{"issuer", "scope", "validator", "delegate_ident_mapping"}, name):
-		return onlyFor("oauth")
 	default:
-		return fmt.Sprintf("unrecognized authentication option name: %q", name)
+		return r.setMethodOption(name, value, server)
 	}
-	return ""
+	return "", nil
 }
 
 func (r *Record) setClientCert(value string, server int) (message string) {
@@ -216,7 +204,7 @@ func (r *Record) setClientCert(value string, server int) (message string) {
 		}
 		r.clientCert = ""
 	default:
-		return fmt.Sprintf("invalid value for clientcert: %q", value)
+		return fmt.Sprintf(`invalid value for clientcert: "%s"`, value)
 	}
 	return ""
 }

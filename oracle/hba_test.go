@@ -73,12 +73,12 @@ func TestWhatLoads(t *testing.T) {
 		{"host all /(x all trust", "16 18", `invalid regular expression "(x": parentheses () not balanced`},
 		{"host /[x all all trust", "16 18", `invalid regular expression "[x": brackets [] not balanced`},
 		{"host /*x all all trust", "16 18", `invalid regular expression "*x": quantifier operand invalid`},
-		{"# nothing", all, "configuration file contains no entries"},
+		{"# nothing", all, `configuration file "pg_hba.conf" contains no entries`},
 	} {
 		for version := range strings.FieldsSeq(c.versions) {
 			var server int
 			_, _ = fmt.Sscan(version, &server)
-			_, err := ParseHBA("\n"+c.line+"\n", server)
+			_, err := ParseHBA("\n"+c.line+"\n", nil, server)
 			var rules *RulesError
 			switch {
 			case c.message == "" && err != nil:
@@ -94,7 +94,7 @@ func TestWhatLoads(t *testing.T) {
 }
 
 func TestEveryBadLineIsReported(t *testing.T) {
-	_, err := ParseHBA("host all all all trust\nhosttls\n\nlocal all all gss\n", 18)
+	_, err := ParseHBA("host all all all trust\nhosttls\n\nlocal all all gss\n", nil, 18)
 	const want = "pg_hba.conf:2: invalid connection type \"hosttls\"\npg_hba.conf:4: gssapi authentication is not supported on local sockets"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v", err)
@@ -123,7 +123,7 @@ func TestTokens(t *testing.T) {
 		{13, "host a \\\n  b", `1: host|a|\` + "\n" + `2: b`},
 		{18, "host a\\", `1: host|a`},
 	} {
-		lines, err := tokenize(c.text, c.server)
+		lines, err := newTokenizer(c.server, nil).tokenize(matrix.HBAFile, c.text, 0)
 		if err != nil {
 			t.Errorf("%q: %v", c.text, err)
 		}
@@ -194,7 +194,7 @@ hba='# one; ; host all all \; all trust' => connected plain, method trust, role 
 }
 
 func TestRecordFields(t *testing.T) {
-	records, err := ParseHBA("local all all trust\n\nhostssl  a,b  all \\\n all scram-sha-256\n", 18)
+	records, err := ParseHBA("local all all trust\n\nhostssl  a,b  all \\\n all scram-sha-256\n", nil, 18)
 	if err != nil || len(records) != 2 {
 		t.Fatal(records, err)
 	}

@@ -2,63 +2,77 @@ package oracle
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"regexp/syntax"
 	"strconv"
 	"strings"
-)
 
-const identFile = "pg_ident.conf"
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+)
 
 // mapping is one line of pg_ident.conf.
 type mapping struct {
+	file         string
 	line         int
 	name         string
 	system, role token
 }
 
-// parseIdent parses pg_ident.conf as a server of that version does (hba.c, parse_ident_line). A server that starts
-// with a bad file runs without any mapping and one that reloads it keeps the old ones, so a bad line is an error here.
-func parseIdent(text string, server int) ([]mapping, error) {
-	lines, err := tokenize(text, server)
+func (m *mapping) rule() string { return m.file + ":" + strconv.Itoa(m.line) }
+
+// parseIdent parses pg_ident.conf as a server of that version does (hba.c, load_ident). A file with a bad line is not loaded.
+func parseIdent(text string, further []matrix.File, server int) ([]mapping, error) {
+	t := newTokenizer(server, further)
+	lines, err := t.tokenize(matrix.IdentFile, text, 0)
 	if err != nil {
 		return nil, err
 	}
 	var mappings []mapping
-	bad := &RulesError{}
 	for _, l := range lines {
-		m, message, err := parseMapping(l, server)
+		if l.wrong != "" {
+			continue
+		}
+		m, wrong, err := parseMapping(l, server)
 		if err != nil {
 			return nil, err
 		}
-		if message != "" {
-			bad.Lines = append(bad.Lines, LineError{identFile, l.number, message})
+		if wrong != nil {
+			wrong.File, wrong.Line, wrong.function = l.file, l.number, "parse_ident_line"
+			t.logged = append(t.logged, *wrong)
 		}
 		mappings = append(mappings, m)
 	}
-	if len(bad.Lines) > 0 {
-		return nil, bad
+	if len(t.logged) > 0 {
+		for i := range t.logged {
+			t.logged[i].ident = true
+		}
+		return nil, &RulesError{t.logged}
 	}
 	return mappings, nil
 }
 
-func parseMapping(l line, server int) (m mapping, message string, err error) {
+// parseMapping reads one line; wrong is what the server says of a bad one. Before 16 it does not say of all of them in which line they are.
+func parseMapping(l line, server int) (m mapping, wrong *LineError, err error) {
 	for i := range 3 {
 		switch {
+		case i >= len(l.fields) && server < 16:
+			return m, &LineError{Message: fmt.Sprintf(`missing entry in file "%s" at end of line %d`, l.file, l.number), unplaced: true}, nil
 		case i >= len(l.fields):
-			return m, "missing entry at end of line", nil
+			return m, &LineError{Message: "missing entry at end of line"}, nil
 		case len(l.fields[i]) > 1:
-			return m, "multiple values in ident field", nil
+			return m, &LineError{Message: "multiple values in ident field"}, nil
 		}
 	}
-	m = mapping{line: l.number, name: l.fields[0][0].text, system: l.fields[1][0], role: l.fields[2][0]}
-	if message, err = compile(&m.system); message != "" || err != nil {
-		return m, message, err
-	}
-	if server >= 16 { // before, the target is literal
+	m = mapping{file: l.file, line: l.number, name: l.fields[0][0].text, system: l.fields[1][0], role: l.fields[2][0]}
+	message, err := compile(&m.system)
+	if message == "" && err == nil && server >= 16 { // before, the target is literal
 		message, err = compile(&m.role)
 	}
-	return m, message, err
+	if message != "" {
+		wrong = &LineError{Message: message, unplaced: server < 16}
+	}
+	return m, wrong, err
 }
 
 // mapped says whether an authenticated system user may become the role that it asks for (hba.c, check_usermap), and by
@@ -86,7 +100,7 @@ func (a *attempt) mapped(usermap, system string, insensitive bool) (ok bool, sou
 			literal := a.w.Server < 16 || !role.group() && role.pattern == nil
 			if literal && strings.Contains(role.text, `\1`) {
 				if len(groups) < 2 {
-					return false, identFile + ":" + strconv.Itoa(m.line), `the target asks for \1 and the regular expression has no subexpression`
+					return false, m.rule(), `the target asks for \1 and the regular expression has no subexpression`
 				}
 				role = token{text: strings.Replace(role.text, `\1`, groups[1], 1), quoted: true}
 			}
@@ -95,10 +109,10 @@ func (a *attempt) mapped(usermap, system string, insensitive bool) (ok bool, sou
 		}
 		if a.w.Server < 16 && same(role.text, user) ||
 			a.w.Server >= 16 && (a.userMatches([]token{role}, user) || insensitive && strings.EqualFold(role.text, user)) {
-			return true, identFile + ":" + strconv.Itoa(m.line), "map " + usermap + " lets " + system + " become " + user
+			return true, m.rule(), "map " + usermap + " lets " + system + " become " + user
 		}
 	}
-	return false, identFile, "map " + usermap + " has no line that lets " + system + " become " + user
+	return false, matrix.IdentFile, "map " + usermap + " has no line that lets " + system + " become " + user
 }
 
 // pattern is a PostgreSQL advanced regular expression, of the part that means the same in Go.
@@ -126,18 +140,11 @@ func compile(t *token) (message string, err error) {
 	}
 	re, err := regexp.Compile(expr)
 	if err != nil {
-		var wrong *syntax.Error
-		errors.As(err, &wrong) // the only error there is
-		switch wrong.Code {
-		case syntax.ErrMissingParen, syntax.ErrUnexpectedParen:
-			return `invalid regular expression "` + expr + `": parentheses () not balanced`, nil
-		case syntax.ErrMissingBracket:
-			return `invalid regular expression "` + expr + `": brackets [] not balanced`, nil
-		case syntax.ErrMissingRepeatArgument:
-			return `invalid regular expression "` + expr + `": quantifier operand invalid`, nil
+		if why := compileError(expr, err); why != "" {
+			return `invalid regular expression "` + expr + `": ` + why, nil
 		}
 	}
-	if err != nil || !shared.MatchString(expr) {
+	if err != nil || !shared.MatchString(expr) || twoRanges.MatchString(expr) {
 		return "", unknown("only what PostgreSQL's and Go's syntax share is modelled", "regular expression %q", expr)
 	}
 	re.Longest() // POSIX: the leftmost longest match
@@ -145,6 +152,36 @@ func compile(t *token) (message string, err error) {
 	return "", nil
 }
 
+// compileError says in PostgreSQL's words (regerrs.h) what is wrong with an expression that Go does not take; "" where Go objects to
+// something else, or stumbles over what means something else there.
+func compileError(expr string, err error) string {
+	var wrong *syntax.Error
+	errors.As(err, &wrong) // the only error there is
+	plain := !strings.Contains(expr, `\`) && !strings.Contains(strings.ReplaceAll(expr, "(?:", ""), "(?") && !strings.Contains(expr, "[[") && !strings.HasPrefix(expr, "***")
+	switch {
+	case wrong.Code == syntax.ErrTrailingBackslash:
+		return `invalid escape \ sequence`
+	case !plain:
+		return ""
+	}
+	switch wrong.Code {
+	case syntax.ErrMissingParen, syntax.ErrUnexpectedParen:
+		return "parentheses () not balanced"
+	case syntax.ErrMissingBracket:
+		return "brackets [] not balanced"
+	case syntax.ErrMissingRepeatArgument, syntax.ErrInvalidRepeatOp:
+		return "quantifier operand invalid"
+	case syntax.ErrInvalidRepeatSize:
+		return "invalid repetition count(s)"
+	case syntax.ErrInvalidCharRange:
+		return "invalid character range"
+	}
+	return ""
+}
+
 // shared is the syntax that means the same in PostgreSQL and in Go: literals, simple classes and groups with greedy quantifiers,
 // alternatives, anchors.
 var shared = regexp.MustCompile(`^(?:\((?:\?:)?|[|^$]|(?:[^\\\[\](){}*+?|^$]|\\[^a-zA-Z0-9]|\\[dswDSW]|\)|\[\^?[^\]\[\\&]+\])(?:[*+?]|\{\d{1,2}(?:,\d{0,2})?\})?)*$`)
+
+// twoRanges are two ranges with an end in common, which PostgreSQL refuses.
+var twoRanges = regexp.MustCompile(`\[[^\]]*.-.-[^\]]`)

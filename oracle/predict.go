@@ -25,12 +25,19 @@ func Predict(c *matrix.Cell) (matrix.Prediction, error) {
 	if a.rules, err = load(c.World); err != nil {
 		return matrix.Prediction{}, err
 	}
+	if a.rules.down && (a.c.Attacked() || a.hosts() != matrix.OneHost) {
+		return matrix.Prediction{}, unknown("there is no server that could be reached", "attack=%s and hosts=%s", a.c.Attack, a.hosts())
+	}
+	a.tellLoad()
 	last, err := a.client.walk()
+	if a.unreached {
+		last, err, a.gap = a.nobodyListens(), nil, nil
+	}
 	if err = cmp.Or(err, a.gap); err != nil {
 		return matrix.Prediction{}, err
 	}
-	last.outcome.Trace, last.outcome.Obtains = a.trace, a.obtains(last.outcome)
-	return matrix.Prediction{Outcome: last.outcome, Because: a.because}, nil
+	last.outcome.Trace, last.outcome.Obtains, last.outcome.Load = a.trace, a.obtains(last.outcome), a.rules.words()
+	return matrix.Prediction{Outcome: last.outcome, Because: a.because, Before: a.rules.kept}, nil
 }
 
 // CannotPredict says what in a cell the oracle does not model. It is a gap of the oracle, not an outcome.
@@ -58,10 +65,13 @@ type attempt struct {
 	rules   *rules
 	trace   []matrix.Step
 	because []matrix.Because
-	acted   bool  // the attacker has done more than listen
-	read    bool  // the attacker has read a startup packet
-	shown   bool  // the client shows words of the attacker, if it fails
-	gap     error // a *CannotPredict that the walk has met
+	// unreached: the client has found that no server listens. Nothing that the walk finds from then on happens.
+	unreached bool
+	told      int   // how much of because was found before
+	acted     bool  // the attacker has done more than listen
+	read      bool  // the attacker has read a startup packet
+	shown     bool  // the client shows words of the attacker, if it fails
+	gap       error // a *CannotPredict that the walk has met
 }
 
 // ending is how one connection ended, or an attempt that opened none.
@@ -90,11 +100,21 @@ const (
 func (a *attempt) step(s matrix.Step) { a.trace = append(a.trace, s) }
 
 func (a *attempt) connect() {
+	if a.rules.down && !a.unreached {
+		a.unreached, a.told = true, len(a.because)
+	}
 	if len(a.trace) == 0 {
 		a.step(matrix.StepConnect)
 	} else {
 		a.step(matrix.StepReconnect)
 	}
+}
+
+// nobodyListens ends an attempt at a server that did not start.
+func (a *attempt) nobodyListens() ending {
+	a.trace, a.because = nil, a.because[:a.told]
+	a.why("connect(2)", "no server runs: the connection is refused, for each client and each way to protect it")
+	return refused(neverOpened, matrix.StageDial, matrix.DialRefused)
 }
 
 func (a *attempt) why(source, text string) {
@@ -111,7 +131,7 @@ var unmodelled = []string{
 	"ssl_crl_dir", "ssl_ciphers", "ssl_tls13_ciphers", "ssl_ecdh_curve", "ssl_groups", "ssl_min_protocol_version",
 	"krb_server_keyfile", "hba_file", "ident_file", "max_connections", "superuser_reserved_connections", "reserved_connections",
 	"unix_socket_directories", "unix_socket_group", "unix_socket_permissions", "authentication_timeout", "pre_auth_delay",
-	"post_auth_delay", "session_preload_libraries", "shared_preload_libraries", "local_preload_libraries", "event_triggers",
+	"post_auth_delay", "session_preload_libraries", "oauth_validator_libraries", "shared_preload_libraries", "local_preload_libraries", "event_triggers",
 }
 
 // check finds what the oracle does not model, and otherwise the models of client and attack.
@@ -153,6 +173,9 @@ func (a *attempt) check(c *matrix.Cell) error {
 	}
 	if a.hosts() != matrix.OneHost && a.c.Attacked() {
 		return unknown("an attacker between several hosts is not modelled", "attack=%s with hosts=%s", a.c.Attack, a.hosts())
+	}
+	if !slices.Contains([]string{"", matrix.Reload, matrix.Restart}, a.w.Load) {
+		return unknown("it knows reload and restart", "load=%s", a.w.Load)
 	}
 	for _, s := range a.w.Settings {
 		if slices.Contains(unmodelled, strings.ToLower(s.Name)) {

@@ -30,7 +30,7 @@ func cell(change ...func(*matrix.Cell)) *matrix.Cell {
 
 // fields are the axes whose values are texts.
 var fields = map[string]func(*matrix.Cell) *string{
-	"ssl": func(c *matrix.Cell) *string { return &c.World.SSL }, "servercert": func(c *matrix.Cell) *string { return &c.World.ServerCert },
+	"ssl": func(c *matrix.Cell) *string { return &c.World.SSL }, "load": func(c *matrix.Cell) *string { return &c.World.Load }, "servercert": func(c *matrix.Cell) *string { return &c.World.ServerCert },
 	"servercrl": func(c *matrix.Cell) *string { return &c.World.ServerCRL },
 	"krb5_conf": func(c *matrix.Cell) *string { return &c.Client.KRB5Conf }, "keytab": func(c *matrix.Cell) *string { return &c.World.Keytab }, "library": func(c *matrix.Cell) *string { return (*string)(&c.Client.Library) },
 	"transport": func(c *matrix.Cell) *string { return &c.Client.Transport }, "hosts": func(c *matrix.Cell) *string { return &c.Client.Hosts },
@@ -51,6 +51,11 @@ func setAxis(c *matrix.Cell, name, value string) {
 		c.World.HBA = strings.ReplaceAll(value, "; ", "\n") + "\n"
 	case "ident":
 		c.World.Ident = strings.ReplaceAll(value, "; ", "\n") + "\n"
+	case "before":
+		c.World.Before = strings.ReplaceAll(value, "; ", "\n") + "\n"
+	case "file":
+		name, text, _ := strings.Cut(value, "=")
+		c.World.Files = append(c.World.Files, matrix.File{Path: name, Text: strings.ReplaceAll(text, "; ", "\n") + "\n"})
 	case "setting":
 		k, v, _ := strings.Cut(value, "=")
 		c.World.Settings = append(c.World.Settings, matrix.Setting{Name: k, Value: v})
@@ -707,7 +712,8 @@ database=nodb => refused at startup, database-missing, channel tls, method trust
 func TestWhatIsNotPredicted(t *testing.T) {
 	for _, given := range []string{
 		"hba='host all all all pam'", "hba='host all all 10.0.0.0/24 trust'", "hba='host all all db.example.test trust'",
-		"hba='host all all all ldap ldapserver=x'", "hba='include other.conf'", "hba='host all @users all trust'", "transport=unix hba='local all all peer'",
+		"hba='host all all all ldap ldapprefix=x'", "hba='include pg_hba.conf'", "hba='host all @../users all trust'", "load=later",
+		"load=restart hba='hos' hosts=twice", "load=restart hba='hos' attack=strip", "load=reload hba='host all /(?x all trust'", "transport=unix hba='local all all peer'",
 		"library=libpq16 sslnegotiation=direct", "library=libpq15 require_auth=gss", "library=pq gssencmode=require", "library=pq channel_binding=prefer", "library=pq require_auth=gss", "library=jdbc", "server=12",
 		"setting=ssl_ca_file=", "setting=max_connections=1", "database=template0", "database=bob", "ticket=renewable", "cert=unknown", "servercert=unknown", "servercrl=missing", "setting=ssl_max_protocol_version=TLSv1.1", "setting=ssl_max_protocol_version=TLSv1.2 attack=replay ticket=none sslmode=require", "cert=expired attack=flip-client sslmode=require", "servercert=two-names", "servercert=top-level", "hosts=three", "hosts=twice attack=strip", "hosts=twice transport=unix",
 		"ticket=valid principal=alice@OTHER.TEST", "hba='host all all all gss' require_auth=!sspi", "hba='host all /al(?=ice) all trust'",

@@ -22,12 +22,14 @@ import (
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
 	"github.com/testcontainers/testcontainers-go/network"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
 // Places in the containers. The server reads the three files of ConfDir; what an image has there lets user postgres in
 // over the unix-domain socket and nobody else. A caller that replaces them reloads the server.
 const (
-	ConfDir   = "/pgam/conf"           // server: postgresql.conf, pg_hba.conf, pg_ident.conf
+	ConfDir   = matrix.ConfDir         // server: postgresql.conf, pg_hba.conf, pg_ident.conf
 	SocketDir = "/pgam/sock"           // server and client: unix_socket_directories; shared where StartSpec.Socket is the same
 	LogFile   = "/pgam/log/server.log" // server: everything that the server and its children print
 	DataDir   = "/pgam/data"           // server; on tmpfs, and made anew whenever the container starts
@@ -218,6 +220,12 @@ func (r *Running) Exec(ctx context.Context, stdin []byte, argv ...string) (exit 
 // status other than 0 if the server does not come back; the log says why, and the container stays.
 var RestartArgv = []string{"setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups",
 	"pg_ctl", "restart", "--pgdata=" + DataDir, "--mode=fast", "--wait", "--timeout=120", "--log=" + LogFile}
+
+// StatusArgv asks whether the server of a container runs, as root in it; the exit status is StatusDown if none does.
+var StatusArgv = []string{"setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "pg_ctl", "status", "--pgdata=" + DataDir}
+
+// StatusDown is the exit status of pg_ctl that means that no server runs (PostgreSQL manual, "pg_ctl").
+const StatusDown = 3
 
 // Restart restarts the server.
 func (r *Running) Restart(ctx context.Context) error {

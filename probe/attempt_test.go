@@ -33,6 +33,18 @@ func testCell(server int, library string, change ...func(*matrix.Cell)) *matrix.
 // fakeWorld runs nothing: its names are what a test looks for in requests.
 type fakeWorld struct{ world *matrix.World }
 
+func (f fakeWorld) Loading() ([]matrix.LogLine, string) {
+	if f.world == nil || f.world.Load == "" {
+		return nil, ""
+	}
+	said := []matrix.LogLine{{Severity: "LOG", Text: "starting PostgreSQL 17"}}
+	if f.world.HBA != "hos\n" {
+		return said, ""
+	}
+	return append(said, matrix.LogLine{Severity: "LOG", Text: `invalid connection type "hos"`}, matrix.LogLine{Severity: "CONTEXT", Text: `line 1 of configuration file "/pgam/conf/pg_hba.conf"`},
+		matrix.LogLine{Severity: "FATAL", Text: "could not load /pgam/conf/pg_hba.conf"}), "pg_ctl: no server running"
+}
+
 func (f fakeWorld) World() *matrix.World         { return f.world }
 func (f fakeWorld) ServerAddr() string           { return "10.9.0.2:5432" }
 func (f fakeWorld) SocketDir() string            { return "/run/sockets" }
@@ -283,6 +295,23 @@ func TestAttemptRemovesPasswords(t *testing.T) {
 	got := try(cell, f)
 	if !strings.Contains(got.Fault, "password") || strings.Contains(fmt.Sprintf("%+v", got), "s3cret") {
 		t.Errorf("%+v", got)
+	}
+}
+
+// At a server that does not run nobody stands between, and nobody may have been met.
+func TestAttemptWithoutServer(t *testing.T) {
+	cell := testCell(17, "libpq17", func(c *matrix.Cell) { c.World.HBA, c.World.Load = "hos\n", matrix.Restart })
+	f := goodAgents(cell)
+	f.attempt = func(a agent.Attempt) (agent.AttemptResult, error) {
+		return agent.AttemptResult{Token: a.Token, Connects: 1, Conninfo: "host=pg.example.test",
+			Message: `connection to server at "pg.example.test" (10.9.0.2), port 5432 failed: Connection refused` + "\n\tIs the server running on that host and accepting TCP/IP connections?"}, nil
+	}
+	const want = `refused at dial, dial-refused, load "pg_hba.conf:1: invalid connection type \"hos\""`
+	if got := try(cell, f); got.Fault != "" || got.Outcome.String() != want || !f.asked[0].Direct {
+		t.Errorf("%s (fault %q); want %s", got.Outcome, got.Fault, want)
+	}
+	if got := try(cell, goodAgents(cell)); !strings.Contains(got.Fault, "no server runs") {
+		t.Errorf("a session at a server that does not run: %s (fault %q)", got.Outcome, got.Fault)
 	}
 }
 

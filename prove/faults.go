@@ -97,6 +97,15 @@ func faults() []fault {
 				_ = program(ctx, env.Client(client), "pkill", "-9", "pgauthmatrix")
 				return nil // the agent dies before it can answer
 			})},
+		{"a bad line of an included file is mended", loading("load=reload"), nil, differ, `^load conf\.d/20-second\.conf:3: `, wrong(func(w *matrix.World) {
+			w.Files = slices.Clone(w.Files)
+			for i := range w.Files {
+				w.Files[i].Text = strings.Replace(w.Files[i].Text, "hos ", "host", 1)
+			}
+		})},
+		{"the server starts, and should not", loading("load=restart"), nil, differ, endConnected, wrong(func(w *matrix.World) { w.HBA, w.Files = "host all all all trust\n", nil })},
+		{"nobody has found that no server runs", loading("load=restart"), nil, broken, contradiction, witness(func(e *matrix.Evidence) { e.Down = "" })},
+		{"the postmaster's words are lost", loading("load=reload"), nil, broken, "does not show that it has loaded", witness(func(e *matrix.Evidence) { e.Load = nil })},
 		{"session row says no encryption", cells(on("host-alone"), tlsOnly, gssOnly), nil, broken, contradiction, witness(func(e *matrix.Evidence) {
 			e.Client.Session.SSL, e.Client.Session.GSSEncrypted = false, false
 		})},
@@ -170,6 +179,11 @@ func faults() []fault {
 			*a, *b = *b, *a
 		})},
 	}
+}
+
+// loading are cells of rules that do not load.
+func loading(how string) []string {
+	return []string{"loading/bad-line-in-a-directory/pg17/" + how + "/libpq17/user=alice,sslmode=disable"}
 }
 
 // addressed is a cell whose client has an address.

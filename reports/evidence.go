@@ -43,6 +43,14 @@ func evidenceLines(r *Record) []evidence {
 	if e.Client.Raw != nil {
 		list = append(list, evidence{"raw", rawText(e.Client.Raw)})
 	}
+	for i, l := range e.Load {
+		if i+1 < len(e.Load) && e.Load[i+1].Severity == "CONTEXT" {
+			list = append(list, evidence{"server", l.Severity + ": " + abridge(l.Text, 2) + " (" + abridge(e.Load[i+1].Text, 1) + ")"})
+		}
+	}
+	if e.Down != "" {
+		list = append(list, evidence{"server", e.Down})
+	}
 	for i, c := range e.Connections {
 		for _, l := range c.Log {
 			if l.Severity == "LOG" && !strings.Contains(l.Text, "authenticated") {

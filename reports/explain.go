@@ -85,8 +85,16 @@ func (p *page) axes(own []string, value func(string) string) {
 
 // rules writes pg_hba.conf with its line numbers and marks the record that decides by the prediction.
 func (p *page) rules(cell *matrix.Cell, prediction matrix.Prediction) {
-	p.file("pg_hba.conf", cell.World.HBA, prediction.Outcome.Rule)
-	p.file("pg_ident.conf", cell.World.Ident, "")
+	decides, before := prediction.Outcome.Rule, ""
+	if prediction.Before {
+		decides, before = "", strings.Replace(decides, matrix.HBAFile, "before", 1)
+	}
+	p.file("before", cell.World.Before, before)
+	p.file(matrix.HBAFile, cell.World.HBA, decides)
+	p.file(matrix.IdentFile, cell.World.Ident, "")
+	for _, f := range cell.World.Files {
+		p.file(f.Path, f.Text, decides)
+	}
 }
 
 func (p *page) file(name, text, mark string) {
@@ -99,6 +107,10 @@ func (p *page) file(name, text, mark string) {
 		sign := "  "
 		if mark == name+":"+number {
 			sign, style = "▶ ", bold
+		}
+		if width(label) > labelWidth+2 {
+			p.line("  " + p.text(dim, label))
+			label = ""
 		}
 		p.line("  " + p.text(dim, pad(label, labelWidth+3)) + p.text(style, fmt.Sprintf("%s%2s  %s", sign, number, printable(l))))
 		label = ""
@@ -165,6 +177,11 @@ func (p *page) observed(r *Record) {
 	if c.Session != nil {
 		p.hanging("session", dim, fmt.Sprintf("%s; backend %d", sessionText(c.Session), c.Session.PID))
 	}
+	if len(e.Load) > 0 {
+		p.line("")
+		p.rule("Loading", e.Down)
+		p.log(e.Load)
+	}
 	for i, connection := range e.Connections {
 		p.line("")
 		p.connection(i+1, connection)
@@ -204,7 +221,15 @@ func (p *page) connection(n int, c matrix.ConnectionEvidence) {
 		p.sequence("client", "attacker", c.Wire)
 		p.sequence("attacker", "server", c.Upstream)
 	}
-	for _, l := range c.Log {
+	p.log(c.Log)
+	if c.Exit != "" {
+		p.hanging("exit", dim, c.Exit)
+	}
+}
+
+// log writes lines of the server's log.
+func (p *page) log(lines []matrix.LogLine) {
+	for _, l := range lines {
 		style := ""
 		if l.Severity == "FATAL" || l.Severity == "ERROR" || l.Severity == "PANIC" {
 			style = red
@@ -214,9 +239,6 @@ func (p *page) connection(n int, c matrix.ConnectionEvidence) {
 			text = l.SQLState + " " + text
 		}
 		p.hanging(l.Severity, style, text)
-	}
-	if c.Exit != "" {
-		p.hanging("exit", dim, c.Exit)
 	}
 }
 

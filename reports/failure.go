@@ -232,10 +232,21 @@ func (p *page) outcome(label string, o matrix.Outcome, column int, differing map
 	head := "  " + p.text(dim, pad(label, labelWidth)) + strings.Join(line, " ")
 	if column >= 0 && trace != "" {
 		p.line(head + strings.Repeat(" ", column-outcomeWidth(o)+traceGap) + p.text(style, trace))
-		return
+	} else {
+		p.line(head)
+		p.below(trace, style)
 	}
-	p.line(head)
-	for _, l := range wrap(trace, p.Width-labelWidth-4) {
+	if o.Load != "" {
+		if style = ""; differing[matrix.FieldLoad] {
+			style = red
+		}
+		p.below("not loaded: "+o.Load, style)
+	}
+}
+
+// below writes what belongs to the line above.
+func (p *page) below(text, style string) {
+	for _, l := range wrap(text, p.Width-labelWidth-4) {
 		p.line(strings.Repeat(" ", labelWidth+4) + p.text(style, l))
 	}
 }

@@ -79,6 +79,9 @@ func mutants(o matrix.Outcome) map[matrix.Field][]matrix.Outcome {
 	for _, v := range append([]matrix.Obtained{""}, matrix.Obtaineds...) {
 		add(matrix.FieldObtains, func(m *matrix.Outcome) { m.Obtains = v })
 	}
+	for _, v := range []string{"", "pg_hba.conf:2: invalid connection type \"hos\"", "pg_hba.conf:3: invalid connection type \"hos\""} {
+		add(matrix.FieldLoad, func(m *matrix.Outcome) { m.Load = v })
+	}
 	for i := range o.Trace {
 		add(matrix.FieldTrace, func(m *matrix.Outcome) { m.Trace = slices.Delete(m.Trace, i, i+1) })
 		add(matrix.FieldTrace, func(m *matrix.Outcome) { m.Trace[0], m.Trace[i] = m.Trace[i], m.Trace[0] })

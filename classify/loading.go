@@ -1,0 +1,117 @@
+package classify
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+)
+
+// The messages of a postmaster that loads rules (src/backend/postmaster/postmaster.c and libpq/hba.c of 13 to 18).
+var (
+	loadBegun    = regexp.MustCompile(`^(received SIGHUP, reloading configuration files|starting PostgreSQL .*)$`)
+	loadQuiet    = regexp.MustCompile(`^(parameter ".*" changed to "(?s:.*)"|parameter ".*" removed from configuration file, reset to default|listening on .*|database system is (ready to accept connections|shut down)|hostssl record cannot match because SSL is disabled)$`)
+	loadRefused  = regexp.MustCompile(`^(?:.*/)?(pg_hba|pg_ident)\.conf was not reloaded$`)
+	loadFatal    = regexp.MustCompile(`^could not load (?:.*/)?pg_hba\.conf$`)
+	loadSkipped  = regexp.MustCompile(`^skipping missing authentication file (".*")$`)
+	loadUnopened = regexp.MustCompile(`^could not open file (".*"): No such file or directory$`)
+	loadPlace    = regexp.MustCompile(`^line (\d+) of configuration file "(.*)"`)
+)
+
+// loaded is what the postmaster said of the world's rules.
+type loaded struct {
+	words []string // FILE:LINE: MESSAGE of each bad line
+	kept  bool     // pg_hba.conf was not reloaded: the rules of before are in force
+	fatal bool     // the server did not start
+}
+
+// readLoading reads what the postmaster said when it loaded the rules of a world that says how they are loaded.
+func (c *classifier) readLoading() error {
+	w, e := c.cell.World, c.evidence
+	if w.Load == "" {
+		if len(e.Load) > 0 || e.Down != "" {
+			return fmt.Errorf("there is evidence of how rules were loaded, and the world does not say how they are")
+		}
+		return nil
+	}
+	if len(e.Load) == 0 || !slices.ContainsFunc(e.Load, func(l matrix.LogLine) bool { return loadBegun.MatchString(l.Text) }) {
+		return fmt.Errorf("the server's log does not show that it has loaded the world's rules")
+	}
+	l, err := readLoad(e.Load)
+	if err != nil {
+		return err
+	}
+	switch {
+	case l.fatal != (e.Down != ""):
+		return fmt.Errorf("witnesses contradict: the postmaster could not load pg_hba.conf: %t, and no server runs: %q", l.fatal, e.Down)
+	case l.fatal && w.Load != matrix.Restart, l.kept && w.Load != matrix.Reload:
+		return fmt.Errorf("witnesses contradict: with load=%s the postmaster said %q", w.Load, e.Load[len(e.Load)-1].Text)
+	case len(l.words) == 0 && (l.fatal || l.kept):
+		return fmt.Errorf("the postmaster did not load the rules, and did not say why")
+	}
+	c.loaded = l
+	c.outcome.Load = strings.Join(l.words, "; ")
+	for _, words := range l.words {
+		c.note(byLog, words, "load "+words)
+	}
+	return nil
+}
+
+func readLoad(lines []matrix.LogLine) (l loaded, err error) {
+	missing := map[string]bool{} // files that may be missing
+	for _, line := range lines {
+		if m := loadSkipped.FindStringSubmatch(line.Text); m != nil {
+			missing[m[1]] = true
+		}
+	}
+	for i := 0; i < len(lines); {
+		line, place := lines[i], []string(nil)
+		for i++; i < len(lines) && isAppendix(lines[i].Severity); i++ {
+			if lines[i].Severity == "CONTEXT" {
+				place = loadPlace.FindStringSubmatch(lines[i].Text)
+			}
+		}
+		unopened := loadUnopened.FindStringSubmatch(line.Text)
+		switch {
+		case loadBegun.MatchString(line.Text), loadQuiet.MatchString(line.Text), loadSkipped.MatchString(line.Text):
+		case unopened != nil && missing[unopened[1]]:
+		case loadFatal.MatchString(line.Text) && line.Severity == "FATAL":
+			l.fatal = true
+		case loadRefused.MatchString(line.Text):
+			l.kept = l.kept || loadRefused.FindStringSubmatch(line.Text)[1] == "pg_hba"
+		case line.Severity != "LOG":
+			return l, fmt.Errorf("unrecognised line in the postmaster's log: %s:  %s", line.Severity, line.Text)
+		case place != nil:
+			l.words = append(l.words, fileOf(place[2])+":"+place[1]+": "+withoutDir(line.Text))
+		default:
+			l.words = append(l.words, withoutDir(line.Text))
+		}
+	}
+	return l, nil
+}
+
+// withoutDir writes the paths in a message from the configuration directory on.
+func withoutDir(text string) string { return strings.ReplaceAll(text, matrix.ConfDir+"/", "") }
+
+// fileOf is how outcomes name a configuration file: by its path from the configuration directory on.
+func fileOf(name string) string {
+	if inside, ok := strings.CutPrefix(name, matrix.ConfDir+"/"); ok {
+		return inside
+	}
+	return name[strings.LastIndex(name, "/")+1:]
+}
+
+// checkDown holds an attempt at a server that does not run, and only such an attempt, to have met nobody.
+func (c *classifier) checkDown() error {
+	down := c.evidence.Down != ""
+	if down && (len(c.connections) > 0 || c.evidence.Client.Connected) {
+		return fmt.Errorf("witnesses contradict: no server runs (%s), and there is a connection", c.evidence.Down)
+	}
+	reached := c.outcome.Stage != matrix.StageOptions && c.outcome.Stage != matrix.StageCredentials
+	if c.cell.World.Load != "" && reached && down != (c.outcome.Reason == matrix.DialRefused) {
+		return fmt.Errorf("witnesses contradict: the attempt ended with %s, and no server runs: %q", c.outcome.Reason, c.evidence.Down)
+	}
+	return nil
+}
