@@ -164,7 +164,7 @@ func (l *loading) subject(c *Certificate, v *value) {
 var (
 	countryCode  = regexp.MustCompile(`^[A-Z]{2}$`)
 	dnsName      = regexp.MustCompile(`^(\*\.)?([a-z0-9_]([a-z0-9_-]*[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
-	uri          = regexp.MustCompile("^[A-Za-z][A-Za-z0-9+.-]*:([A-Za-z0-9._~:/?#@!$&'()*+,;=-]|\\[|\\]|%[0-9A-Fa-f]{2})+$") // RFC 3986
+	uri          = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:([A-Za-z0-9._~:/?#@!$&'()*+,;=-]|\[|\]|%[0-9A-Fa-f]{2})+$`) // RFC 3986
 	nameInBraces = regexp.MustCompile(`\{[^{}]*\}`)
 )
 

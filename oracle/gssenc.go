@@ -127,9 +127,8 @@ func (a *attempt) gssContext(spn string, cache lookup) (reason matrix.Reason, by
 	return "", false
 }
 
-// spn is the service for which a client takes a ticket on that host, serviceSPN the server's own.
+// spn is the service for which a client takes a ticket on that host.
 func (a *attempt) spn(host string) string { return cmp.Or(a.c.KrbSrvName, "postgres") + "/" + host }
-func (a *attempt) serviceSPN() string     { return "postgres/" + a.w.Host }
 
 // gssTicket says why the client gets no ticket for spn, or "".
 func (a *attempt) gssTicket(spn string, cache lookup) matrix.Reason {
