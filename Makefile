@@ -27,7 +27,7 @@ images: build ## build or find every image, with a line for each
 	@bin/pgauthmatrix images
 
 ##@ Tests of this repository
-check: format vet lint ## format, vet, lint, and every test that needs no container, with the race detector
+check: format vet lint ## format, vet, lint, and the tests that need no container, with the race detector; exhaustive ones are left to make test
 	@go test -race -short ./...
 
 test: build format vet ## every test, with the race detector; LIVE_DEPTH=quick|normal|full says how deep those with containers sample

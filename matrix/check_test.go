@@ -31,6 +31,9 @@ func everyScenario(t testing.TB) []*Scenario {
 
 // TestRepresentativesStandForAllCells: the survey of a few cells finds what the survey of all cells finds.
 func TestRepresentativesStandForAllCells(t *testing.T) {
+	if testing.Short() {
+		t.Skip("exhaustive: make test runs it")
+	}
 	all, few := 0, 0
 	count := func(s *Scenario, dimensions []dimension) (n int) {
 		s.walk(dimensions, func(*point) { n++ })
@@ -83,6 +86,9 @@ func randomRow(random *rand.Rand, s *Scenario) (when []AxisValues) {
 
 // TestLimitsTellApart: cells whose values the limits do not tell apart are applicable alike.
 func TestLimitsTellApart(t *testing.T) {
+	if testing.Short() {
+		t.Skip("exhaustive: make test runs it")
+	}
 	for _, s := range everyScenario(t) {
 		limits, applicable := limitsAmong(s.dimensions()), map[string]bool{}
 		for _, c := range s.Expand() {

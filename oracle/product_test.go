@@ -104,6 +104,9 @@ func product(axes []axis, f func(*matrix.Cell)) {
 // TestWholeNegotiationProduct checks what must hold of every prediction, over the whole product of the axes of
 // negotiation and a seeded sample of the product of all axes.
 func TestWholeNegotiationProduct(t *testing.T) {
+	if testing.Short() {
+		t.Skip("exhaustive: make test runs it")
+	}
 	var mu sync.Mutex
 	seen := map[string]int{}
 	texts := map[string]bool{}

@@ -14,6 +14,9 @@ import (
 // TestOracleAndHandAgree compares the two opinions that need no container: what the oracle predicts, and what the
 // scenarios' rows say by hand.
 func TestOracleAndHandAgree(t *testing.T) {
+	if testing.Short() {
+		t.Skip("exhaustive: make test runs it")
+	}
 	input, err := Load()
 	if err != nil {
 		t.Fatal(err)

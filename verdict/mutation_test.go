@@ -97,6 +97,9 @@ func mutants(o matrix.Outcome) map[matrix.Field][]matrix.Outcome {
 // TestEveryChangedFieldIsSeen: an observation that differs from the prediction in any field never agrees. The only exception is an
 // absent field that no witness can see; there are three such fields.
 func TestEveryChangedFieldIsSeen(t *testing.T) {
+	if testing.Short() {
+		t.Skip("exhaustive: make test runs it")
+	}
 	var mu sync.Mutex
 	judged, excused := 0, map[matrix.Field]int{}
 	t.Run("cells", func(t *testing.T) { // returns when those in it have
@@ -177,6 +180,9 @@ func named(v Verdict, field matrix.Field, observed matrix.Outcome) bool {
 
 // Any observation against any prediction: agreement means equality but for what cannot be seen.
 func TestAgreementIsEquality(t *testing.T) {
+	if testing.Short() {
+		t.Skip("exhaustive: make test runs it")
+	}
 	all := outcomes()
 	agreed := 0
 	for _, server := range []int{13, 17} {
