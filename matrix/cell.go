@@ -144,6 +144,15 @@ func (w *World) EnvKey() string {
 	return b.String()
 }
 
+// In is this world in the Env of another: it has all that EnvKey names from there. The realm has the principals of both.
+func (w *World) In(home *World) *World {
+	moved := *w
+	moved.Server, moved.Host, moved.Settings, moved.Networks = home.Server, home.Host, home.Settings, home.Networks
+	moved.ClientRealm, moved.Keytabs, moved.Realms = home.ClientRealm, home.Keytabs, slices.Clone(home.Realms)
+	moved.Realms[0].Principals = slices.Concat(home.Realms[0].Principals, w.Realms[0].Principals)
+	return &moved
+}
+
 // Key identifies the world within a run: its EnvKey, and everything that can be changed in a running Env.
 func (w *World) Key() string {
 	var b strings.Builder

@@ -189,12 +189,11 @@ func certificateNames(catalogue []Certificate) (names []string) {
 // certificate finds a certificate by name: the scenario's own, or one of a catalogue. It is nil if there is none. user and host stand for
 // {user} and {host}.
 func (w *World) certificate(name string, catalogue []Certificate, user string) *Certificate {
-	for _, among := range [][]Certificate{w.Certificates, catalogue} {
-		if i := slices.IndexFunc(among, func(c Certificate) bool { return c.Name == name }); i >= 0 {
-			return among[i].named(user, w.Host)
-		}
+	c, ok := described(name, func(c *Certificate) string { return c.Name }, w.Certificates, catalogue)
+	if !ok {
+		return nil
 	}
-	return nil
+	return c.named(user, w.Host)
 }
 
 // ServerCertificate is the server's certificate; nil if there is none of that name.

@@ -75,16 +75,25 @@ func (w *World) KeytabOf() (k Keytab, ok bool) {
 	if name == "" {
 		name = Keytabs[0].Name
 	}
-	for _, k = range slices.Concat(Keytabs, w.Keytabs) {
-		if k.Name == name {
-			k.Principals = slices.Clone(k.Principals)
-			for i, p := range k.Principals {
-				k.Principals[i] = strings.ReplaceAll(p, "{host}", w.Host)
-			}
-			return k, true
+	if k, ok = described(name, func(k *Keytab) string { return k.Name }, Keytabs, w.Keytabs); ok {
+		k.Principals = slices.Clone(k.Principals)
+		for i, p := range k.Principals {
+			k.Principals[i] = strings.ReplaceAll(p, "{host}", w.Host)
 		}
 	}
-	return Keytab{}, false
+	return k, ok
+}
+
+// described finds a description by its name, in a catalogue or among a scenario's own.
+func described[T any](name string, of func(*T) string, lists ...[]T) (found T, ok bool) {
+	for _, list := range lists {
+		for i := range list {
+			if of(&list[i]) == name {
+				return list[i], true
+			}
+		}
+	}
+	return found, false
 }
 
 // key tells keytabs apart that scenarios have described under one name.

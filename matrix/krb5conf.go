@@ -3,7 +3,6 @@ package matrix
 import (
 	"fmt"
 	"regexp"
-	"slices"
 )
 
 // KRB5Conf describes a client's krb5.conf: lines of [libdefaults] that stand before those of the harness.
@@ -20,11 +19,8 @@ func (w *World) KRB5ConfOf(c *Client) (lines []Setting, ok bool) {
 	if c.KRB5Conf == "" || c.KRB5Conf == PlainKRB5Conf {
 		return nil, true
 	}
-	i := slices.IndexFunc(w.KRB5Confs, func(k KRB5Conf) bool { return k.Name == c.KRB5Conf })
-	if i < 0 {
-		return nil, false
-	}
-	return w.KRB5Confs[i].Lines, true
+	conf, ok := described(c.KRB5Conf, func(k *KRB5Conf) string { return k.Name }, w.KRB5Confs)
+	return conf.Lines, ok
 }
 
 // harnessKRB5 are the lines of krb5.conf that a scenario cannot have, and what to do instead.
@@ -58,6 +54,6 @@ func (l *loading) krb5Confs(v *value) {
 }
 
 func krb5ConfsSchema() object {
-	return object{"type": "object", "propertyNames": object{"pattern": kebabCase.String()}, "minProperties": 1, "additionalProperties": object{
-		"type": "object", "propertyNames": object{"pattern": krb5Name.String()}, "additionalProperties": object{"type": []string{"string", "number", "boolean"}}}}
+	return describedSchema(object{"type": "object", "propertyNames": object{"pattern": krb5Name.String()},
+		"additionalProperties": object{"type": []string{"string", "number", "boolean"}}})
 }

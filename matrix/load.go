@@ -121,13 +121,11 @@ func (l *loading) topLevel(root *value) map[string]*value {
 // axes.
 func (l *loading) world(v *value) {
 	if v != nil && l.want(v, "world", mapping) {
-		for _, e := range v.entries {
+		for _, e := range slices.Backward(v.entries) { // of a key that is there twice, which axes reports, the first counts
 			l.inWorld[e.key] = e.value
 		}
 		l.readWorldKeys(beforeAxes)
-		for _, e := range l.axes(v, WorldAxis, worldKeyNames()) {
-			l.inWorld[e.key] = e.value
-		}
+		l.axes(v, WorldAxis, worldKeyNames())
 	}
 	if len(l.HBA) == 0 && !l.bad["hba"] && !l.meant["hba"] && !l.meant["world"] {
 		l.problem(l.worldAt, "hba is missing", "write the server's pg_hba.conf under world, as in hba: |")
@@ -183,18 +181,37 @@ func (l *loading) unknownKey(e entry, heading string, known []string) {
 
 // ids reads an id or a list of ids.
 func (l *loading) ids(e entry, form *regexp.Regexp, right string) []string {
-	var ids []string
+	return l.distinct(e, func(text string) (string, string) {
+		if form.MatchString(text) {
+			return "", ""
+		}
+		return fmt.Sprintf("%q is no id of %s", text, e.key), right
+	})
+}
+
+// wordsOf reads words of a closed list. unknown is the message about any other, with %q for it.
+func (l *loading) wordsOf(e entry, unknown string, known []string) []string {
+	return l.distinct(e, func(text string) (string, string) {
+		if slices.Contains(known, text) {
+			return "", ""
+		}
+		return fmt.Sprintf(unknown, text), suggest(text, known)
+	})
+}
+
+// distinct reads a text or a list of texts, each once. check says what is wrong with one, and what would be right; "" if nothing is.
+func (l *loading) distinct(e entry, check func(text string) (wrong, right string)) (texts []string) {
 	for _, v := range l.scalars(e.value, e.key) {
-		switch {
-		case !form.MatchString(v.text):
-			l.problem(v.position, fmt.Sprintf("%q is no id of %s", v.text, e.key), right)
-		case slices.Contains(ids, v.text):
+		switch wrong, right := check(v.text); {
+		case wrong != "":
+			l.problem(v.position, wrong, right)
+		case slices.Contains(texts, v.text):
 			l.problem(v.position, fmt.Sprintf("%s is there twice", v.text), "name it once")
 		default:
-			ids = append(ids, v.text)
+			texts = append(texts, v.text)
 		}
 	}
-	return ids
+	return texts
 }
 
 // scalars reads a scalar, or a list of them.

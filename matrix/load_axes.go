@@ -6,14 +6,12 @@ import (
 	"strings"
 )
 
-// axes reads the axes of one heading and returns its other entries.
-func (l *loading) axes(v *value, kind AxisKind, others []string) []entry {
-	var rest []entry
+// axes reads the axes of one heading. others are its keys that are no axes.
+func (l *loading) axes(v *value, kind AxisKind, others []string) {
 	for _, e := range l.entriesOnce(v, "key") {
 		axis, ok := AxisByName(e.key)
 		switch {
 		case slices.Contains(others, e.key):
-			rest = append(rest, e)
 		case !ok || axis.Kind != kind:
 			l.unknownKey(e, string(kind), append(axisNames(kind), others...))
 		case axis.Name == "hba":
@@ -29,7 +27,6 @@ func (l *loading) axes(v *value, kind AxisKind, others []string) []entry {
 			}
 		}
 	}
-	return rest
 }
 
 func (l *loading) name(axis Axis, values []string) {

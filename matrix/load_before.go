@@ -18,5 +18,5 @@ func (l *loading) before(v *value) {
 }
 
 func beforeSchema() object {
-	return object{"oneOf": []any{object{"type": "string", "pattern": `\S`}, closed("", object{fileKey: textSchema("a file beside the scenario")}, fileKey)}}
+	return textOrFileSchema(object{"type": "string", "pattern": `\S`})
 }

@@ -268,5 +268,5 @@ func certificatesSchema() object {
 		o["description"] = k.doc
 		keys[k.name] = o
 	}
-	return object{"type": "object", "propertyNames": object{"pattern": kebabCase.String()}, "minProperties": 1, "additionalProperties": closed("", keys, "subject")}
+	return describedSchema(closed("", keys, "subject"))
 }

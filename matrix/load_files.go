@@ -32,7 +32,6 @@ func (l *loading) files(v *value) {
 }
 
 func filesSchema() object {
-	text := object{"oneOf": []any{object{"type": "string"}, closed("", object{fileKey: textSchema("a file beside the scenario")}, fileKey)}}
 	return object{"type": "object", "propertyNames": object{"pattern": `^[^/\\]+(/[^/\\]+)*$`, "not": object{"enum": []string{ConfigFile, HBAFile, IdentFile}}},
-		"additionalProperties": text, "minProperties": 1}
+		"additionalProperties": textOrFileSchema(object{"type": "string"}), "minProperties": 1}
 }

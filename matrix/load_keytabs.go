@@ -60,7 +60,7 @@ func (l *loading) keytabs(v *value) {
 					l.problem(e.value.position, fmt.Sprintf("keys is %q", e.value.text), "want "+orList(stringsOf(keyVersions)))
 				}
 			case "enctypes":
-				k.Enctypes = l.enctypes(e)
+				k.Enctypes = l.wordsOf(e, "unknown encryption type %q", enctypeNames())
 			default:
 				l.problem(e.position, fmt.Sprintf("unknown key %q of a keytab", e.key), suggest(e.key, keytabKeys))
 			}
@@ -69,24 +69,15 @@ func (l *loading) keytabs(v *value) {
 	}
 }
 
-func (l *loading) enctypes(e entry) (names []string) {
-	for _, v := range l.scalars(e.value, e.key) {
-		switch {
-		case !slices.Contains(enctypeNames(), v.text):
-			l.problem(v.position, fmt.Sprintf("unknown encryption type %q", v.text), suggest(v.text, enctypeNames()))
-		case slices.Contains(names, v.text):
-			l.problem(v.position, fmt.Sprintf("%s is there twice", v.text), "name it once")
-		default:
-			names = append(names, v.text)
-		}
-	}
-	return names
+// describedSchema is that of descriptions by name.
+func describedSchema(description object) object {
+	return object{"type": "object", "propertyNames": object{"pattern": kebabCase.String()}, "minProperties": 1, "additionalProperties": description}
 }
 
 func keytabsSchema() object {
-	return object{"type": "object", "propertyNames": object{"pattern": kebabCase.String()}, "minProperties": 1, "additionalProperties": closed("", object{
-		"principals": oneOrMore(object{"type": "string", "pattern": `^[^@]*[^@\s][^@]*$`}),
+	return describedSchema(closed("", object{
+		"principals": principalsSchema(),
 		"keys":       object{"enum": keyVersions},
 		"enctypes":   oneOrMore(object{"enum": enctypeNames()}),
-	})}
+	}))
 }

@@ -38,7 +38,7 @@ func (l *loading) realms(v *value) {
 				}
 				l.principalsOf(&realm, k.value)
 			case "enctypes":
-				realm.Enctypes = l.enctypes(k)
+				realm.Enctypes = l.wordsOf(k, "unknown encryption type %q", enctypeNames())
 			case "hung":
 				realm.Hung = l.boolean(k)
 			case "trusted":

@@ -12,6 +12,11 @@ import (
 // fileKey is the key under hba and ident, and under each of their named texts, that names a file beside the scenario.
 const fileKey = "file"
 
+// textOrFileSchema is that of a text, or of {file: PATH}.
+func textOrFileSchema(text object) object {
+	return object{"oneOf": []any{text, closed("", object{fileKey: textSchema("a file beside the scenario")}, fileKey)}}
+}
+
 // texts reads a configuration file, or several by name.
 func (l *loading) texts(axis Axis, e entry) []Text {
 	before := len(l.problems)

@@ -33,29 +33,15 @@ func (l *loading) tickets(v *value) {
 				}
 				t.Lifetime = life
 			case "flags":
-				t.Flags = l.ticketFlags(e)
+				flags := l.wordsOf(e, "unknown flag %q of a ticket", ticketFlagNames())
+				slices.Sort(flags)
+				t.Flags = strings.Join(flags, " ")
 			default:
 				l.problem(e.position, fmt.Sprintf("unknown key %q of a ticket", e.key), suggest(e.key, ticketKeys))
 			}
 		}
 		l.Tickets = append(l.Tickets, t)
 	}
-}
-
-func (l *loading) ticketFlags(e entry) string {
-	var flags []string
-	for _, v := range l.scalars(e.value, e.key) {
-		switch {
-		case !slices.Contains(ticketFlagNames(), v.text):
-			l.problem(v.position, fmt.Sprintf("unknown flag %q of a ticket", v.text), suggest(v.text, ticketFlagNames()))
-		case slices.Contains(flags, v.text):
-			l.problem(v.position, fmt.Sprintf("%s is there twice", v.text), "name it once")
-		default:
-			flags = append(flags, v.text)
-		}
-	}
-	slices.Sort(flags)
-	return strings.Join(flags, " ")
 }
 
 // boolean reads true or false.
@@ -74,9 +60,9 @@ func ticketFlagNames() (names []string) {
 }
 
 func ticketsSchema() object {
-	return object{"type": "object", "propertyNames": object{"pattern": kebabCase.String()}, "minProperties": 1, "additionalProperties": closed("", object{
+	return describedSchema(closed("", object{
 		"expired":  object{"type": "boolean"},
 		"lifetime": object{"type": "string", "pattern": `^[0-9]+h([0-9]+m)?([0-9]+s)?$`},
 		"flags":    oneOrMore(object{"enum": ticketFlagNames()}),
-	})}
+	}))
 }

@@ -146,10 +146,7 @@ func (l *loading) role(v *value) (role Role, ok bool) {
 				role.Name, _ = l.nonEmptyText(e.value, "the role's name")
 				nameAt = e.value.position
 			case "login":
-				if l.want(e.value, e.key, scalar) && e.value.text != "true" && e.value.text != "false" {
-					l.problem(e.value.position, fmt.Sprintf("login is %q", e.value.text), "want true or false")
-				}
-				role.NoLogin = e.value.text == "false"
+				role.NoLogin = !l.boolean(e)
 			case "password":
 				if l.want(e.value, e.key, scalar) && !slices.Contains(storedKinds, e.value.text) {
 					l.problem(e.value.position, fmt.Sprintf("a role cannot store its password as %q", e.value.text), "want "+orList(storedKinds)+"; the password itself is made at run time")

@@ -1,7 +1,6 @@
 package matrix
 
 import (
-	"slices"
 	"time"
 )
 
@@ -36,10 +35,5 @@ func (w *World) TicketOf(c *Client) (t Ticket, ok bool) {
 	if name == "" {
 		name = Tickets[0].Name
 	}
-	for _, tickets := range [][]Ticket{Tickets, w.Tickets} {
-		if i := slices.IndexFunc(tickets, func(t Ticket) bool { return t.Name == name }); i >= 0 {
-			return tickets[i], true
-		}
-	}
-	return Ticket{}, false
+	return described(name, func(t *Ticket) string { return t.Name }, Tickets, w.Tickets)
 }

@@ -116,26 +116,14 @@ func (s *Scenario) substitute(text string, w *World) string {
 	})
 }
 
-// filesOf are the further files of one world.
-func (s *Scenario) filesOf(w *World) []File {
+// substituted are texts of one world: of returns the text in which {NAME} stands for a value.
+func substituted[T any](s *Scenario, texts []T, of func(*T) *string, w *World) []T {
 	if len(s.Vary) == 0 {
-		return s.Files
+		return texts
 	}
-	files := slices.Clone(s.Files)
-	for i := range files {
-		files[i].Text = s.substitute(files[i].Text, w)
+	texts = slices.Clone(texts)
+	for i := range texts {
+		*of(&texts[i]) = s.substitute(*of(&texts[i]), w)
 	}
-	return files
-}
-
-// settingsOf are the settings of one world.
-func (s *Scenario) settingsOf(w *World) []Setting {
-	if len(s.Vary) == 0 {
-		return s.Settings
-	}
-	settings := slices.Clone(s.Settings)
-	for i := range settings {
-		settings[i].Value = s.substitute(settings[i].Value, w)
-	}
-	return settings
+	return texts
 }

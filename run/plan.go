@@ -116,11 +116,7 @@ func (e *EnvPlan) addControls(controls []matrix.Cell) error {
 		}
 		w := worlds[c.World]
 		if w == nil {
-			moved := *c.World
-			moved.Networks = home.Networks
-			moved.Settings, moved.Host, moved.ClientRealm, moved.Realms = home.Settings, home.Host, home.ClientRealm, slices.Clone(home.Realms)
-			moved.Realms[0].Principals = append(slices.Clone(moved.Realms[0].Principals), c.World.Realms[0].Principals...)
-			w = &moved
+			w = c.World.In(home)
 			worlds[c.World] = w
 		}
 		c.World = w

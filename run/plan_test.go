@@ -140,7 +140,7 @@ func TestContradicts(t *testing.T) {
 func TestControlsStandInTheRealmOfTheirEnv(t *testing.T) {
 	control := scenario(t, "controls/any", "server: 17\nhba: |\n  host all all all gss\n", "library: pgx\nuser: [pgam_control, other]\nticket: valid\n",
 		"expect:\n  - when: {user: pgam_control}\n    then: connected, identity pgam_control@EXAMPLE.TEST\n  - when: {user: other}\n    then: connected, identity CN=other\n")
-	cells := scenario(t, "a/one", "server: 17\nrealm: B.TEST\nclient_realm: A.TEST\nrealms:\n  A.TEST: {trusted: true}\n"+trustAll, "library: pgx\n", "")
+	cells := scenario(t, "a/one", "server: 17\nrealm: B.TEST\nclient_realm: A.TEST\nrealms:\n  A.TEST: {trusted: true}\nkeytabs:\n  mine: {principals: x/y.example.test}\nkeytab: [good, mine]\n"+trustAll, "library: pgx\n", "")
 	cells = append(cells, scenario(t, "a/two", "server: 17\n"+trustAll, "library: pgx\n", "")...)
 	plan, err := NewPlan(cells, control)
 	if err != nil {

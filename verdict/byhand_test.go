@@ -12,18 +12,7 @@ import (
 func TestJudgeByHand(t *testing.T) {
 	const pam = "refused at auth, password, channel tls, method pam, hba:1, trace connect sslaccept authfail"
 	listed := []matrix.Divergence{{Pattern: "negotiation/both", Cause: "a reason", Pos: "divergences.yaml:5:3"}}
-	for _, tt := range []struct {
-		name        string
-		server      int // default 17
-		expect      string
-		predicted   string
-		observed    string
-		unseen      []matrix.Field
-		fault       string
-		golden      string
-		divergences []matrix.Divergence
-		want        Verdict
-	}{
+	for _, tt := range []judged{
 		{name: "every field", expect: pam, observed: pam, want: Verdict{Status: Agree, Severity: IsAgree}},
 		{name: "some fields", expect: "refused at auth, password", observed: pam, want: Verdict{Status: Agree, Severity: IsAgree}},
 		{name: "another method", expect: "refused at auth, password, method ldap", observed: pam, want: Verdict{Status: Differ, Severity: OtherDiffer, Pos: "both.yaml:20:5", Differences: []Difference{
@@ -47,30 +36,8 @@ func TestJudgeByHand(t *testing.T) {
 			{"method", Expect, "ldap", "pam"}}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if tt.server == 0 {
-				tt.server = 17
-			}
-			cell := cellOf(tt.server, "libpq17")
-			cell.ByHand = true
-			if tt.expect != "" {
-				cell.Expect = expecting(t, tt.expect)
-			}
-			var p matrix.Prediction
-			if tt.predicted != "" {
-				p.Outcome = parse(t, tt.predicted)
-			}
-			var o *matrix.Observation
-			if tt.observed != "" {
-				o = &matrix.Observation{Outcome: parse(t, tt.observed), Unseen: tt.unseen, Fault: tt.fault}
-			}
-			var golden *matrix.Outcome
-			if tt.golden != "" {
-				approved := parse(t, tt.golden)
-				golden = &approved
-			}
-			if diff := cmp.Diff(tt.want, Judge(cell, p, o, golden, tt.divergences)); diff != "" {
-				t.Errorf("verdict (-want +got):\n%s", diff)
-			}
+			tt.byHand = true
+			tt.check(t)
 		})
 	}
 }

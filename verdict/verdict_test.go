@@ -45,25 +45,66 @@ const (
 	noTicket = "refused at credentials, no-ticket"
 )
 
+// judged is a cell, what is known of it and the verdict on it.
+type judged struct {
+	name        string
+	library     matrix.Library
+	server      int // default 17
+	predicted   string
+	observed    string // "" is no attempt
+	unseen      []matrix.Field
+	fault       string
+	expect      string
+	golden      string
+	divergences []matrix.Divergence
+	notFor      bool // the cell is not applicable
+	byHand      bool // a row alone judges the cell
+	want        Verdict
+}
+
+func (tt judged) check(t *testing.T) {
+	t.Helper()
+	if tt.server == 0 {
+		tt.server = 17
+	}
+	if tt.library == "" {
+		tt.library = "libpq17"
+	}
+	cell := cellOf(tt.server, tt.library)
+	cell.ByHand = tt.byHand
+	if tt.notFor {
+		cell.Client.RequireAuth = "gss"
+	}
+	if tt.expect != "" {
+		cell.Expect = expecting(t, tt.expect)
+	}
+	var p matrix.Prediction
+	if tt.predicted != "" {
+		p.Outcome = parse(t, tt.predicted)
+	}
+	var o *matrix.Observation
+	if tt.observed != "" || tt.fault != "" {
+		o = &matrix.Observation{Fault: tt.fault, Unseen: tt.unseen}
+		if tt.observed != "" {
+			o.Outcome = parse(t, tt.observed)
+		}
+	}
+	var golden *matrix.Outcome
+	if tt.golden != "" {
+		approved := parse(t, tt.golden)
+		golden = &approved
+	}
+	if diff := cmp.Diff(tt.want, Judge(cell, p, o, golden, tt.divergences)); diff != "" {
+		t.Errorf("verdict (-want +got):\n%s", diff)
+	}
+}
+
 func TestJudge(t *testing.T) {
 	listed := []matrix.Divergence{
 		{Pattern: "other/**", Cause: "not this", Pos: "divergences.yaml:1:3"},
 		{Pattern: "negotiation/both", Cause: "libpq sends it twice", Link: "https://example.test/1", Pos: "divergences.yaml:5:3"},
 	}
-	for _, tt := range []struct {
-		name        string
-		library     matrix.Library
-		server      int // default 17
-		predicted   string
-		observed    string // "" is no attempt
-		unseen      []matrix.Field
-		fault       string
-		expect      string
-		golden      string
-		divergences []matrix.Divergence
-		notFor      bool // the cell is not applicable
-		want        Verdict
-	}{
+	for _, tt := range []judged{
 		{name: "as predicted", predicted: viaTLS, observed: viaTLS, want: Verdict{Status: Agree, Severity: IsAgree}},
 		{name: "as predicted, expected and approved", predicted: viaGSS, observed: viaGSS, expect: "connected gss, role alice, descent first", golden: viaGSS, want: Verdict{Status: Agree, Severity: IsAgree}},
 		{name: "refused before any connection", predicted: noTicket, observed: noTicket, want: Verdict{Status: Agree, Severity: IsAgree}},
@@ -137,38 +178,7 @@ func TestJudge(t *testing.T) {
 			{"rule", Golden, "pg_hba.conf:5", "pg_hba.conf:4"}}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if tt.server == 0 {
-				tt.server = 17
-			}
-			if tt.library == "" {
-				tt.library = "libpq17"
-			}
-			cell := cellOf(tt.server, tt.library)
-			if tt.notFor {
-				cell.Client.RequireAuth = "gss"
-			}
-			if tt.expect != "" {
-				cell.Expect = expecting(t, tt.expect)
-			}
-			var p matrix.Prediction
-			if tt.predicted != "" {
-				p.Outcome = parse(t, tt.predicted)
-			}
-			var o *matrix.Observation
-			if tt.observed != "" || tt.fault != "" {
-				o = &matrix.Observation{Fault: tt.fault, Unseen: tt.unseen}
-				if tt.observed != "" {
-					o.Outcome = parse(t, tt.observed)
-				}
-			}
-			var golden *matrix.Outcome
-			if tt.golden != "" {
-				approved := parse(t, tt.golden)
-				golden = &approved
-			}
-			if diff := cmp.Diff(tt.want, Judge(cell, p, o, golden, tt.divergences)); diff != "" {
-				t.Errorf("verdict (-want +got):\n%s", diff)
-			}
+			tt.check(t)
 		})
 	}
 }
