@@ -26,7 +26,8 @@ var rooms = map[string]struct {
 	"oracle":                   {[]string{"matrix"}, "an opinion that shares no code with the probe"},
 	"classify":                 {[]string{"matrix", "wire"}, "an opinion that shares no code with the oracle, made from evidence alone"},
 	"verdict":                  {[]string{"matrix"}, "the judge knows neither how a prediction nor how an observation is made"},
-	"reports":                  {[]string{"matrix", "verdict"}, "drawn from records alone, without anything live"},
+	"audit":                    {[]string{"matrix", "oracle"}, "questions about a server's own files, answered by the oracle; it is compiled for browsers, too"},
+	"reports":                  {[]string{"matrix", "verdict", "audit"}, "drawn from records and audits alone, without anything live"},
 	"wire":                     {nil, "a library for others"},
 	"gssenc":                   {nil, "a library for others"},
 	"livetest":                 {nil, "only tests and the command line ask how deep to sample"},
@@ -45,7 +46,7 @@ var rooms = map[string]struct {
 	"prove":                    {[]string{"livetest", "matrix", "wire", "oracle", "verdict", "reports", "fixtures", "kdc", "pgimages", "classify", "probe", "agent", "run", "scenarios"}, "plants faults in a real run"},
 	"bench":                    {[]string{"matrix", "oracle", "fixtures", "probe", "agent", "run", "reports", "verdict"}, "measures a real run"},
 	"suites":                   {[]string{"livetest", "matrix", "reports", "run", "scenarios", "verdict", "prove"}, "thin: ginkgo over run"},
-	"cmd/pgauthmatrix":         {[]string{"livetest", "matrix", "oracle", "verdict", "reports", "pgimages", "run", "scenarios", "prove", "bench"}, "thin: a command line over run"},
+	"cmd/pgauthmatrix":         {[]string{"livetest", "matrix", "oracle", "verdict", "reports", "pgimages", "run", "scenarios", "prove", "bench", "audit"}, "thin: a command line over run"},
 }
 
 // bans are imports from outside that a room must not have, by prefix.
@@ -57,6 +58,9 @@ var bans = []struct{ room, prefix, reason string }{
 	{"oracle", "os", "pure: the oracle reads no files"},
 	{"oracle", "net/", "pure: the oracle has no network"},
 	{"oracle", "github.com/", "the oracle uses the standard library and matrix only"},
+	{"audit", "os", "pure: files come in as an fs.FS"},
+	{"audit", "time", "pure: no clock"},
+	{"audit", "github.com/", "the audit uses the standard library, matrix and oracle only"},
 	{"classify", "os", "pure: evidence comes in as values"},
 	{"classify", "net/", "pure: no network"},
 	{"classify", "github.com/", "the classifier uses the standard library, matrix and wire only"},

@@ -62,6 +62,8 @@ type World struct {
 
 	Networks []netip.Prefix // of clients with an address; none: there are none such
 	Names    []AddressName  // as the server resolves them
+
+	Databases []string // beside postgres and template1, and open to everybody; no scenario has one
 }
 
 // DeadHost is the name of the host that refuses TCP connections. There is no server, SPN or certificate of that name.

@@ -23,6 +23,7 @@ type tokenizer struct {
 	server int
 	files  map[string]string
 	logged []LineError // of the lines that cannot be read, in the order in which the server logs them
+	wanted []string    // the files that lines name and that there are not; the path of a directory ends in a slash
 }
 
 func newTokenizer(server int, further []matrix.File) *tokenizer {
@@ -188,6 +189,7 @@ func (t *tokenizer) includeDir(l *line, name string, depth int) (included []line
 		}
 	}
 	if !exists {
+		t.wanted = append(t.wanted, dir+"/")
 		t.cannotRead(l, `could not open configuration directory "`+dir+`": `+t.errno(dir+"/"))
 		return nil, nil
 	}
@@ -235,6 +237,7 @@ func (t *tokenizer) open(l *line, name string, depth int) (text, file, why strin
 	if t.server < 16 && strings.Contains(name, "..") {
 		return "", "", "", unknown("how a server before 16 writes such a path is not modelled", "%s:%d: file %s", l.file, l.number, name)
 	}
+	t.wanted = append(t.wanted, file)
 	return "", file, t.errno(file), nil
 }
 

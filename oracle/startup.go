@@ -1,6 +1,10 @@
 package oracle
 
-import "github.com/pgauthmatrix/pgauthmatrix/matrix"
+import (
+	"slices"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+)
 
 // role finds a role of the world. The cluster's own superuser exists everywhere.
 func (a *attempt) role(name string) (r matrix.Role, exists bool) {
@@ -39,6 +43,9 @@ func (a *attempt) afterAuthentication() (*refusal, error) {
 		return a.unknownSetting(), nil
 	case "template0":
 		return nil, unknown("no reason of the vocabulary means it", "a database that takes no connections")
+	}
+	if slices.Contains(a.w.Databases, a.c.Database) {
+		return a.unknownSetting(), nil
 	}
 	if _, owner := a.role(a.c.Database); owner {
 		return nil, unknown("whether a role owns a database of its name is not said", "database %s", a.c.Database)

@@ -60,12 +60,21 @@ within an element, ** for any number of elements, and naming the first elements 
 
 func explainCommand() *cobra.Command {
 	var s selection
+	var q question
 	var from string
 	cmd := &cobra.Command{
-		Use:   "explain CELL",
-		Short: "Say what the oracle predicts for a cell, and why; with --run also what was observed",
-		Args:  cobra.ExactArgs(1),
+		Use:   "explain CELL | CONNECTION-STRING --hba FILE",
+		Short: "Say how a connection ends, and why: a cell of the matrix, or a connection to a server with your own files",
+		Long: `Say what the oracle predicts for a cell of the matrix, and why; with --run also what was observed of it.
+
+With --hba the argument is a connection string, and the server's own files are asked, without a server:
+
+  pgauthmatrix explain --hba pg_hba.conf --ident pg_ident.conf --server 17 --from 10.1.2.3 'host=db.example.com user=alice sslmode=prefer'`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if q.hba != "" {
+				return q.explain(cmd.OutOrStdout(), args[0])
+			}
 			input, _, err := s.load(nil)
 			if err != nil {
 				return err
@@ -95,6 +104,7 @@ func explainCommand() *cobra.Command {
 	}
 	cmd.Flags().StringArrayVarP(&s.files, "scenario", "f", nil, "a scenario `FILE` to use instead of the built-in ones")
 	cmd.Flags().StringVar(&from, "run", "", "the `FOLDER` of a run: show its observation and evidence too")
+	q.flags(cmd)
 	return cmd
 }
 

@@ -1,0 +1,227 @@
+// Package audit answers questions about a server's own files, without a server: which line decides over a connection, who gets in at all, which
+// rules say nothing, and what a change of them admits. It asks package oracle, and adds only what files leave open: what an answer depends on that
+// nobody has said.
+package audit
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+	"github.com/pgauthmatrix/pgauthmatrix/oracle"
+)
+
+// Server is what is known of a server: its version and its files.
+type Server struct {
+	Version int
+	HBA     string
+	Ident   string
+	Conf    []Line        // of postgresql.conf and what it includes; the last of a name counts
+	Files   []matrix.File // that pg_hba.conf and pg_ident.conf name
+	Realm   string        // default realm of krb5.conf; "": nobody said
+}
+
+// Paths name a server's files within a file system. An empty one is not read. Files that they name are looked for in the directory of the first that is there.
+type Paths struct{ HBA, Ident, Conf, Krb5 string }
+
+// Bounds of what is read: a rule file is data of somebody else's.
+const (
+	maxFile  = 1 << 20 // bytes
+	maxFiles = 1000
+)
+
+// ReadServer reads the files. A file that an include directive or an @ names and that does not exist is left out: a server has words for that.
+func ReadServer(fsys fs.FS, p Paths, version int) (*Server, error) {
+	s := &Server{Version: version}
+	var err error
+	if p.HBA != "" {
+		if s.HBA, err = readFile(fsys, p.HBA); err != nil {
+			return nil, err
+		}
+	}
+	if p.Ident != "" {
+		if s.Ident, err = readFile(fsys, p.Ident); err != nil {
+			return nil, err
+		}
+	}
+	if p.Conf != "" {
+		if err := s.readConf(fsys, p.Conf, 0); err != nil {
+			return nil, err
+		}
+	}
+	if p.Krb5 != "" {
+		text, err := readFile(fsys, p.Krb5)
+		if err != nil {
+			return nil, err
+		}
+		s.Realm = defaultRealm(text)
+	}
+	return s, s.readMentioned(fsys, path.Dir(cmp.Or(p.HBA, p.Ident, p.Conf)))
+}
+
+// readMentioned reads the files that the rules name, and those that they name.
+func (s *Server) readMentioned(fsys fs.FS, dir string) error {
+	tried := map[string]bool{}
+	for {
+		wanted, err := oracle.Wanted(&matrix.World{Server: s.Version, HBA: s.HBA, Ident: s.Ident, Files: s.Files})
+		if err != nil {
+			return err
+		}
+		before := len(tried)
+		for _, w := range wanted {
+			if tried[w] {
+				continue
+			}
+			tried[w] = true
+			names := []string{w}
+			if strings.HasSuffix(w, "/") {
+				entries, err := fs.ReadDir(fsys, path.Join(dir, w))
+				if err != nil && !errors.Is(err, fs.ErrNotExist) {
+					return err
+				}
+				names = nil
+				for _, e := range entries {
+					names = append(names, w+e.Name())
+				}
+			}
+			for _, name := range names {
+				text, err := readFile(fsys, path.Join(dir, name))
+				if errors.Is(err, fs.ErrNotExist) {
+					continue
+				}
+				if err != nil {
+					return err
+				}
+				s.Files = append(s.Files, matrix.File{Path: name, Text: text})
+			}
+		}
+		switch {
+		case len(tried) == before:
+			slices.SortFunc(s.Files, func(a, b matrix.File) int { return strings.Compare(a.Path, b.Path) })
+			return nil
+		case len(s.Files) > maxFiles:
+			return fmt.Errorf("the rules include more than %d files", maxFiles)
+		}
+	}
+}
+
+// readConf reads a postgresql.conf and the files that it includes.
+func (s *Server) readConf(fsys fs.FS, name string, depth int) error {
+	if depth > 10 {
+		return fmt.Errorf("%s: files include one another more than 10 deep", name)
+	}
+	text, err := readFile(fsys, name)
+	if err != nil {
+		return err
+	}
+	lines, err := Settings(name, text)
+	if err != nil {
+		return err
+	}
+	for _, l := range lines {
+		file := path.Join(path.Dir(name), l.Value)
+		switch l.Name {
+		case "include", "include_if_exists":
+			err = s.readConf(fsys, file, depth+1)
+			if l.Name == "include_if_exists" && errors.Is(err, fs.ErrNotExist) {
+				err = nil
+			}
+		case "include_dir":
+			var entries []fs.DirEntry
+			entries, err = fs.ReadDir(fsys, file)
+			for _, e := range entries {
+				if err == nil && strings.HasSuffix(e.Name(), ".conf") && !strings.HasPrefix(e.Name(), ".") {
+					err = s.readConf(fsys, path.Join(file, e.Name()), depth+1)
+				}
+			}
+		default:
+			s.Conf = append(s.Conf, l)
+		}
+		if err != nil {
+			return fmt.Errorf("%s:%d: %s: %w", l.File, l.Line, l.Name, err)
+		}
+	}
+	return nil
+}
+
+func readFile(fsys fs.FS, name string) (string, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return "", err
+	case !info.Mode().IsRegular():
+		return "", fmt.Errorf("%s is no regular file", name)
+	case info.Size() > maxFile:
+		return "", fmt.Errorf("%s has %d bytes; at most %d are read", name, info.Size(), maxFile)
+	}
+	text, err := fs.ReadFile(fsys, name)
+	if i := slices.Index(text, 0); err == nil && i >= 0 {
+		return "", fmt.Errorf("%s:%d:1: the file has a byte 0: it is no text", name, strings.Count(string(text[:i]), "\n")+1)
+	}
+	return string(text), err
+}
+
+// defaultRealm is default_realm of a krb5.conf.
+func defaultRealm(text string) string {
+	for l := range strings.Lines(text) {
+		if name, value, ok := strings.Cut(l, "="); ok && strings.TrimSpace(name) == "default_realm" {
+			return strings.Trim(strings.TrimSpace(value), `"`)
+		}
+	}
+	return ""
+}
+
+// setting is the line of postgresql.conf that is in force; ok is false if there is none.
+func (s *Server) setting(name string) (l Line, ok bool) {
+	for _, l := range slices.Backward(s.Conf) {
+		if l.Name == name {
+			return l, true
+		}
+	}
+	return Line{}, false
+}
+
+// modelled are the settings whose values the oracle reads.
+var modelled = []string{"password_encryption", "krb_caseins_users", "ssl_max_protocol_version"}
+
+// world is a world with the server's rules and settings, without any role.
+func (s *Server) world() matrix.World {
+	w := matrix.World{Server: s.Version, SSL: "on", ServerCert: "good", ServerCRL: "none", Keytab: "good", HBA: s.HBA, Ident: s.Ident, Files: s.Files,
+		Realms: []matrix.Realm{{Name: cmp.Or(s.Realm, matrix.DefaultRealm)}}, Host: matrix.DefaultHost}
+	if l, ok := s.setting("ssl"); ok {
+		if on, ok := truth(l.Value); ok && !on {
+			w.SSL = "off"
+		}
+	} else if len(s.Conf) > 0 {
+		w.SSL = "off" // the server's default
+	}
+	if _, ok := s.setting("ssl_crl_file"); ok {
+		w.ServerCRL = "right"
+	}
+	for _, name := range modelled {
+		if l, ok := s.setting(name); ok && l.Value != "" {
+			w.Settings = append(w.Settings, l.Setting)
+		}
+	}
+	return w
+}
+
+// AddFiles adds files that pg_ident.conf names to those of pg_hba.conf.
+func (s *Server) AddFiles(files []matrix.File) {
+	for _, f := range files {
+		if !slices.ContainsFunc(s.Files, func(o matrix.File) bool { return o.Path == f.Path }) {
+			s.Files = append(s.Files, f)
+		}
+	}
+	slices.SortFunc(s.Files, func(a, b matrix.File) int { return strings.Compare(a.Path, b.Path) })
+}
