@@ -100,7 +100,7 @@ func (m *admissions) admitted(c Class, record int) (list []Credential, unknown s
 	r := &m.x.rules.Records[record]
 	has := map[Credential]bool{}
 	for _, have := range credentials {
-		if !possible(c.Channel, have) || implied(has, have) || c.Channel == matrix.GSS && has[AnyTicket] {
+		if !possible(c.Channel, have) || implied(c.Channel, has, have) {
 			continue
 		}
 		var in bool
@@ -143,8 +143,11 @@ func possible(channel matrix.Channel, have Credential) bool {
 	return true
 }
 
-// implied says whether a client gets in with less.
-func implied(has map[Credential]bool, have Credential) bool {
+// implied says whether a client gets in with less. Whoever encrypts with GSSAPI has somebody's ticket.
+func implied(channel matrix.Channel, has map[Credential]bool, have Credential) bool {
+	if channel == matrix.GSS && has[AnyTicket] {
+		return true
+	}
 	for _, less := range includes[have] {
 		if has[less] {
 			return true

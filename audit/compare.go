@@ -56,7 +56,7 @@ func Compare(before, after *Server) ([]Difference, error) {
 		}
 		for i, now := range []bool{false, true} { // i has it, the other does not
 			for _, have := range lets[i] {
-				if slices.Contains(lets[1-i], have) || impliedBy(lets[1-i], have) {
+				if slices.Contains(lets[1-i], have) || impliedBy(v.Channel, lets[1-i], have) {
 					continue
 				}
 				list = addDifference(list, Difference{Admitted: now, Channel: v.Channel, Have: have, By: at(&sides[i].rules.Records[v.decides[i]]), Example: v.Class})

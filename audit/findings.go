@@ -230,7 +230,7 @@ func fallsThrough(x *side, m *admissions, v *visit, inClear []Credential) (says 
 		return "", err
 	}
 	for _, have := range inClear {
-		if !slices.Contains(lets, have) && !impliedBy(lets, have) {
+		if !slices.Contains(lets, have) && !impliedBy(matrix.TLS, lets, have) {
 			says := fmt.Sprintf("%s from %s to database %s with %s is refused over TLS", v.User, v.Address, v.Database, article(have))
 			if n >= 0 {
 				says += " by " + at(&x.rules.Records[n])
@@ -241,12 +241,12 @@ func fallsThrough(x *side, m *admissions, v *visit, inClear []Credential) (says 
 	return "", nil
 }
 
-func impliedBy(lets []Credential, have Credential) bool {
+func impliedBy(channel matrix.Channel, lets []Credential, have Credential) bool {
 	has := map[Credential]bool{}
 	for _, l := range lets {
 		has[l] = true
 	}
-	return implied(has, have)
+	return implied(channel, has, have)
 }
 
 func at(r *oracle.Record) string { return fmt.Sprintf("%s:%d", r.File, r.Line) }

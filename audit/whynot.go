@@ -228,7 +228,12 @@ func (a *Answer) mapEdits(file string, line int) []edit {
 	}
 	const name = "allowed"
 	text := name + "  " + quoted(system) + "  " + quoted(a.Cell.Client.User)
-	record := strings.TrimSpace(r.Text) + "  map=" + name
+	fields := strings.Fields(r.Text)
+	if len(fields) < 4 || strings.ContainsAny(r.Text, `"#`) || strings.Contains(r.Text, ", ") {
+		return nil // its columns are not simply its words
+	}
+	fields[1], fields[2] = quoted(a.Cell.Client.Database), quoted(a.Cell.Client.User)
+	record := strings.Join(fields, "  ") + "  map=" + name
 	return []edit{{fmt.Sprintf("%s:%d: insert above it: %s; and %s: add at the end: %s", file, line, record, matrix.IdentFile, text), func(s *Server) {
 		s.insert(file, line, record)
 		s.Ident = withLine(s.Ident, text)

@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/jedib0t/go-pretty/v6/table"
-
 	"github.com/pgauthmatrix/pgauthmatrix/audit"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
@@ -151,32 +149,40 @@ func AuditText(w io.Writer, r *audit.Report, accepted int, o Options) error {
 	p := newPage(w, "", o)
 	if len(r.Records) > 0 {
 		p.rule("Who gets in", "")
-		t := table.NewWriter()
-		t.SetStyle(table.StyleLight)
-		t.Style().Options = table.Options{SeparateHeader: true, SeparateColumns: false}
-		t.Style().Box.MiddleHorizontal = "─"
-		t.AppendHeader(table.Row{"record", "", "over", "with", "who"})
-		recordWidth := max(24, p.Width/2-12)
+		rows := [][5]string{}
 		for _, record := range r.Records {
-			at, text := record.File+":"+strconv.Itoa(record.Line), shorten(printable(record.Text), recordWidth)
-			at = strings.TrimPrefix(at, matrix.HBAFile+":")
+			at := strings.TrimPrefix(record.File+":"+strconv.Itoa(record.Line), matrix.HBAFile+":")
+			first := len(rows)
+			for _, l := range merged(record.Lets) {
+				rows = append(rows, [5]string{"", "", l.over, l.with, l.who})
+			}
 			switch {
 			case record.Dead():
-				t.AppendRow(table.Row{at, text, "", p.text(yellow, "decides nothing"), ""})
+				rows = append(rows, [5]string{"", "", "", "decides nothing", ""})
 			case len(record.Lets) == 0:
-				t.AppendRow(table.Row{at, text, "", p.text(dim, "nobody"), ""})
+				rows = append(rows, [5]string{"", "", "", "nobody", ""})
 			}
-			for _, l := range merged(record.Lets) {
-				t.AppendRow(table.Row{at, text, l.over, l.with, l.who})
-				at, text = "", ""
+			rows[first][0], rows[first][1] = at, printable(record.Text)
+		}
+		var widths [5]int
+		for _, row := range rows {
+			for i, cell := range row {
+				widths[i] = max(widths[i], width(cell))
 			}
 		}
-		for l := range strings.SplitSeq(t.Render(), "\n") {
-			p.line(" " + l)
+		room := max(16, p.Width-2-widths[0]-widths[2]-widths[3]-widths[4]-4*2) // for the record's text
+		widths[1] = min(widths[1], room)
+		for _, row := range rows {
+			style := ""
+			if row[2] == "" {
+				style = dim
+			}
+			p.line("  " + p.text(dim, pad(row[0], widths[0])) + "  " + pad(shorten(row[1], widths[1]), widths[1]) + "  " + pad(row[2], widths[2]) + "  " + p.text(style, pad(row[3], widths[3])) + "  " + row[4])
 		}
 		p.line("")
 	}
 	p.rule("Findings", "")
+	explained := map[string]bool{}
 	for _, f := range r.Findings {
 		style := map[audit.Level]string{audit.LevelError: red, audit.LevelWarning: yellow, audit.LevelNote: dim}[f.Level]
 		p.line("  " + p.text(style, pad(string(f.Level), labelWidth)) + p.text(bold, f.ID) + "  " + printable(whereOf(f)))
@@ -184,7 +190,10 @@ func AuditText(w io.Writer, r *audit.Report, accepted int, o Options) error {
 			p.hanging("", dim, f.Text)
 		}
 		p.hanging("", "", f.Says)
-		p.hanging("", dim, f.Title+" "+f.Why)
+		if !explained[f.ID] {
+			explained[f.ID] = true
+			p.hanging("", dim, f.Why)
+		}
 	}
 	text := "  no findings"
 	if len(r.Findings) > 0 {
@@ -218,24 +227,30 @@ func whereOf(f audit.Finding) string {
 	return f.File + ":" + strconv.Itoa(f.Line)
 }
 
-type letsRow struct{ over, with, who string }
+type letsRow struct {
+	local     bool
+	over      string
+	with, who string
+}
 
-// merged joins what differs in the channel alone.
+// merged joins what differs in the channel alone. What is so for other machines is not said again of loopback.
 func merged(lets []audit.Lets) (rows []letsRow) {
 	for _, l := range lets {
-		over := string(l.Channel)
-		if l.Channel != audit.Local && !l.Remote {
-			if slices.ContainsFunc(lets, func(o audit.Lets) bool { return o.Remote && o.Channel == l.Channel && o.Have == l.Have }) {
-				continue // it is said of other machines
-			}
-			over += " (loopback)"
+		loopback := l.Channel != audit.Local && !l.Remote
+		if loopback && slices.ContainsFunc(lets, func(o audit.Lets) bool { return o.Remote && o.Channel == l.Channel && o.Have == l.Have }) {
+			continue
 		}
-		r := letsRow{over, string(l.Have), whom(l.Users, l.AsAnyone)}
-		i := slices.IndexFunc(rows, func(o letsRow) bool { return o.with == r.with && o.who == r.who })
+		r := letsRow{loopback, string(l.Channel), string(l.Have), whom(l.Users, l.AsAnyone)}
+		i := slices.IndexFunc(rows, func(o letsRow) bool { return o.local == r.local && o.with == r.with && o.who == r.who })
 		if i < 0 {
 			rows = append(rows, r)
 		} else {
-			rows[i].over += ", " + r.over
+			rows[i].over += " " + r.over
+		}
+	}
+	for i := range rows {
+		if rows[i].local {
+			rows[i].over += " (loopback)"
 		}
 	}
 	return rows
