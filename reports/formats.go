@@ -12,7 +12,7 @@ import (
 // Format is a way to draw a run.
 type Format struct {
 	Name    string                                // as `pgauthmatrix render --format` takes it
-	File    string                                // name of the file that every run writes beside run.jsonl; empty: none
+	File    string                                // name of the file that every run writes beside its records; empty: none
 	Meaning string                                // one line, for the command line and the documentation
 	Render  func(io.Writer, *View, Options) error // the error is the writer's
 }
@@ -46,7 +46,7 @@ func FormatNames() string {
 	return alternatives(names)
 }
 
-// FileNames lists the files that every run writes beside run.jsonl.
+// FileNames lists the files that every run writes beside its records.
 func FileNames() []string {
 	var names []string
 	for _, f := range Formats {

@@ -38,7 +38,7 @@ func Summarize(run *Run) (*Summary, error) {
 type View struct {
 	Summary
 	Header    Header
-	Path      string // of run.jsonl; empty for a run that is no file
+	Path      string // of the run's file; empty for a run that is no file
 	Ends      map[matrix.End]int
 	ByHand    int                    // cells that hand-written rows alone judge
 	Descents  map[matrix.Descent]int // of connected attempts
@@ -198,6 +198,9 @@ func (v *View) Attempted() int { return v.Ends[matrix.Connected] + v.Ends[matrix
 func (v *View) Duration() time.Duration {
 	if v.Trailer != nil {
 		return v.Trailer.End.Sub(v.Header.Start)
+	}
+	if v.Last.IsZero() {
+		return 0
 	}
 	return v.Last.Sub(v.Header.Start)
 }
