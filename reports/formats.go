@@ -12,7 +12,7 @@ import (
 // Format is a way to draw a run.
 type Format struct {
 	Name    string                                // as `pgauthmatrix render --format` takes it
-	File    string                                // name of the file that every run writes beside run.jsonl; empty: none
+	File    string                                // name of the file that every run writes beside its records; empty: none
 	Meaning string                                // one line, for the command line and the documentation
 	Render  func(io.Writer, *View, Options) error // the error is the writer's
 }
@@ -46,7 +46,7 @@ func FormatNames() string {
 	return alternatives(names)
 }
 
-// FileNames lists the files that every run writes beside run.jsonl.
+// FileNames lists the files that every run writes beside its records.
 func FileNames() []string {
 	var names []string
 	for _, f := range Formats {
@@ -61,7 +61,7 @@ func FileNames() []string {
 type Options struct {
 	Color    bool     // ANSI colours; the caller decides by isatty and NO_COLOR
 	Width    int      // columns; default 100, at least 60
-	Failures int      // ways to fail that are drawn in full; default 20, in a summary 10; -1: all that were kept
+	Failures int      // groups of failures that are drawn in full; default 20, in a summary 10; -1: all that were kept
 	Rows     bool     // every scenario world by world, not only those with a failure
 	Files    []string // report files to name at the end
 	Repeat   string   // command to which the quoted ID is added; default "pgauthmatrix run"
