@@ -184,7 +184,7 @@ var mistakes = []mistake{
 		`a/b.yaml:1:1: unknown key "qestion" at the top level; did you mean "question"?`},
 	{"unknown key unlike any",
 		top + "remarks: none\n",
-		`a/b.yaml:5:1: unknown key "remarks" at the top level; want question, source, claims, museum, world, client, exclude, judge or expect`},
+		`a/b.yaml:5:1: unknown key "remarks" at the top level; want question, source, why, claims, museum, world, client, exclude, judge or expect`},
 	{"unknown key under world",
 		top + "  host_name: pg.example.test\n",
 		`a/b.yaml:5:3: unknown key "host_name" under world; want server, ssl, servercert, servercrl, keytab, hba, ident, load, vary, files, before, settings, roles, realm, principals, realms, client_realm, keytabs, tickets, krb5_confs, certificates, network, names or host`},

@@ -90,7 +90,7 @@ func explainCommand() *cobra.Command {
 					return err
 				}
 			}
-			return reports.Explain(cmd.OutOrStdout(), c, p, record, options())
+			return reports.Explain(cmd.OutOrStdout(), c, &reports.ScenariosOf(input.Scenarios, []matrix.Cell{*c})[0], p, record, options())
 		},
 	}
 	cmd.Flags().StringArrayVarP(&s.files, "scenario", "f", nil, "a scenario `FILE` to use instead of the built-in ones")
