@@ -86,7 +86,7 @@ var (
 	logPeer       = regexp.MustCompile(`^(could not get peer credentials: .*|could not look up local user ID \d+: .*|local user with ID \d+ does not exist|could not connect to Ident server at address .*|invalidly formatted response from Ident server: .*)$`)
 	logOversize   = regexp.MustCompile(`^oversize GSSAPI packet sent by the client \(\d+ > \d+\)$`)
 	// What a backend may log besides and what says nothing about the outcome.
-	logIgnored = regexp.MustCompile(`^(disconnection: .*|connection ready: .*|could not (receive data from|send data to) client: .*|unexpected EOF on client connection.*|unexpected EOF within message length word|SSL error: unexpected eof while reading)$`)
+	logIgnored = regexp.MustCompile(`^(disconnection: .*|connection ready: .*|could not (receive data from|send data to) client: .*|unexpected EOF on client connection.*|unexpected EOF within message length word|SSL error: unexpected eof while reading|authenticated with an MD5-encrypted password|role password will expire soon)$`)
 )
 
 // buffered says that bytes came before the TLS handshake (17 and later).

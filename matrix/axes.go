@@ -26,11 +26,11 @@ type Axis struct {
 }
 
 // ServerVersions are the major versions of PostgreSQL that the matrix knows, whether or not there are images of them.
-var ServerVersions = []int{13, 14, 15, 16, 17, 18}
+var ServerVersions = []int{13, 14, 15, 16, 17, 18, 19}
 
 // Axes lists every axis, in the order IDs name them.
 var Axes = []Axis{
-	{Name: "server", Kind: WorldAxis, Values: []string{"13", "14", "15", "16", "17", "18"}, Default: "18",
+	{Name: "server", Kind: WorldAxis, Values: []string{"13", "14", "15", "16", "17", "18", "19"}, Default: "18",
 		Doc: "PostgreSQL major version of the server",
 		get: func(w *World, _ *Client) string { return strconv.Itoa(w.Server) },
 		set: func(w *World, _ *Client, v string) { w.Server, _ = strconv.Atoi(v) }},

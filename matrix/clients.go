@@ -48,8 +48,8 @@ type Lack struct {
 
 // Clients is the table of clients, in the order of reports. A new client begins here; docs/adding-a-client.md says what comes next.
 var Clients = slices.Concat(
-	onLibpq(KindLibpq, 13, 14, 15, 16, 17, 18),
-	onLibpq(KindPsql, 13, 15, 17, 18),
+	onLibpq(KindLibpq, 13, 14, 15, 16, 17, 18, 19),
+	onLibpq(KindPsql, 13, 15, 17, 18, 19),
 	[]ClientInfo{
 		{Name: PGX, Kind: KindPGX},
 		{Name: PQ, Kind: KindPQ, Lacks: []Lack{

@@ -159,7 +159,7 @@ func TestExpandWithExcludedWorld(t *testing.T) {
 	}
 }
 
-// bigScenario has 51,840 cells in 48 worlds, a third of them claimed.
+// bigScenario has 60,480 cells in 56 worlds, a third of them claimed.
 func bigScenario(t testing.TB) *Scenario {
 	return load(t, top+`  server: all
   ssl: all
@@ -192,7 +192,7 @@ func TestExpandIsModest(t *testing.T) {
 		}
 		seen[c.ID] = true
 	}
-	if len(cells) != 51840 {
+	if len(cells) != 60480 {
 		t.Errorf("%d cells", len(cells))
 	}
 	if each := (after.TotalAlloc - before.TotalAlloc) / uint64(len(cells)); each > 1024 {

@@ -18,7 +18,7 @@ var (
 
 // The keys of a scenario file that are not axes.
 var (
-	scenarioKeys = []string{"question", "source", "claims", "museum", "world", "client", "exclude", "judge", "expect"}
+	scenarioKeys = []string{"question", "source", "why", "claims", "museum", "world", "client", "exclude", "judge", "expect"}
 	rowKeys      = []string{"when", "then"}
 	roleKeys     = []string{"name", "login", "password"}
 	storedKinds  = []string{"scram-sha-256", "md5"}
@@ -93,6 +93,8 @@ func (l *loading) topLevel(root *value) map[string]*value {
 			l.Question, _ = l.nonEmptyText(e.value, e.key)
 		case "source":
 			l.Source, _ = l.nonEmptyText(e.value, e.key)
+		case "why":
+			l.Why, _ = l.nonEmptyText(e.value, e.key)
 		case "claims":
 			l.Claims = l.ids(e, claimID, "want the letter S and a number, as in S16")
 		case "museum":

@@ -143,7 +143,7 @@ func load(t testing.TB, source string) *Scenario {
 
 // TestGroupsOfClients: a group stands for its members, in the order of the table; in a row for those that the scenario has.
 func TestGroupsOfClients(t *testing.T) {
-	libpq := []string{"libpq13", "libpq14", "libpq15", "libpq16", "libpq17", "libpq18"}
+	libpq := []string{"libpq13", "libpq14", "libpq15", "libpq16", "libpq17", "libpq18", "libpq19"}
 	independent := stringsOf(ClientGroups[len(ClientGroups)-1].Members())
 	for _, test := range []struct {
 		library string
@@ -153,7 +153,7 @@ func TestGroupsOfClients(t *testing.T) {
 	}{
 		{"libpq", libpq, "libpq", libpq},
 		{"[independent, libpq17]", append(slices.Clone(independent), "libpq17"), "libpq", []string{"libpq17"}},
-		{"[raw, psql]", []string{"raw", "psql13", "psql15", "psql17", "psql18"}, "[psql13, raw]", []string{"psql13", "raw"}},
+		{"[raw, psql]", []string{"raw", "psql13", "psql15", "psql17", "psql18", "psql19"}, "[psql13, raw]", []string{"psql13", "raw"}},
 		{"all", clientNames(false), "[libpq, pgx]", append(slices.Clone(libpq), "pgx")},
 		{"[pgx, libpq18, libpq13]", []string{"pgx", "libpq18", "libpq13"}, "[independent, libpq]", []string{"pgx", "libpq13", "libpq18"}},
 	} {
@@ -184,7 +184,7 @@ var mistakes = []mistake{
 		`a/b.yaml:1:1: unknown key "qestion" at the top level; did you mean "question"?`},
 	{"unknown key unlike any",
 		top + "remarks: none\n",
-		`a/b.yaml:5:1: unknown key "remarks" at the top level; want question, source, claims, museum, world, client, exclude, judge or expect`},
+		`a/b.yaml:5:1: unknown key "remarks" at the top level; want question, source, why, claims, museum, world, client, exclude, judge or expect`},
 	{"unknown key under world",
 		top + "  host_name: pg.example.test\n",
 		`a/b.yaml:5:3: unknown key "host_name" under world; want server, ssl, servercert, servercrl, keytab, hba, ident, load, vary, files, before, settings, roles, realm, principals, realms, client_realm, keytabs, tickets, krb5_confs, certificates, network, names or host`},
@@ -333,13 +333,13 @@ var mistakes = []mistake{
 		`a/b.yaml:5:8: impossible value "true" of ssl; want off or on`},
 	{"server version unknown",
 		top + "  server: [17, 12]\n",
-		`a/b.yaml:5:16: unknown server version "12"; want a major version: 13, 14, 15, 16, 17 or 18`},
+		`a/b.yaml:5:16: unknown server version "12"; want a major version: 13, 14, 15, 16, 17, 18 or 19`},
 	{"minor version",
 		top + "  server: 17.2\n",
-		`a/b.yaml:5:11: unknown server version "17.2"; want a major version: 13, 14, 15, 16, 17 or 18`},
+		`a/b.yaml:5:11: unknown server version "17.2"; want a major version: 13, 14, 15, 16, 17, 18 or 19`},
 	{"library unknown",
 		client + "  library: [libpq12, pgxx]\n",
-		"a/b.yaml:6:13: impossible value \"libpq12\" of library; want libpq13, libpq14, libpq15, libpq16, libpq17, libpq18, psql13, psql15, psql17, psql18, pgx, pq, asyncpg0.27, asyncpg0.30, asyncpg0.31, raw, libpq, psql, asyncpg or independent\n" +
+		"a/b.yaml:6:13: impossible value \"libpq12\" of library; want libpq13, libpq14, libpq15, libpq16, libpq17, libpq18, libpq19, psql13, psql15, psql17, psql18, psql19, pgx, pq, asyncpg0.27, asyncpg0.30, asyncpg0.31, raw, libpq, psql, asyncpg or independent\n" +
 			`a/b.yaml:6:22: impossible value "pgxx" of library; did you mean "pgx"?`},
 	{"duplicate value",
 		client + "  sslmode: [prefer, require, prefer]\n",

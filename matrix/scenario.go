@@ -16,6 +16,7 @@ type Scenario struct {
 	Name         string         // FAMILY/NAME, from the path FAMILY/NAME.yaml
 	Question     string         // what the scenario shows, one sentence
 	Source       string         // where the behaviour is specified; may be empty
+	Why          string         // why the question matters; may be empty
 	Claims       []string       // ids of the claims that it tests: rows of docs/claims.md
 	Museum       []string       // ids of the past defects that it would show: rows of docs/museum.md
 	Axes         []AxisValues   // the axes that the file names, in the order of IDs, values in the order of the file; NotGiven is ""

@@ -136,6 +136,7 @@ func Schema() []byte {
 	schema := closed("a scenario of pgauthmatrix: docs/scenarios.md", object{
 		"question": textSchema(keyDocs["question"]),
 		"source":   textSchema(keyDocs["source"]),
+		"why":      textSchema(keyDocs["why"]),
 		"claims":   ids(claimID, keyDocs["claims"]),
 		"museum":   ids(museumID, keyDocs["museum"]),
 		"world":    closed(keyDocs["world"], world, "hba"),
@@ -167,6 +168,7 @@ func Schema() []byte {
 var keyDocs = map[string]string{
 	"question": "what the scenario shows, as one question",
 	"source":   "where the behaviour is documented: manual section, RFC, source file",
+	"why":      "why the question matters, to whom; explain shows it",
 	"claims":   "ids of the claims that it tests, rows of docs/claims.md: S1, S2, …",
 	"museum":   "ids of the past defects that it would show, rows of docs/museum.md: B14, …",
 	"world":    "the server's side: world axes, and what all cells have in common",

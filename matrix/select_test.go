@@ -305,7 +305,7 @@ func TestParseAxisValues(t *testing.T) {
 		{"clientcert=verify-ca", AxisValues{"clientcert", []string{"verify-ca"}}, ""}, // may be an axis of a scenario's own
 		{"gss_mode=prefer", AxisValues{}, `no axis "gss_mode"; did you mean "sslmode"?`},
 		{"gssencmode=prefered", AxisValues{}, `impossible value "prefered" of gssencmode; did you mean "prefer"?`},
-		{"server=12", AxisValues{}, `unknown server version "12"; want a major version: 13, 14, 15, 16, 17 or 18`},
+		{"server=12", AxisValues{}, `unknown server version "12"; want a major version: 13, 14, 15, 16, 17, 18 or 19`},
 		{"user=", AxisValues{}, "empty value of user; name one, or leave the axis out"},
 	} {
 		got, err := ParseAxisValues(test.text)

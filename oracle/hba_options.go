@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -10,22 +11,27 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// methodOptions are the options that belong to one method alone, and what makes them known (hba.c, parse_hba_auth_opt).
+// methodOptions are the options that belong to one method alone, and the first and last version that know them (hba.c, parse_hba_auth_opt).
 var methodOptions = []struct {
-	method matrix.Method
-	since  int
-	names  []string
+	method      matrix.Method
+	since, last int
+	names       []string
 }{
-	{"pam", 0, []string{"pamservice", "pam_use_hostname"}},
-	{"ldap", 0, []string{"ldapurl", "ldaptls", "ldapscheme", "ldapserver", "ldapport", "ldapbinddn", "ldapbindpasswd", "ldapsearchattribute", "ldapsearchfilter", "ldapbasedn", "ldapprefix", "ldapsuffix"}},
-	{"radius", 0, []string{"radiusservers", "radiusports", "radiussecrets", "radiusidentifiers"}},
-	{"oauth", 18, []string{"issuer", "scope", "validator", "delegate_ident_mapping"}},
+	{"pam", 13, newest, []string{"pamservice", "pam_use_hostname"}},
+	{"ldap", 13, newest, []string{"ldapurl", "ldaptls", "ldapscheme", "ldapserver", "ldapport", "ldapbinddn", "ldapbindpasswd", "ldapsearchattribute", "ldapsearchfilter", "ldapbasedn", "ldapprefix", "ldapsuffix"}},
+	{"radius", 13, lastRADIUS, []string{"radiusservers", "radiusports", "radiussecrets", "radiusidentifiers"}},
+	{"oauth", 18, newest, []string{"issuer", "scope", "validator", "delegate_ident_mapping"}},
 }
+
+const (
+	newest     = math.MaxInt
+	lastRADIUS = 18 // 19 has no RADIUS
+)
 
 // setMethodOption is for options of one method. Such a method is never predicted; whether its record loads, is.
 func (r *Record) setMethodOption(name, value string, server int) (message string, err error) {
 	for _, o := range methodOptions {
-		if server < o.since || !slices.Contains(o.names, name) {
+		if server < o.since || server > o.last || !slices.Contains(o.names, name) {
 			continue
 		}
 		if r.Method != o.method {
@@ -44,6 +50,9 @@ func (r *Record) setMethodOption(name, value string, server int) (message string
 			return r.setRadius(name, value)
 		}
 		return "", nil
+	}
+	if server >= 19 && strings.HasPrefix(name, "validator.") {
+		return "", unknown("what a validator takes is not modelled", "line %d: authentication option %s", r.Line, name)
 	}
 	return fmt.Sprintf(`unrecognized authentication option name: "%s"`, name), nil
 }
@@ -108,6 +117,9 @@ func (r *Record) lacksOption(server int) (message string, err error) {
 			if !has(name) {
 				return needs(name), nil
 			}
+		}
+		if server >= 19 {
+			return `parameter "oauth_validator_libraries" must be set for authentication method "oauth"`, nil
 		}
 		return "oauth_validator_libraries must be set for authentication method oauth", nil
 	}

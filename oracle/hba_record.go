@@ -121,11 +121,12 @@ func (r *Record) setMethod(method string, server int) (message string, err error
 	case "trust", "reject", "ident", "peer", "password", "gss", "md5", "scram-sha-256", "pam", "cert":
 	case "sspi", "bsd":
 		return fmt.Sprintf(`invalid authentication method "%s": not supported by this build`, method), nil
-	case "ldap", "radius":
-	case "oauth":
-		if server < 18 {
-			return `invalid authentication method "oauth"`, nil
+	case "ldap":
+	case "radius", "oauth":
+		if method == "radius" && server <= lastRADIUS || method == "oauth" && server >= 18 {
+			break
 		}
+		fallthrough
 	default:
 		return fmt.Sprintf(`invalid authentication method "%s"`, method), nil
 	}

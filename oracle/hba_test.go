@@ -11,7 +11,7 @@ import (
 
 // What loads and what does not, measured by starting servers of these versions, and the other messages of hba.c.
 func TestWhatLoads(t *testing.T) {
-	const all = "13 14 15 16 17 18"
+	const all = "13 14 15 16 17 18 19"
 	for _, c := range []struct{ line, versions, message string }{
 		{"hostssl all all all md5 clientcert=1", "13", ""},
 		{"hostssl all all all md5 clientcert=1", "14 15 16 17 18", `invalid value for clientcert: "1"`},
@@ -38,11 +38,11 @@ func TestWhatLoads(t *testing.T) {
 		{"hostssl all all all trust clientname=UID", "14 18", `invalid value for clientname: "UID"`},
 		{"host all all all trust clientname=DN", "14 18", `clientname can only be configured for "hostssl" rows`},
 		{"host all all all trust map=m", "13 17", `authentication option "map" is only valid for authentication methods ident, peer, gssapi, sspi, and cert`},
-		{"host all all all trust map=m", "18", `authentication option "map" is only valid for authentication methods ident, peer, gssapi, sspi, cert, and oauth`},
+		{"host all all all trust map=m", "18 19", `authentication option "map" is only valid for authentication methods ident, peer, gssapi, sspi, cert, and oauth`},
 		{"host all all all trust include_realm=0", all, `authentication option "include_realm" is only valid for authentication methods gssapi and sspi`},
 		{"host all all all gss compat_realm=1", all, `authentication option "compat_realm" is only valid for authentication methods sspi`},
 		{"host all all all gss ldapserver=x", all, `authentication option "ldapserver" is only valid for authentication methods ldap`},
-		{"host all all all gss radiussecrets=x", all, `authentication option "radiussecrets" is only valid for authentication methods radius`},
+		{"host all all all gss radiussecrets=x", "13 15 17 18", `authentication option "radiussecrets" is only valid for authentication methods radius`},
 		{"host all all all gss issuer=x", "13 17", `unrecognized authentication option name: "issuer"`},
 		{"host all all all gss issuer=x", "18", `authentication option "issuer" is only valid for authentication methods oauth`},
 		{"host all all all gss pamservice=x", all, `authentication option "pamservice" is only valid for authentication methods pam`},
@@ -66,6 +66,11 @@ func TestWhatLoads(t *testing.T) {
 		{"host all all db.example.test/8 trust", all, `specifying both host name and CIDR mask is invalid: "db.example.test/8"`},
 		{"host all all all TRUST", all, `invalid authentication method "TRUST"`},
 		{"host all all all sspi", all, `invalid authentication method "sspi": not supported by this build`},
+		{"host all all all gss radiussecrets=x", "19", `unrecognized authentication option name: "radiussecrets"`},
+		{"host all all all radius radiusservers=127.0.0.1 radiussecrets=x", "13 18", ""},
+		{"host all all all radius radiusservers=127.0.0.1 radiussecrets=x", "19", `invalid authentication method "radius"`},
+		{"host all all all oauth issuer=x scope=y", "18", "oauth_validator_libraries must be set for authentication method oauth"},
+		{"host all all all oauth issuer=x scope=y", "19", `parameter "oauth_validator_libraries" must be set for authentication method "oauth"`},
 		{"host all all all oauth issuer=x scope=y", "13 17", `invalid authentication method "oauth"`},
 		{"include other.conf", "13 15", `invalid connection type "include"`},
 		{"include other.conf more", "16 18", `invalid connection type "include"`},

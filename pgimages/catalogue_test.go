@@ -2,8 +2,10 @@ package pgimages
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -92,13 +94,18 @@ func TestClientsHaveImages(t *testing.T) {
 }
 
 func TestSuites(t *testing.T) {
-	for major, want := range map[int]string{13: "bullseye", 14: "postgres-14", 15: "bookworm", 16: "postgres-16", 17: "trixie", 18: "forky", 19: "postgres-19", 0: "trixie"} {
+	for major, want := range map[int]string{13: "bullseye", 14: "postgres-14", 15: "bookworm", 16: "postgres-16", 17: "trixie", 18: "forky", 19: "experimental", 20: "postgres-20", 0: "trixie"} {
 		s := suiteFor(major)
 		if s.name != want || s.bootstrap == strings.HasPrefix(want, "postgres-") {
 			t.Errorf("PostgreSQL %d stands on %+v, not on %s", major, s, want)
 		}
-		if unchecked := strings.Contains(strings.Join(s.aptOptions(), " "), "Check-Valid-Until"); unchecked != (want == "forky") {
+		if unchecked := strings.Contains(strings.Join(s.aptOptions(), " "), "Check-Valid-Until"); unchecked != (want == "forky" || want == "experimental") {
 			t.Errorf("%s: validity of the Release file not checked: %v", s.name, unchecked)
+		}
+		// What is not whole is installed over a release, which has another version under the same names.
+		named := slices.Contains(s.packages(), fmt.Sprintf("libpq5=%d*", s.major))
+		if releases := s.releases(); releases[len(releases)-1] != want || named != (len(releases) > 1) || named != (want == "experimental") {
+			t.Errorf("%s is installed from %v: %v", s.name, releases, s.packages())
 		}
 	}
 }
@@ -211,6 +218,38 @@ func TestRegistryThatIsDown(t *testing.T) {
 	_, err = b.suite(t.Context(), suite{name: "c", major: 16, pull: "127.0.0.1:1/c:1"})
 	if err == nil || !strings.Contains(err.Error(), "PostgreSQL 16") || !strings.Contains(err.Error(), "docker pull 127.0.0.1:1/c:1") {
 		t.Errorf("what cannot be had does not say why and what would mend it: %v", err)
+	}
+}
+
+// Debian's experimental promises nothing: what it cannot install is not available. A release that cannot be installed is a failure.
+func TestSuiteThatIsNotWholeMayBeMissing(t *testing.T) {
+	cli, err := Engine(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := t.TempDir()
+	t.Setenv("PATH", bin+":/usr/bin:/bin")
+	script := "#!/bin/sh\necho \"$@\" >" + bin + "/asked\necho \"E: Version '19*' for 'libpq5' was not found\" >&2\nexit 100\n"
+	if err := os.WriteFile(filepath.Join(bin, "mmdebstrap"), []byte(script), 0o755); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
+	b := &builder{cli: cli, slots: semaphore.NewWeighted(2), made: map[string]*made{}, registries: map[string]*registry{}, progress: func(string, string) {}}
+	for name, missing := range map[string]bool{"experimental": true, "forky": false} {
+		s := suites[slices.IndexFunc(suites, func(s suite) bool { return s.name == name })]
+		s.pull, s.more = "127.0.0.1:1/x:1", []string{"not-in-the-cache"}
+		_, err := b.suite(t.Context(), s)
+		if err == nil || errors.Is(err, errNoSource) != missing || !strings.Contains(err.Error(), "'libpq5' was not found") {
+			t.Errorf("%s: %v", name, err)
+		}
+		asked, err := os.ReadFile(filepath.Join(bin, "asked")) //nolint:gosec // as above
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range s.releases() {
+			if missing && !strings.Contains(string(asked), "/ "+want+" main") {
+				t.Errorf("%s: mmdebstrap was not given %s: %s", name, want, asked)
+			}
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package pgimages
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,23 +14,28 @@ import (
 	"time"
 )
 
-// debianSources are the one-line sources of a release: the mirror of this machine's own apt configuration, and its
-// security archive where that is configured and has the release. None where apt is not configured for Debian:
-// mmdebstrap then takes Debian's standard mirror.
-func debianSources(ctx context.Context, release string) ([]string, error) {
+const standardMirror = "http://deb.debian.org/debian/"
+
+// debianSources are the one-line sources of releases: the mirror of this machine's own apt configuration, and its
+// security archive where that is configured and has the first release. None where apt is not configured for Debian: mmdebstrap
+// then takes the release from Debian's standard mirror, but has to be told of more than one.
+func debianSources(ctx context.Context, names []string) ([]string, error) {
 	out, err := exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages").Output()
 	if err != nil {
-		return nil, ctx.Err() // no apt here, or one that cannot tell
+		out = nil // no apt here, or one that cannot tell
 	}
 	mirror, security := mirrors(string(out))
-	if mirror == "" {
-		return nil, nil
+	if mirror == "" && len(names) == 1 {
+		return nil, ctx.Err()
 	}
-	sources := []string{fmt.Sprintf("deb %s %s main", mirror, release)}
-	if security != "" && answers(ctx, security+"dists/"+release+"-security/Release") {
-		sources = append(sources, fmt.Sprintf("deb %s %s-security main", security, release))
+	var sources []string
+	for _, name := range names {
+		sources = append(sources, fmt.Sprintf("deb %s %s main", cmp.Or(mirror, standardMirror), name))
 	}
-	return sources, nil
+	if security != "" && answers(ctx, security+"dists/"+names[0]+"-security/Release") {
+		sources = append(sources, fmt.Sprintf("deb %s %s-security main", security, names[0]))
+	}
+	return sources, ctx.Err()
 }
 
 // releases that mark a source as Debian's: an Ubuntu or a third party's source has others.

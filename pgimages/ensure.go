@@ -205,10 +205,14 @@ func (b *builder) suite(ctx context.Context, s suite) (local bool, err error) {
 			return fmt.Errorf("%w PostgreSQL %d, and %s cannot be pulled (%s); where a registry answers: docker pull %s", errNoSource, s.major, s.pull, lastWords(pullErr), s.pull)
 		}
 		b.progress("suite-"+s.name, "cannot pull "+s.pull+", making it from the Debian mirror: "+pullErr.Error())
-		if err := b.bootstrap(ctx, s); err != nil {
-			return fmt.Errorf("%s cannot be pulled (%w), nor made from the Debian mirror: %w", s.pull, pullErr, err)
+		err := b.bootstrap(ctx, s)
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return err
+		case len(s.releases()) > 1: // nobody promises that it has the version, or that it fits the release today
+			return fmt.Errorf("%w PostgreSQL %d; %s cannot be pulled (%s), and Debian's %s does not install here: %w", errNoSource, s.major, s.pull, lastWords(pullErr), s.name, err)
 		}
-		return nil
+		return fmt.Errorf("%s cannot be pulled (%w), nor made from the Debian mirror: %w", s.pull, pullErr, err)
 	})
 }
 
@@ -321,8 +325,8 @@ func (b *builder) bootstrap(ctx context.Context, s suite) error {
 	}
 	args = append(args, `--setup-hook=mkdir -p "$1/etc/dpkg/dpkg.cfg.d"`, `--essential-hook="`+prepare+`" "$1"`,
 		fmt.Sprintf(`--customize-hook=chroot "$1" dpkg-query --show --showformat='pgam-version ${Package} ${Version}\n' postgresql-%d libpq5 krb5-user >&2`, s.major),
-		s.name, root)
-	sources, err := debianSources(ctx, s.name)
+		s.releases()[0], root)
+	sources, err := debianSources(ctx, s.releases())
 	if err != nil {
 		return err
 	}

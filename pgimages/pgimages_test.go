@@ -14,7 +14,7 @@ import (
 // all are the images that can be made from the Debian mirror.
 func all() []Spec {
 	specs := append([]Spec{KDC(), ClientWithoutGSS("client-18")}, clientImages...)
-	for _, major := range []int{13, 15, 17, 18} {
+	for _, major := range []int{13, 15, 17, 18, 19} {
 		specs = append(specs, Server(major), Client(fmt.Sprintf("client-%d", major)))
 	}
 	return specs
@@ -158,7 +158,7 @@ func TestClient(t *testing.T) {
 	if _, err := Start(t.Context(), StartSpec{Image: server.Tag, RunID: "pgimages-test-client", Network: n, Hostname: "pg.example.test"}); err != nil {
 		t.Fatal(err)
 	}
-	for _, major := range []int{13, 15, 17, 18} {
+	for _, major := range []int{13, 15, 17, 18, 19} {
 		image := image(t, Client(fmt.Sprintf("client-%d", major)))
 		r, err := Start(t.Context(), StartSpec{Image: image.Tag, RunID: "pgimages-test-client", Network: n})
 		if err != nil {

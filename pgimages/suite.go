@@ -34,7 +34,11 @@ var suites = []suite{
 	{name: "bookworm", major: 15, pull: "debian:bookworm-slim", bootstrap: true},
 	{name: "trixie", major: kdcMajor, pull: "debian:trixie-slim", bootstrap: true, more: []string{"krb5-kdc", "krb5-admin-server", "libfaketime"}},
 	{name: "forky", major: 18, pull: "debian:forky-slim", bootstrap: true, unchecked: true},
+	{name: "experimental", major: 19, pull: "debian:experimental", bootstrap: true, unchecked: true},
 }
+
+// standsOn are the releases that carry what a suite lacks which is not whole: apt prefers theirs, and has to be asked for the suite's version.
+var standsOn = map[string]string{"experimental": "sid"}
 
 const kdcMajor = 17
 
@@ -55,12 +59,23 @@ func suiteFor(major int) suite {
 // builder of its own would cost each suite more than the compiler's size is worth.
 func (s suite) packages() []string {
 	p := []string{"ca-certificates", "gcc", "krb5-user", "libc6-dev"}
-	if s.bootstrap {
-		p = append(p, "libpq-dev", fmt.Sprintf("postgresql-%d", s.major))
-	} else {
+	switch {
+	case !s.bootstrap:
 		p = append(p, fmt.Sprintf("libpq5=%d.*", s.major), fmt.Sprintf("libpq-dev=%d.*", s.major))
+	case standsOn[s.name] != "": // 19.* and 19~rc1
+		p = append(p, fmt.Sprintf("libpq5=%d*", s.major), fmt.Sprintf("libpq-dev=%d*", s.major), fmt.Sprintf("postgresql-%d", s.major))
+	default:
+		p = append(p, "libpq-dev", fmt.Sprintf("postgresql-%d", s.major))
 	}
 	return append(p, s.more...)
+}
+
+// releases are what the suite is installed from: the one that makes a whole of it first.
+func (s suite) releases() []string {
+	if whole := standsOn[s.name]; whole != "" {
+		return []string{whole, s.name}
+	}
+	return []string{s.name}
 }
 
 func (s suite) aptOptions() []string {

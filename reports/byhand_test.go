@@ -80,9 +80,11 @@ func TestByHand(t *testing.T) {
 		"terminal": func(w io.Writer) error { return Terminal(w, v, Options{Width: 160}) },
 		"markdown": func(w io.Writer) error { return Markdown(w, v, Options{}) },
 		"cell": func(w io.Writer) error {
-			return Explain(w, byHandCell(t, "ldap", "none"), matrix.Prediction{}, failing, Options{Width: 160})
+			return Explain(w, byHandCell(t, "ldap", "none"), nil, matrix.Prediction{}, failing, Options{Width: 160})
 		},
-		"record": func(w io.Writer) error { return Explain(w, nil, matrix.Prediction{}, failing, Options{Width: 160}) },
+		"record": func(w io.Writer) error {
+			return Explain(w, nil, nil, matrix.Prediction{}, failing, Options{Width: 160})
+		},
 	} {
 		text := string(draw(t, drawn))
 		want := []string{"by hand    " + row, "method pam (auth/services.yaml:20:5)"}

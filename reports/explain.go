@@ -13,19 +13,23 @@ import (
 
 // Explain writes a cell for people: its world and client, what is predicted and why and, if there is a record, what was
 // observed, the verdict, and the evidence: the client's words, each connection as a sequence between client and
-// server, the server's log. cell may be nil if there is a record: then the prediction is the record's and the rules are not shown.
-func Explain(w io.Writer, cell *matrix.Cell, prediction matrix.Prediction, r *Record, o Options) error {
+// server, the server's log. cell may be nil if there is a record: then the prediction is the record's and the rules are not shown. about is
+// the cell's scenario; nil: what the record says of it, if anything.
+func Explain(w io.Writer, cell *matrix.Cell, about *Scenario, prediction matrix.Prediction, r *Record, o Options) error {
 	p := newPage(w, "", o)
+	if about == nil && r != nil {
+		about = r.About
+	}
 	if cell == nil {
 		prediction = matrix.Prediction{Outcome: r.Predicted, Because: r.Because}
 		p.line(p.text(bold, printable(r.ID)))
-		p.about(r.About)
+		p.about(about)
+		p.why(about)
 		p.axes(r.ownAxes(), func(axis string) string { return r.Axes[axis] })
 	} else {
 		p.line(p.text(bold, cell.ID))
-		if r != nil {
-			p.about(r.About)
-		}
+		p.about(about)
+		p.why(about)
 		p.axes(cell.World.OwnAxes(), cell.Value)
 		p.rules(cell, prediction)
 	}
@@ -58,6 +62,13 @@ func Explain(w io.Writer, cell *matrix.Cell, prediction matrix.Prediction, r *Re
 		p.observed(r)
 	}
 	return p.Flush()
+}
+
+// why says why the scenario's question matters, if its file does.
+func (p *page) why(s *Scenario) {
+	if s != nil && s.Why != "" {
+		p.hanging("why", dim, s.Why)
+	}
 }
 
 func notApplicable(cell *matrix.Cell, r *Record) string {

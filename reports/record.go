@@ -38,6 +38,7 @@ type Header struct {
 type Scenario struct {
 	Name     string   `json:"name"` // FAMILY/NAME
 	Question string   `json:"question"`
+	Why      string   `json:"why,omitempty"`    // why the question matters
 	Claims   []string `json:"claims,omitempty"` // ids of the claims that it tests
 	Museum   []string `json:"museum,omitempty"` // ids of the past defects that it keeps away, in docs/museum.md
 }
@@ -51,7 +52,7 @@ func ScenariosOf(scenarios []*matrix.Scenario, cells []matrix.Cell) []Scenario {
 	var list []Scenario
 	for _, s := range scenarios {
 		if used[s.Name] {
-			list = append(list, Scenario{Name: s.Name, Question: s.Question, Claims: s.Claims, Museum: s.Museum})
+			list = append(list, Scenario{Name: s.Name, Question: s.Question, Why: s.Why, Claims: s.Claims, Museum: s.Museum})
 		}
 	}
 	return list

@@ -565,17 +565,17 @@ func TestExplain(t *testing.T) {
 	skipped := NewRecord(pq, matrix.Prediction{}, nil, verdict.Judge(pq, matrix.Prediction{}, nil, nil, nil), sampleStart, 0)
 	lost := NewRecord(local, refusal, nil, verdict.Judge(local, refusal, nil, nil, nil), sampleStart, 0)
 	for name, draw1 := range map[string]func(io.Writer) error{
-		"explain.txt":          func(w io.Writer) error { return Explain(w, differs, p, nil, Options{}) },
-		"explain-hidden.txt":   func(w io.Writer) error { return Explain(w, hidden, p, nil, Options{}) },
-		"explain-record.txt":   func(w io.Writer) error { return Explain(w, differs, p, record, Options{}) },
-		"explain-color.txt":    func(w io.Writer) error { return Explain(w, differs, p, record, Options{Color: true, Width: 80}) },
-		"explain-about.txt":    func(w io.Writer) error { return Explain(w, nil, matrix.Prediction{}, &about, Options{}) },
-		"explain-attack.txt":   func(w io.Writer) error { return Explain(w, nil, matrix.Prediction{}, &attacked, Options{}) },
-		"explain-local.txt":    func(w io.Writer) error { return Explain(w, nil, matrix.Prediction{}, localRecord, Options{}) },
-		"explain-broken.txt":   func(w io.Writer) error { return Explain(w, nil, matrix.Prediction{}, crashed, Options{}) },
-		"explain-not-for.txt":  func(w io.Writer) error { return Explain(w, pq, matrix.Prediction{}, skipped, Options{}) },
-		"explain-not-for2.txt": func(w io.Writer) error { return Explain(w, nil, matrix.Prediction{}, skipped, Options{}) },
-		"explain-lost.txt":     func(w io.Writer) error { return Explain(w, local, refusal, lost, Options{}) },
+		"explain.txt":          func(w io.Writer) error { return Explain(w, differs, nil, p, nil, Options{}) },
+		"explain-hidden.txt":   func(w io.Writer) error { return Explain(w, hidden, nil, p, nil, Options{}) },
+		"explain-record.txt":   func(w io.Writer) error { return Explain(w, differs, nil, p, record, Options{}) },
+		"explain-color.txt":    func(w io.Writer) error { return Explain(w, differs, nil, p, record, Options{Color: true, Width: 80}) },
+		"explain-about.txt":    func(w io.Writer) error { return Explain(w, nil, nil, matrix.Prediction{}, &about, Options{}) },
+		"explain-attack.txt":   func(w io.Writer) error { return Explain(w, nil, nil, matrix.Prediction{}, &attacked, Options{}) },
+		"explain-local.txt":    func(w io.Writer) error { return Explain(w, nil, nil, matrix.Prediction{}, localRecord, Options{}) },
+		"explain-broken.txt":   func(w io.Writer) error { return Explain(w, nil, nil, matrix.Prediction{}, crashed, Options{}) },
+		"explain-not-for.txt":  func(w io.Writer) error { return Explain(w, pq, nil, matrix.Prediction{}, skipped, Options{}) },
+		"explain-not-for2.txt": func(w io.Writer) error { return Explain(w, nil, nil, matrix.Prediction{}, skipped, Options{}) },
+		"explain-lost.txt":     func(w io.Writer) error { return Explain(w, local, nil, refusal, lost, Options{}) },
 	} {
 		t.Run(name, func(t *testing.T) { golden(t, name, draw(t, draw1)) })
 	}

@@ -99,7 +99,7 @@ With --hba the argument is a connection string, and the server's own files are a
 					return err
 				}
 			}
-			return reports.Explain(cmd.OutOrStdout(), c, p, record, options())
+			return reports.Explain(cmd.OutOrStdout(), c, &reports.ScenariosOf(input.Scenarios, []matrix.Cell{*c})[0], p, record, options())
 		},
 	}
 	cmd.Flags().StringArrayVarP(&s.files, "scenario", "f", nil, "a scenario `FILE` to use instead of the built-in ones")
