@@ -10,19 +10,19 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
 )
 
-// failures draws the ways in which cells failed, the worst first.
+// failures draws the groups of cells that failed, the worst first.
 func (p *page) failures(v *View) {
 	if len(v.Failures) == 0 {
 		return
 	}
-	p.rule("Failures", fmt.Sprintf("%s in %s, worst first", count(cellsOf(v.Failures), "cell", "cells"), count(len(v.Failures), "way", "ways")))
+	p.rule("Failures", fmt.Sprintf("%s in %s, worst first", count(cellsOf(v.Failures), "cell", "cells"), count(len(v.Failures), "group", "groups")))
 	p.line("")
 	drawn := 0
-	for _, f := range v.Failures {
-		if f.Record == nil || p.Failures >= 0 && drawn == p.Failures {
+	for _, g := range v.Failures {
+		if g.Record == nil || p.Failures >= 0 && drawn == p.Failures {
 			break
 		}
-		p.failure(f.Record, f)
+		p.group(g)
 		drawn++
 	}
 	if rest := v.Failures[drawn:]; len(rest) > 0 {
@@ -30,23 +30,57 @@ func (p *page) failures(v *View) {
 		if v.Path != "" {
 			where = "; all of them are in " + v.Path
 		}
-		p.hanging("and more", bold, fmt.Sprintf("%s that fail in %s%s", count(cellsOf(rest), "cell", "cells"), count(len(rest), "other way", "other ways"), where))
+		p.hanging("and more", bold, fmt.Sprintf("%s that fail in %s%s", count(cellsOf(rest), "cell", "cells"), count(len(rest), "other group", "other groups"), where))
 		p.line("")
 	}
 }
 
-func cellsOf(failures []*Failure) int {
+func cellsOf(groups []*Group) int {
 	cells := 0
-	for _, f := range failures {
-		cells += f.Count
+	for _, g := range groups {
+		cells += g.Count
 	}
 	return cells
 }
 
-// failure draws one cell: what was predicted and observed, why, the evidence, and the command that repeats it. f, if
-// any, says how many more cells fail like it.
-func (p *page) failure(r *Record, f *Failure) {
+// group draws a group: what its cells share, and one of them as an example.
+func (p *page) group(g *Group) {
+	title := g.First
+	if g.Explained {
+		title = g.Where.String()
+	}
+	p.line(p.text(statusStyle(g.Verdict.Status), strings.ToUpper(string(g.Verdict.Status))) + "  " + p.text(bold, printable(title)))
+	if g.Count > 1 {
+		p.hanging("cells", dim, g.extent())
+	}
+	if g.Explained {
+		p.command("example", g.First)
+	}
+	p.details(g.Record)
+	if g.Count > 1 {
+		// A line each, however long, so that they can be copied.
+		p.command("likewise", count(g.Count-1, "more cell", "more cells"))
+		for _, id := range g.Others {
+			p.command("", id)
+		}
+		if g.Count > len(g.Others)+1 {
+			p.command("", "…")
+		}
+	}
+	p.repeat(g.First)
+	p.line("")
+}
+
+// failure draws one cell.
+func (p *page) failure(r *Record) {
 	p.line(p.text(statusStyle(r.Verdict.Status), strings.ToUpper(string(r.Verdict.Status))) + "  " + p.text(bold, printable(r.ID)))
+	p.details(r)
+	p.repeat(r.ID)
+	p.line("")
+}
+
+// details are what was predicted and observed of a cell, why, and the evidence.
+func (p *page) details(r *Record) {
 	p.about(r.About)
 	p.judged(r)
 	p.because("because", r.Because)
@@ -57,18 +91,6 @@ func (p *page) failure(r *Record, f *Failure) {
 	if r.Observation != nil {
 		p.command("", pad("all", witnessWidth)+p.explain(r))
 	}
-	if f != nil && f.Count > 1 {
-		// A line each, however long, so that they can be copied.
-		p.command("the same", count(f.Count-1, "more cell", "more cells"))
-		for _, id := range f.Others {
-			p.command("", id)
-		}
-		if f.Count > len(f.Others)+1 {
-			p.command("", "…")
-		}
-	}
-	p.repeat(r.ID)
-	p.line("")
 }
 
 // repeat writes the command that tries a cell again.

@@ -178,12 +178,12 @@ type Incomplete struct{ What string }
 
 func (e *Incomplete) Error() string { return e.What }
 
-// brief is what a View reads of a record that does not fail. Prediction and evidence, which are most of a line, are
-// passed over.
+// brief is what a View reads of every record. The evidence, which is most of a line, is passed over.
 type brief struct {
 	ID          string            `json:"id"`
 	Scenario    string            `json:"scenario"`
 	Axes        map[string]string `json:"axes"`
+	Predicted   matrix.Outcome    `json:"predicted"`
 	ByHand      string            `json:"by_hand"`
 	Verdict     verdict.Verdict   `json:"verdict"`
 	Start       time.Time         `json:"start"`
@@ -194,7 +194,7 @@ type brief struct {
 	} `json:"observation"`
 }
 
-// decodeBrief decodes a line; a record that fails is whole, any other has what brief has.
+// decodeBrief decodes what brief has of a line.
 func decodeBrief(text []byte, into *line) error {
 	var l struct {
 		Record  *brief   `json:"cell"`
@@ -204,18 +204,28 @@ func decodeBrief(text []byte, into *line) error {
 		return err
 	}
 	into.Trailer = l.Trailer
-	if l.Record == nil {
-		return nil
-	}
-	if l.Record.Verdict.Status.Fails() {
-		return json.Unmarshal(text, into)
-	}
-	b := l.Record
-	into.Record = &Record{ID: b.ID, Scenario: b.Scenario, Axes: b.Axes, ByHand: b.ByHand, Verdict: b.Verdict, Start: b.Start, Micros: b.Micros}
-	if b.Observation != nil {
-		into.Record.Observation = &matrix.Observation{Outcome: b.Observation.Outcome, Fault: b.Observation.Fault}
+	if b := l.Record; b != nil {
+		into.Record = &Record{ID: b.ID, Scenario: b.Scenario, Axes: b.Axes, Predicted: b.Predicted, ByHand: b.ByHand, Verdict: b.Verdict, Start: b.Start, Micros: b.Micros}
+		if b.Observation != nil {
+			into.Record.Observation = &matrix.Observation{Outcome: b.Observation.Outcome, Fault: b.Observation.Fault}
+		}
 	}
 	return nil
+}
+
+// decodeOf decodes the lines of the cells that are wanted; of another cell, only its ID.
+func decodeOf(wanted func(id string) bool) func([]byte, *line) error {
+	head := []byte(`{"cell":{"id":"`)
+	return func(text []byte, into *line) error {
+		if rest, found := bytes.CutPrefix(text, head); found {
+			id, _, _ := bytes.Cut(rest, []byte{'"'})
+			if !bytes.ContainsRune(id, '\\') && !wanted(string(id)) {
+				into.Record = &Record{ID: string(id)}
+				return nil
+			}
+		}
+		return json.Unmarshal(text, into)
+	}
 }
 
 // decodeWhole decodes a line.

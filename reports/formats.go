@@ -62,7 +62,7 @@ func FileNames() []string {
 type Options struct {
 	Color    bool     // ANSI colours; the caller decides by isatty and NO_COLOR
 	Width    int      // columns; default 100, at least 60
-	Failures int      // ways to fail that are drawn in full; default 20, in a summary 10; -1: all that were kept
+	Failures int      // groups of failures that are drawn in full; default 20, in a summary 10; -1: all that were kept
 	Rows     bool     // every scenario world by world, not only those with a failure
 	Files    []string // report files to name at the end
 	Repeat   string   // command to which the quoted ID is added; default "pgauthmatrix run"

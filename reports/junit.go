@@ -162,13 +162,17 @@ func problem(scenario string, c *Case, path string, o Options) *junitProblem {
 	var text strings.Builder
 	p := newPage(&text, path, Options{Repeat: o.Repeat})
 	if c.Record != nil {
-		p.failure(c.Record, nil)
+		p.failure(c.Record)
 	} else {
-		p.command("fails like", c.Failure.First)
+		p.command("fails like", c.Group.First)
 		p.repeat(scenario + "/" + c.Name)
 	}
 	_ = p.Flush() // a strings.Builder takes everything
-	return &junitProblem{Message: printable(c.Failure.Message()), Type: string(c.Status), Text: text.String()}
+	message := c.Group.Message()
+	if c.Group.Explained {
+		message = c.Group.Where.String() + ": " + message
+	}
+	return &junitProblem{Message: printable(message), Type: string(c.Status), Text: text.String()}
 }
 
 // runSuite is the name of the suite for what fails the run but is no cell.

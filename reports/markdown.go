@@ -74,13 +74,17 @@ func (p *page) markdownFailures(v *View) {
 		}
 	}
 	fmt.Fprintln(p)
-	for i, f := range v.Failures {
-		if f.Record == nil || p.Failures >= 0 && i == p.Failures {
-			fmt.Fprintf(p, "… and %s\n\n", count(len(v.Failures)-i, "other way to fail", "other ways to fail"))
+	for i, g := range v.Failures {
+		if g.Record == nil || p.Failures >= 0 && i == p.Failures {
+			fmt.Fprintf(p, "… and %s\n\n", count(len(v.Failures)-i, "other group", "other groups"))
 			break
 		}
-		fmt.Fprintf(p, "<details><summary>%s, %s: <code>%s</code></summary>\n\n```\n", f.Verdict.Status, count(f.Count, "cell", "cells"), html(f.First))
-		p.failure(f.Record, f)
+		title := g.First
+		if g.Explained {
+			title = g.Where.String()
+		}
+		fmt.Fprintf(p, "<details><summary>%s, %s: <code>%s</code></summary>\n\n```\n", g.Verdict.Status, count(g.Count, "cell", "cells"), html(title))
+		p.group(g)
 		fmt.Fprint(p, "```\n</details>\n\n")
 	}
 }

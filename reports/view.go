@@ -34,7 +34,7 @@ func Summarize(run *Run) (*Summary, error) {
 }
 
 // View is all that there is to say about a run; how it is said is up to a Format. A View holds the evidence of failing
-// cells, up to limits, and of every other cell only its name, time and verdict: about 300 bytes.
+// cells, up to limits, and of every other cell only its name, its axes, its outcomes, time and verdict: about 400 bytes.
 type View struct {
 	Summary
 	Header    Header
@@ -45,7 +45,7 @@ type View struct {
 	Stages    map[matrix.Stage]int   // of refused attempts
 	Scenarios []*ScenarioView        // by name
 	Columns   []Column               // by server, then in the order of matrix.Clients
-	Failures  []*Failure             // the worst first
+	Failures  []*Group               // the worst first
 	Known     []Known                // by position
 	First     time.Time              // start of the first attempt
 	Last      time.Time              // end of the last attempt
@@ -66,7 +66,8 @@ func NewView(run *Run) (*View, error) {
 	b := &builder{
 		view: &View{run: run, Header: run.Header, Path: run.Path, Summary: Summary{Counts: verdict.Counts{}},
 			Ends: map[matrix.End]int{}, Descents: map[matrix.Descent]int{}, Stages: map[matrix.Stage]int{}},
-		scenarios: map[string]*ScenarioView{}, columns: map[Column]bool{}, ways: map[string]*Failure{}, known: map[Known]int{}, texts: map[string]string{},
+		axes: newAxisTable(), ways: map[string]int{}, exactWays: map[string]int{},
+		scenarios: map[string]*ScenarioView{}, columns: map[Column]bool{}, known: map[Known]int{}, texts: map[string]string{},
 	}
 	seen := make(map[string]bool, run.Header.Cells)
 	twice := ""
@@ -92,6 +93,10 @@ func NewView(run *Run) (*View, error) {
 		return nil, err
 	}
 	b.sort()
+	b.group()
+	if err := b.fetch(run); err != nil && !errors.As(err, &killed) {
+		return nil, err
+	}
 	return b.view, nil
 }
 
@@ -119,10 +124,14 @@ type builder struct {
 	view      *View
 	scenarios map[string]*ScenarioView
 	columns   map[Column]bool
-	ways      map[string]*Failure
+	axes      *axisTable
+	class     []int             // of each row of axes: its way to fail, agreeing or leftOut
+	ways      map[string]int    // ways to fail, without the values, numbered
+	exactWays map[string]int    // with the values, numbered
+	exact     []verdict.Verdict // by number: the first
+	failing   []failing
 	known     map[Known]int     // cells by cause and position
 	texts     map[string]string // causes, each held once
-	kept      int               // failing cells whose records are held
 }
 
 func (b *builder) add(r *Record) {
@@ -154,7 +163,8 @@ func (b *builder) add(r *Record) {
 		b.scenarios[r.Scenario] = s
 	}
 	b.columns[s.add(r)] = true
-	s.Cases = append(s.Cases, b.oneCase(r))
+	s.Cases = append(s.Cases, b.oneCase(r, b.axes.add(r.Scenario, r.Axes)))
+	b.classify(r, len(s.Cases)-1)
 }
 
 // sort brings everything into the order of reports.
@@ -169,10 +179,6 @@ func (b *builder) sort() {
 		v.Columns = append(v.Columns, c)
 	}
 	slices.SortFunc(v.Columns, Column.compare)
-	for _, f := range b.ways {
-		v.Failures = append(v.Failures, f)
-	}
-	slices.SortFunc(v.Failures, compareFailures)
 	for k, n := range b.known {
 		v.Known = append(v.Known, Known{k.Cause, k.Pos, n})
 	}

@@ -164,18 +164,12 @@ var worldAxes = func() []string {
 	return names
 }()
 
-// compareAxes orders by the first of the named axes that differs: values of a closed list in the order of the list,
-// others by their text.
+// compareAxes orders by the first of the named axes that differs.
 func compareAxes(names []string, a, b map[string]string) int {
 	for _, name := range names {
-		x, y := a[name], b[name]
-		if x == y {
-			continue
+		if c := compareValues(name, a[name], b[name]); c != 0 {
+			return c
 		}
-		if axis, _ := matrix.AxisByName(name); axis.Values != nil {
-			return slices.Index(axis.Words(), x) - slices.Index(axis.Words(), y)
-		}
-		return strings.Compare(x, y)
 	}
 	return 0
 }
