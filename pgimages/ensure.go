@@ -181,7 +181,7 @@ func (b *builder) need(ctx context.Context, s Spec) (local bool, err error) {
 			return err
 		}
 		arguments := map[string]*string{"BASE": new(s.base())}
-		if s.version == "" {
+		if s.version == "" && s.kind != "browser" {
 			_, err := b.build(ctx, s.Name(), s.files(), client.ImageBuildOptions{Tags: []string{s.tag()}, BuildArgs: arguments})
 			return err
 		}

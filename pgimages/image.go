@@ -18,8 +18,8 @@ import (
 
 // Spec names an image of the catalogue. Specs are comparable.
 type Spec struct {
-	kind    string // server | client | client-nogss | client-asyncpg | client-own | kdc; all but kdc are directories of inputs
-	major   int    // PostgreSQL major version of the suite that it stands on; 0 for kdc and client-own
+	kind    string // server | client | client-nogss | client-asyncpg | client-own | browser | kdc; all but kdc are directories of inputs
+	major   int    // PostgreSQL major version of the suite that it stands on; 0 for kdc, browser and client-own
 	version string // of a client that is not libpq; of client-own the reference of the image that it stands on; empty for all others
 }
 
@@ -59,7 +59,10 @@ const ownKind = "client-own"
 // KDC is the base of a realm; package kdc makes the realm in it.
 func KDC() Spec { return Spec{kind: "kdc"} }
 
-// Name is server-17, client-17, client-nogss-17, client-asyncpg-0.30, client-own-HASH or kdc.
+// Browser is an image with Chromium, without a screen, for tests of what people see. No run needs it.
+func Browser() Spec { return Spec{kind: "browser"} }
+
+// Name is server-17, client-17, client-nogss-17, client-asyncpg-0.30, client-own-HASH, browser or kdc.
 func (s Spec) Name() string {
 	switch {
 	case s.kind == ownKind:
@@ -75,7 +78,7 @@ func (s Spec) Name() string {
 // known is true of the images that can be made.
 func (s Spec) known() bool {
 	switch s.kind {
-	case "kdc", ownKind:
+	case "kdc", "browser", ownKind:
 		return true
 	case "server", "client", "client-nogss":
 		return s.major > 0

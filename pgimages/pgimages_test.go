@@ -13,7 +13,7 @@ import (
 
 // all are the images that can be made from the Debian mirror.
 func all() []Spec {
-	specs := append([]Spec{KDC(), ClientWithoutGSS("client-18")}, clientImages...)
+	specs := append([]Spec{KDC(), Browser(), ClientWithoutGSS("client-18")}, clientImages...)
 	for _, major := range []int{13, 15, 17, 18, 19} {
 		specs = append(specs, Server(major), Client(fmt.Sprintf("client-%d", major)))
 	}

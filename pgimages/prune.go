@@ -47,8 +47,8 @@ func stale(tag string) bool {
 		return tag != c.tag()
 	}
 	switch {
-	case name == "kdc":
-		return tag != KDC().tag()
+	case name == "kdc", name == "browser":
+		return tag != Spec{kind: name}.tag()
 	case i > 0 && name[:i] == "suite":
 		return !slices.ContainsFunc(suites, func(s suite) bool { return tag == s.tag() })
 	case strings.HasPrefix(name, "suite-postgres-") && err == nil:

@@ -216,6 +216,37 @@ func (r *Running) Exec(ctx context.Context, stdin []byte, argv ...string) (exit 
 	}
 }
 
+// Pipe runs a program as root whose standard input and output are the caller's. Closing it ends both; what the program writes to
+// standard error is dropped.
+func (r *Running) Pipe(ctx context.Context, argv ...string) (io.ReadWriteCloser, error) {
+	x, err := r.cli.ExecCreate(ctx, r.ID, client.ExecCreateOptions{Cmd: argv, AttachStdin: true, AttachStdout: true, AttachStderr: true})
+	if err != nil {
+		return nil, err
+	}
+	a, err := r.cli.ExecAttach(ctx, x.ID, client.ExecAttachOptions{})
+	if err != nil {
+		return nil, err
+	}
+	out, in := io.Pipe()
+	go func() {
+		_, err := stdcopy.StdCopy(in, io.Discard, a.Reader)
+		_ = in.CloseWithError(err)
+	}()
+	return &pipe{Reader: out, Writer: a.Conn, close: a.Close}, nil
+}
+
+// pipe is an attached exec.
+type pipe struct {
+	io.Reader
+	io.Writer
+	close func()
+}
+
+func (p *pipe) Close() error {
+	p.close()
+	return nil
+}
+
 // RestartArgv restarts the server of a container, as root in it: pg_ctl gives postgres the arguments it had. It exits with a
 // status other than 0 if the server does not come back; the log says why, and the container stays.
 var RestartArgv = []string{"setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups",

@@ -15,7 +15,7 @@ import (
 
 // inputs are the Dockerfiles and what they copy; a build's context is one of its directories.
 //
-//go:embed suite server client client-nogss client-asyncpg client-own
+//go:embed suite server client client-nogss client-asyncpg client-own browser
 var inputs embed.FS
 
 // suite is what all images of one PostgreSQL version stand on: packages installed into a base.

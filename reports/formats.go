@@ -21,6 +21,7 @@ type Format struct {
 // file of its own in this package. The command line, README.md and every run read this table.
 var Formats = []Format{
 	{"terminal", "", "the matrix, the failures with their evidence and the counts, as wide as the terminal", Terminal},
+	{"html", "report.html", "one page with every cell and its evidence, for a browser: heat map, filters, downgrade map, attacks, cost", HTML},
 	{"junit", "junit.xml", "JUnit XML for CI servers: a suite per scenario, a test case per cell", JUnit},
 	{"markdown", SummaryFile, "a short summary for the page of a CI job: the counts, the scenarios that fail, the worst failures", Markdown},
 }

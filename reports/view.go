@@ -49,6 +49,8 @@ type View struct {
 	Known     []Known                // by position
 	First     time.Time              // start of the first attempt
 	Last      time.Time              // end of the last attempt
+
+	run *Run // for formats that say something of every cell
 }
 
 // Known is one cause of known divergences.
@@ -62,7 +64,7 @@ type Known struct {
 // interrupted or killed is no error.
 func NewView(run *Run) (*View, error) {
 	b := &builder{
-		view: &View{Header: run.Header, Path: run.Path, Summary: Summary{Counts: verdict.Counts{}},
+		view: &View{run: run, Header: run.Header, Path: run.Path, Summary: Summary{Counts: verdict.Counts{}},
 			Ends: map[matrix.End]int{}, Descents: map[matrix.Descent]int{}, Stages: map[matrix.Stage]int{}},
 		axes: newAxisTable(), ways: map[string]int{}, exactWays: map[string]int{},
 		scenarios: map[string]*ScenarioView{}, columns: map[Column]bool{}, known: map[Known]int{}, texts: map[string]string{},

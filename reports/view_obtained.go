@@ -10,9 +10,9 @@ import (
 
 // Table says what the attacker obtains: every row is as long as the header.
 type Table struct {
-	Settings int // the first so many columns are the client's settings and the clients; the others are attacks
-	Header   []string
-	Rows     [][]string
+	Settings int        `json:"settings"` // the first so many columns are the client's settings and the clients; the others are attacks
+	Header   []string   `json:"header"`
+	Rows     [][]string `json:"rows"`
 }
 
 // settingAxes are the client's settings, which decide what an attacker can obtain, and the user, who selects the
