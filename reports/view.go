@@ -49,6 +49,8 @@ type View struct {
 	Known     []Known                // by position
 	First     time.Time              // start of the first attempt
 	Last      time.Time              // end of the last attempt
+
+	axes *axisTable // a row for each cell
 }
 
 // Known is one cause of known divergences.
@@ -91,6 +93,7 @@ func NewView(run *Run) (*View, error) {
 		return nil, err
 	}
 	b.sort()
+	b.view.axes = b.axes
 	b.group()
 	if err := b.fetch(run); err != nil && !errors.As(err, &killed) {
 		return nil, err
