@@ -18,18 +18,17 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
 )
 
-// line is one line of run.jsonl: exactly one of its fields is set.
+// line is one line of a run's file: exactly one of its fields is set.
 type line struct {
 	Header  *Header  `json:"run,omitempty"`
 	Record  *Record  `json:"cell,omitempty"`
 	Trailer *Trailer `json:"end,omitempty"`
 }
 
-// Writer appends records; it is safe for concurrent use. Each line is one write: a run that is killed keeps every line
-// that was written.
+// Writer appends records; it is safe for concurrent use. A run that is killed keeps every line but those of its last second.
 type Writer struct {
 	mu      sync.Mutex
-	w       io.Writer
+	out     *compressor
 	cells   int
 	written map[string]bool
 	counts  verdict.Counts
@@ -37,9 +36,16 @@ type Writer struct {
 
 // NewWriter writes the header.
 func NewWriter(w io.Writer, h Header) (*Writer, error) {
+	out, err := newCompressor(w)
+	if err != nil {
+		return nil, err
+	}
 	h.Format = FormatVersion
-	writer := &Writer{w: w, cells: h.Cells, written: make(map[string]bool, h.Cells), counts: verdict.Counts{}}
-	return writer, writer.line(line{Header: &h})
+	writer := &Writer{out: out, cells: h.Cells, written: make(map[string]bool, h.Cells), counts: verdict.Counts{}}
+	if err := writer.line(line{Header: &h}); err != nil {
+		return nil, err
+	}
+	return writer, out.Flush()
 }
 
 func (w *Writer) line(l line) error {
@@ -47,7 +53,7 @@ func (w *Writer) line(l line) error {
 	if err != nil {
 		return fmt.Errorf("a line of %s: %w", FileName, err)
 	}
-	if _, err := w.w.Write(append(text, '\n')); err != nil {
+	if _, err := w.out.Write(append(text, '\n')); err != nil {
 		return fmt.Errorf("writing %s: %w", FileName, err)
 	}
 	return nil
@@ -87,6 +93,9 @@ func (w *Writer) Close(t Trailer) error {
 	if err := w.line(line{Trailer: &t}); err != nil {
 		return err
 	}
+	if err := w.out.Close(); err != nil {
+		return fmt.Errorf("writing %s: %w", FileName, err)
+	}
 	return t.check(w.cells)
 }
 
@@ -107,11 +116,16 @@ type Run struct {
 	about  map[string]*Scenario // the header's scenarios by name
 }
 
-// Open opens a run's file, or the run.jsonl in a directory. A format version that this package does not know is an
-// error.
+// Open opens a run's file, or the one in a directory. A format version that this package does not know is an error.
 func Open(path string) (*Run, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		path = filepath.Join(path, FileName)
+		folder := path
+		path = filepath.Join(folder, FileName)
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			if plain := filepath.Join(folder, PlainFileName); isFile(plain) {
+				path = plain
+			}
+		}
 	}
 	run, err := Read(func() (io.ReadCloser, error) { return os.Open(path) })
 	if err != nil {
@@ -125,15 +139,27 @@ func Open(path string) (*Run, error) {
 	return run, nil
 }
 
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
 // Read is Open for a run that is no file: open is called for every pass.
 func Read(open func() (io.ReadCloser, error)) (*Run, error) {
-	source, err := open()
+	lines := func() (io.ReadCloser, error) {
+		source, err := open()
+		if err != nil {
+			return nil, err
+		}
+		return decompressed(source)
+	}
+	source, err := lines()
 	if err != nil {
 		return nil, err
 	}
 	defer source.Close()
 	text, err := bufio.NewReader(source).ReadBytes('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && !ended(err) {
 		return nil, err
 	}
 	// The version is read first: in another format the rest of the header may mean something else.
@@ -153,7 +179,7 @@ func Read(open func() (io.ReadCloser, error)) (*Run, error) {
 	if err := json.Unmarshal(text, &first); err != nil {
 		return nil, fmt.Errorf("the header: %w", err)
 	}
-	run := &Run{Header: *first.Header, open: open, about: map[string]*Scenario{}}
+	run := &Run{Header: *first.Header, open: lines, about: map[string]*Scenario{}}
 	for i := range run.Header.Scenarios {
 		s := &run.Header.Scenarios[i]
 		run.about[s.Name] = s
@@ -242,14 +268,8 @@ func (r *Run) scan(decode func([]byte, *line) error, visit func(*Record) bool) (
 	var trailer *Trailer
 	for n := 1; ; n++ {
 		text, err := readLine(lines)
-		if errors.Is(err, io.EOF) {
-			switch {
-			case len(text) > 0:
-				return nil, &Incomplete{fmt.Sprintf("line %d is cut off: the run was killed while it wrote", n)}
-			case trailer == nil:
-				return nil, &Incomplete{"the run was killed: it has no end"}
-			}
-			return trailer, nil
+		if ended(err) {
+			return trailer, incomplete(n, len(text) > 0, trailer != nil)
 		}
 		if err != nil {
 			return nil, err
@@ -274,6 +294,44 @@ func (r *Run) scan(decode func([]byte, *line) error, visit func(*Record) bool) (
 			trailer = l.Trailer
 		default:
 			return nil, fmt.Errorf("line %d is neither a cell nor the end", n)
+		}
+	}
+}
+
+// ended says that a file has no more lines: that of a run that was killed ends in the middle of a line, or of a frame.
+func ended(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
+
+// incomplete says what the end of a file after so many lines means; nil if the run is whole.
+func incomplete(line int, cut, trailer bool) error {
+	switch {
+	case cut:
+		return &Incomplete{fmt.Sprintf("line %d is cut off: the run was killed while it wrote", line)}
+	case !trailer:
+		return &Incomplete{"the run was killed: it has no end"}
+	}
+	return nil
+}
+
+// Lines writes the lines of the file as they are. As with Records, an *Incomplete error follows the last one if the run was killed.
+func (r *Run) Lines(to io.Writer) error {
+	source, err := r.open()
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	out := bufio.NewWriterSize(to, 1<<16)
+	lines, trailer := bufio.NewReaderSize(source, 1<<20), false
+	for n := 1; ; n++ {
+		text, err := readLine(lines)
+		if ended(err) {
+			return errors.Join(out.Flush(), incomplete(n, len(text) > 0, trailer))
+		}
+		if err != nil {
+			return errors.Join(out.Flush(), err)
+		}
+		trailer = bytes.HasPrefix(text, []byte(`{"end":`))
+		if _, err := out.Write(append(text, '\n')); err != nil {
+			return err
 		}
 	}
 }
@@ -306,7 +364,7 @@ func (r *Run) Find(id string) (*Record, error) {
 	quoted = append([]byte(`"id":`), quoted...)
 	for lines := bufio.NewReaderSize(source, 1<<20); ; {
 		text, err := readLine(lines)
-		if errors.Is(err, io.EOF) {
+		if ended(err) {
 			return nil, fmt.Errorf("no record of %s in run %s", id, r.Header.Run)
 		}
 		if err != nil {

@@ -15,7 +15,7 @@ import (
 // Every format draws a run that fails, one that was interrupted, one that was killed and an empty one, and names the run
 // and the cell that fails.
 func TestEveryFormatRenders(t *testing.T) {
-	whole := everyStatus(t, whole)
+	whole := lines(t, everyStatus(t, whole))
 	interrupted := everyStatus(t, Trailer{Interrupted: "interrupt", NotReached: map[string]int{"tickets/spn": 4}})
 	var empty bytes.Buffer
 	w, err := NewWriter(&empty, sampleHeader(0))
@@ -40,6 +40,9 @@ func TestEveryFormatRenders(t *testing.T) {
 				v := view(t, opened(t, tt.file))
 				text := string(draw(t, func(w io.Writer) error { return f.Render(w, v, Options{}) }))
 				for _, want := range tt.want {
+					if f.Name == "csv" && name == "empty" {
+						want = "run,id,status," // no cell, no row
+					}
 					if !strings.Contains(text, want) {
 						t.Errorf("no %q in:\n%s", want, text)
 					}

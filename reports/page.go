@@ -14,7 +14,7 @@ type page struct {
 	*bufio.Writer
 	paint
 	Options
-	path string // of run.jsonl, to be named in commands; may be empty
+	path string // of the run's file, to be named in commands; may be empty
 }
 
 // newPage begins a page; o.Color is for terminals alone.

@@ -1,4 +1,4 @@
-// Package reports keeps what a run found and draws it. A run is one file, run.jsonl: a header, a record per cell in
+// Package reports keeps what a run found and draws it. A run is one file, run.jsonl.zst: a header, a record per cell in
 // the order they were made, a trailer. Every report is drawn from that file alone; nothing here touches anything live.
 //
 // NewView reads the file once and says what there is to say (view*.go). The entries of Formats say it, each in its own
@@ -15,13 +15,10 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
 )
 
-// FormatVersion is the version of run.jsonl that this package writes; the only one it reads.
+// FormatVersion is the version of the lines that this package writes; the only one it reads.
 const FormatVersion = 2
 
-// FileName is the name of a run's file in its directory.
-const FileName = "run.jsonl"
-
-// Header is the first line of run.jsonl.
+// Header is the first line of a run's file.
 type Header struct {
 	Format    int        `json:"format"` // set by NewWriter
 	Run       string     `json:"run"`    // the run's ID, which labels its containers
@@ -75,7 +72,7 @@ type Stale struct {
 	Pos     string `json:"pos"`
 }
 
-// Record is one cell's line of run.jsonl: all that is needed to draw it, and to judge it again with a newer oracle
+// Record is one cell's line: all that is needed to draw it, and to judge it again with a newer oracle
 // (the cell is rebuilt from the scenarios by its ID).
 type Record struct {
 	ID          string              `json:"id"`
@@ -128,7 +125,7 @@ func (r *Record) ownAxes() (names []string) {
 	return names
 }
 
-// Trailer is the last line of run.jsonl.
+// Trailer is the last line of a run's file.
 type Trailer struct {
 	End         time.Time      `json:"end"`
 	Counts      verdict.Counts `json:"counts"`                 // set by Writer.Close

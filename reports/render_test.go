@@ -194,7 +194,7 @@ func TestTerminalOfOtherRuns(t *testing.T) {
 	green := saved(t, 240, 0)
 	interrupted := opened(t, everyStatus(t, Trailer{Interrupted: "interrupt", NotReached: map[string]int{"tickets/expired": 12, "tickets/spn": 1200},
 		Stale: []Stale{{Pattern: "negotiation/gone", Pos: "scenarios/divergences.yaml:9:3"}}}))
-	cut := everyStatus(t, whole)
+	cut := lines(t, everyStatus(t, whole))
 	killed := opened(t, cut[:len(cut)-3000])
 	var empty bytes.Buffer
 	w, err := NewWriter(&empty, sampleHeader(0))

@@ -2,6 +2,7 @@ package reports
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -166,6 +167,17 @@ func view(t testing.TB, run *Run) *View {
 		t.Fatal(err)
 	}
 	return v
+}
+
+// lines are a run's file without its compression.
+func lines(t testing.TB, file []byte) []byte {
+	t.Helper()
+	var text bytes.Buffer
+	var killed *Incomplete
+	if err := opened(t, file).Lines(&text); err != nil && !errors.As(err, &killed) {
+		t.Fatal(err)
+	}
+	return text.Bytes()
 }
 
 func opened(t testing.TB, file []byte) *Run {

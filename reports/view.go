@@ -38,7 +38,7 @@ func Summarize(run *Run) (*Summary, error) {
 type View struct {
 	Summary
 	Header    Header
-	Path      string // of run.jsonl; empty for a run that is no file
+	Path      string // of the run's file; empty for a run that is no file
 	Ends      map[matrix.End]int
 	ByHand    int                    // cells that hand-written rows alone judge
 	Descents  map[matrix.Descent]int // of connected attempts
@@ -50,7 +50,8 @@ type View struct {
 	First     time.Time              // start of the first attempt
 	Last      time.Time              // end of the last attempt
 
-	run *Run // for formats that say something of every cell
+	run  *Run       // for formats that say something of every cell
+	axes *axisTable // a row for each cell
 }
 
 // Known is one cause of known divergences.
@@ -93,6 +94,7 @@ func NewView(run *Run) (*View, error) {
 		return nil, err
 	}
 	b.sort()
+	b.view.axes = b.axes
 	b.group()
 	if err := b.fetch(run); err != nil && !errors.As(err, &killed) {
 		return nil, err
@@ -200,6 +202,9 @@ func (v *View) Attempted() int { return v.Ends[matrix.Connected] + v.Ends[matrix
 func (v *View) Duration() time.Duration {
 	if v.Trailer != nil {
 		return v.Trailer.End.Sub(v.Header.Start)
+	}
+	if v.Last.IsZero() {
+		return 0
 	}
 	return v.Last.Sub(v.Header.Start)
 }

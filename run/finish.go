@@ -70,7 +70,7 @@ func (r *Run) whole() bool {
 	return s.Strength == 0 && len(s.Patterns) == 0 && s.Family == "" && len(s.Axes) == 0 && s.Shard.Count <= 1 && r.config.AtMost == 0
 }
 
-// publish reads the saved run once, writes the reports that other programs read beside run.jsonl, and draws the run.
+// publish reads the saved run once, writes the reports that other programs read beside the records, and draws the run.
 func (r *Run) publish(out io.Writer) (*reports.Summary, error) {
 	saved, err := reports.Open(r.Dir)
 	if err != nil {

@@ -319,24 +319,25 @@ func TestKernel(t *testing.T) {
 	}
 }
 
-// full is a disk that takes so many writes.
+// full is a disk that takes so many bytes.
 type full struct{ room int }
 
 func (f *full) Write(p []byte) (int, error) {
-	if f.room--; f.room < 0 {
+	if f.room -= len(p); f.room < 0 {
 		return 0, errors.New("no space left on device")
 	}
 	return len(p), nil
 }
 
-// TestRecordsThatCannotBeWritten: the run ends with the error, and no cell is attempted any more.
+// TestRecordsThatCannotBeWritten: the run ends with the error. The records of the first bracket are compressed and fail when they are
+// flushed; those of the second are refused, and no cell is attempted any more.
 func TestRecordsThatCannotBeWritten(t *testing.T) {
 	env := &fakeEnv{takes: time.Second}
-	got := try(t, env, 1, 200, 0, &full{room: 20})
+	got := try(t, env, 1, 200, 0, &full{room: 600})
 	if got.err == nil || !strings.Contains(got.err.Error(), "no space left on device") {
 		t.Errorf("the run ended with %v", got.err)
 	}
-	if env.attempts != 60 || env.count("close") != 1 {
+	if env.attempts != 120 || env.count("close") != 1 {
 		t.Errorf("%d attempts, closed %d times", env.attempts, env.count("close"))
 	}
 }

@@ -22,7 +22,7 @@ import (
 
 // Prepare provisions nothing but images. It expands the scenarios that the selection names, finds which images are available, selects,
 // plans, and predicts every cell of the plan, so that whatever is wrong with it is known before a container starts. Then
-// it opens run.jsonl.
+// it opens the run's file.
 func Prepare(ctx context.Context, out io.Writer, config Config) (*Run, error) {
 	r := newRun(config)
 	cells, err := matrix.ExpandSelected(config.Scenarios, config.Selection)
@@ -100,7 +100,7 @@ func NewID() string {
 	return time.Now().UTC().Format("20060102-150405-") + hex.EncodeToString(suffix)
 }
 
-// open makes the run's folder and run.jsonl.
+// open makes the run's folder and its file.
 func (r *Run) open(cells []matrix.Cell, engine string) error {
 	dir := r.config.Dir
 	if dir == "" {

@@ -45,7 +45,7 @@ const envsAtATime = 2
 // Run is one run, from its plan to its records.
 type Run struct {
 	ID       string
-	Dir      string // RUNS/ID: run.jsonl, logs of containers that failed
+	Dir      string // RUNS/ID: the records, logs of containers that failed
 	Plan     *Plan
 	Coverage matrix.Coverage
 	Images   []reports.Image

@@ -222,6 +222,25 @@ func renderHelp() string {
 	return text
 }
 
+func catCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "cat FOLDER",
+		Short: "Print the records of a saved run, a line of JSON each",
+		Long: `Print the lines of a run's file as they are: the run, a line for each cell, the end. The file is compressed with zstd; zstdcat prints the
+same. Where the run was killed, the lines before are printed and the exit status is 2.
+
+  pgauthmatrix cat runs/ID | jq -r 'select(.cell.verdict.status == "Differ") | .cell.id'`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			saved, err := reports.Open(args[0])
+			if err != nil {
+				return err
+			}
+			return saved.Lines(cmd.OutOrStdout())
+		},
+	}
+}
+
 func imagesCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "images",

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
+
 	"github.com/pgauthmatrix/pgauthmatrix/reports"
 )
 
@@ -116,5 +118,34 @@ func TestBadInput(t *testing.T) {
 				t.Errorf("%v, want %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// cat prints the lines of a run, compressed or not.
+func TestCat(t *testing.T) {
+	lines := `{"run":{"format":2,"run":"r","tool":"0.1.0","selection":"all","cells":1}}` + "\n" +
+		`{"cell":{"id":"a/b/pg17/pgx/x","scenario":"a/b","verdict":{"status":"Agree"}}}` + "\n" + `{"end":{"counts":{"Agree":1}}}` + "\n"
+	encoder, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, file := range map[string][]byte{reports.PlainFileName: []byte(lines), reports.FileName: encoder.EncodeAll([]byte(lines), nil)} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, name), file, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if out, _, err := call("cat", dir); err != nil || out != lines {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, reports.PlainFileName), []byte(lines[:len(lines)-5]), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, _, err := call("cat", dir); err == nil || !strings.Contains(err.Error(), "line 3 is cut off") || strings.Count(out, "\n") != 2 {
+		t.Errorf("killed: %v\n%s", err, out)
+	}
+	if _, _, err := call("cat", filepath.Join(dir, "none")); err == nil {
+		t.Error("a folder that is not there has lines")
 	}
 }
