@@ -2,6 +2,7 @@ package reports
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -15,15 +16,20 @@ type Format struct {
 	File    string                                // name of the file that every run writes beside its records; empty: none
 	Meaning string                                // one line, for the command line and the documentation
 	Render  func(io.Writer, *View, Options) error // the error is the writer's
+
+	// split says how the file is written in parts, each whole by itself; nil: it is one file. Several parts are NAME-1.EXT, NAME-2.EXT, …
+	split func(*View, Options) []func(io.Writer) error
 }
 
 // Formats is the table of formats; the first is what `pgauthmatrix render` draws. A new format is entered here and has a
 // file of its own in this package. The command line, README.md and every run read this table.
 var Formats = []Format{
-	{"terminal", "", "the matrix, the failures with their evidence and the counts, as wide as the terminal", Terminal},
-	{"html", "report.html", "one page with every cell and its evidence, for a browser: heat map, filters, downgrade map, attacks, cost", HTML},
-	{"junit", "junit.xml", "JUnit XML for CI servers: a suite per scenario, a test case per cell", JUnit},
-	{"markdown", SummaryFile, "a short summary for the page of a CI job: the counts, the scenarios that fail, the worst failures", Markdown},
+	{Name: "terminal", Meaning: "the matrix, the failures with their evidence and the counts, as wide as the terminal", Render: Terminal},
+	{Name: "html", File: "report.html", Meaning: "one page with every cell and its evidence, for a browser: heat map, filters, downgrade map, attacks, cost", Render: HTML},
+	{Name: "junit", File: "junit.xml", Meaning: fmt.Sprintf("JUnit XML for CI servers: a suite per scenario, a test case per cell. Above %s cells a case per scenario, server and client, and one for each cell that fails. More than %s cases are junit-1.xml, junit-2.xml, …",
+		thousands(junitCells), thousands(junitCases)), Render: JUnit, split: junitFiles},
+	{Name: "markdown", File: SummaryFile, Meaning: "a short summary for the page of a CI job: the counts, the scenarios that fail, the worst failures; at most 900 kB", Render: Markdown},
+	{Name: "csv", Meaning: "a row per cell: its ID, its value on every axis, what was predicted and observed, the verdict, the group in which it fails", Render: CSV},
 }
 
 // SummaryFile is the file of the format for a CI job's page.
@@ -91,13 +97,46 @@ func WriteFiles(dir string, v *View, o Options) ([]string, error) {
 		if f.File == "" {
 			continue
 		}
+		written, err := f.write(dir, v, o)
+		paths = append(paths, written...)
+		if err != nil {
+			return paths, err
+		}
+	}
+	return paths, nil
+}
+
+// write writes the format's file, or its parts, and removes those that an earlier report left and this one has not.
+func (f Format) write(dir string, v *View, o Options) ([]string, error) {
+	parts := []func(io.Writer) error{func(w io.Writer) error { return f.Render(w, v, o) }}
+	if f.split != nil {
+		parts = f.split(v, o)
+	}
+	ext := filepath.Ext(f.File)
+	base := strings.TrimSuffix(f.File, ext)
+	var paths []string
+	for i, draw := range parts {
 		path := filepath.Join(dir, f.File)
-		if err := writeFile(path, func(w io.Writer) error { return f.Render(w, v, o) }); err != nil {
+		if len(parts) > 1 {
+			path = filepath.Join(dir, fmt.Sprintf("%s-%d%s", base, i+1, ext))
+		}
+		if err := writeFile(path, draw); err != nil {
 			return paths, err
 		}
 		paths = append(paths, path)
 	}
-	return paths, nil
+	if f.split == nil {
+		return paths, nil
+	}
+	old, err := filepath.Glob(filepath.Join(dir, base+"-[0-9]*"+ext))
+	for _, path := range append(old, filepath.Join(dir, f.File)) {
+		if !slices.Contains(paths, path) {
+			if gone := os.Remove(path); gone != nil && !errors.Is(gone, os.ErrNotExist) {
+				err = errors.Join(err, gone)
+			}
+		}
+	}
+	return paths, err
 }
 
 // writeFile writes to a temporary file in the same folder, and renames it.

@@ -40,6 +40,9 @@ func TestEveryFormatRenders(t *testing.T) {
 				v := view(t, opened(t, tt.file))
 				text := string(draw(t, func(w io.Writer) error { return f.Render(w, v, Options{}) }))
 				for _, want := range tt.want {
+					if f.Name == "csv" && name == "empty" {
+						want = "run,id,status," // no cell, no row
+					}
 					if !strings.Contains(text, want) {
 						t.Errorf("no %q in:\n%s", want, text)
 					}

@@ -31,7 +31,7 @@ var pageTemplate = template.Must(template.ParseFS(pageParts, "html/page.html"))
 // out the times of events, and then the evidence of scenarios without a failure; it says so.
 const htmlLimit = 10_000_000
 
-// htmlFailures is the number of ways to fail that the top of the page lists when Options.Failures does not say.
+// htmlFailures is the number of groups of failures that the top of the page lists when Options.Failures does not say.
 const htmlFailures = 10
 
 // HTML writes one page that needs no other file and no network: a summary, and with it every cell in compressed tables, which the page's
@@ -161,8 +161,8 @@ type topCount struct {
 }
 
 type topFailure struct {
-	Status, Glyph, Cells, Message, ID string
-	Link                              template.URL
+	Status, Glyph, Where, Cells, Message, ID string
+	Link, All                                template.URL
 }
 
 // pages are the page's parts, with their fragments.
@@ -206,10 +206,14 @@ func pageTop(v *View, o Options, leftOut string) top {
 	limit := cmp.Or(o.Failures, htmlFailures)
 	for i, f := range v.Failures {
 		if limit >= 0 && i == limit {
-			t.More = "… and " + count(len(v.Failures)-i, "other way to fail", "other ways to fail")
+			t.More = "… and " + count(len(v.Failures)-i, "other group", "other groups")
 			break
 		}
-		t.Worst = append(t.Worst, topFailure{string(f.Verdict.Status), glyphOf(f.Verdict.Status), count(f.Count, "cell", "cells"), printable(f.Message()), f.First, cellLink(f.First)})
+		worst := topFailure{Status: string(f.Verdict.Status), Glyph: glyphOf(f.Verdict.Status), Cells: f.extent(), Message: printable(f.Message()), ID: f.First, Link: cellLink(f.First)}
+		if f.Explained {
+			worst.Where, worst.All = f.Where.String(), fragment("cells", f.Where.query()+" is:failing")
+		}
+		t.Worst = append(t.Worst, worst)
 	}
 	for _, i := range h.Images {
 		if i.Unavailable == "" {
@@ -217,6 +221,19 @@ func pageTop(v *View, o Options, leftOut string) top {
 		}
 	}
 	return t
+}
+
+// query is the conjunction as the page's script reads it.
+func (c Conjunction) query() string {
+	var terms []string
+	for _, p := range c {
+		values := strings.Join(p.Values, ",")
+		if len(p.Values) == 1 && strings.ContainsAny(values, " \t()|\",*") {
+			values = `"` + values + `"`
+		}
+		terms = append(terms, p.Axis+":"+values)
+	}
+	return strings.Join(terms, " ")
 }
 
 func dirOf(v *View) string {

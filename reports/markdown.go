@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -12,6 +13,28 @@ import (
 // markdownFailures is the number of ways to fail that are listed when Options.Failures does not say.
 const markdownFailures = 10
 
+// markdownLimit is the size of a summary. GitHub refuses one above 1 MiB as a whole.
+const markdownLimit = 900_000
+
+// markdown is a summary being written, in blocks: a paragraph, a row of a table, a failure.
+type markdown struct {
+	*page
+	block bytes.Buffer // what page writes
+	text  bytes.Buffer // the blocks that are complete
+	cut   bool         // a block had no room; none follows
+}
+
+// end ends a block: it goes into the summary as a whole or not at all.
+func (m *markdown) end() {
+	_ = m.Flush() // a bytes.Buffer takes everything
+	if m.cut = m.cut || m.text.Len()+m.block.Len() > markdownLimit-len(markdownCut); !m.cut {
+		m.text.Write(m.block.Bytes())
+	}
+	m.block.Reset()
+}
+
+const markdownCut = "\nThe summary is cut here: a CI job's page takes no more. `pgauthmatrix render FOLDER` draws all of it.\n"
+
 // Markdown writes a short summary for a CI job's page: the judgement, the counts, the scenarios that fail and the worst
 // failures.
 func Markdown(w io.Writer, v *View, o Options) error {
@@ -19,7 +42,8 @@ func Markdown(w io.Writer, v *View, o Options) error {
 	if o.Failures == 0 {
 		o.Failures = markdownFailures
 	}
-	p := newPage(w, v.Path, o)
+	p := &markdown{}
+	p.page = newPage(&p.block, v.Path, o)
 	word, why := v.Judgement()
 	fmt.Fprintf(p, "## pgauthmatrix: %s, %s\n\n", word, why)
 	fmt.Fprintf(p, "Run %s, %s. %s\n\n", cell(v.Header.Run), cell(v.Header.Selection), cell(v.Times()))
@@ -29,19 +53,26 @@ func Markdown(w io.Writer, v *View, o Options) error {
 	}
 	fmt.Fprintf(p, "%s total | connected | refused | ↓ plaintext |\n%s---:|---:|---:|---:|\n%s %s | %s | %s | %s |\n\n", head, line, row,
 		thousands(v.Counts.Total()), thousands(v.Ends[matrix.Connected]), thousands(v.Ends[matrix.Refused]), thousands(v.Descents[matrix.Downgrade]))
+	p.end()
 	notes := v.Notes()
 	for _, n := range notes {
 		fmt.Fprintln(p, "- "+n.Label+": "+cell(n.Text))
+		p.end()
 	}
 	if len(notes) > 0 {
 		fmt.Fprintln(p)
 	}
-	p.markdownFailures(v)
-	p.markdownObtained(v)
-	return p.Flush()
+	p.failures(v)
+	p.obtained(v)
+	p.end()
+	if p.cut {
+		p.text.WriteString(markdownCut)
+	}
+	_, err := w.Write(p.text.Bytes())
+	return err
 }
 
-func (p *page) markdownObtained(v *View) {
+func (p *markdown) obtained(v *View) {
 	first := true
 	for _, s := range v.Scenarios {
 		if s.Obtained == nil {
@@ -56,10 +87,11 @@ func (p *page) markdownObtained(v *View) {
 			title += ": " + s.About.Question
 		}
 		fmt.Fprintf(p, "%s\n\n%s\n\n", cell(title), s.Obtained.writer().RenderMarkdown())
+		p.end()
 	}
 }
 
-func (p *page) markdownFailures(v *View) {
+func (p *markdown) failures(v *View) {
 	if len(v.Failures) == 0 {
 		return
 	}
@@ -71,12 +103,14 @@ func (p *page) markdownFailures(v *View) {
 		}
 		if n := s.Failing(); n > 0 {
 			fmt.Fprintf(p, "| %s | %s | %s | %s |\n", cell(s.Name), cell(question), thousands(s.Cells), thousands(n))
+			p.end()
 		}
 	}
 	fmt.Fprintln(p)
 	for i, g := range v.Failures {
 		if g.Record == nil || p.Failures >= 0 && i == p.Failures {
 			fmt.Fprintf(p, "… and %s\n\n", count(len(v.Failures)-i, "other group", "other groups"))
+			p.end()
 			break
 		}
 		title := g.First
@@ -86,6 +120,7 @@ func (p *page) markdownFailures(v *View) {
 		fmt.Fprintf(p, "<details><summary>%s, %s: <code>%s</code></summary>\n\n```\n", g.Verdict.Status, count(g.Count, "cell", "cells"), html(title))
 		p.group(g)
 		fmt.Fprint(p, "```\n</details>\n\n")
+		p.end()
 	}
 }
 

@@ -50,7 +50,8 @@ type View struct {
 	First     time.Time              // start of the first attempt
 	Last      time.Time              // end of the last attempt
 
-	run *Run // for formats that say something of every cell
+	run  *Run       // for formats that say something of every cell
+	axes *axisTable // a row for each cell
 }
 
 // Known is one cause of known divergences.
@@ -93,6 +94,7 @@ func NewView(run *Run) (*View, error) {
 		return nil, err
 	}
 	b.sort()
+	b.view.axes = b.axes
 	b.group()
 	if err := b.fetch(run); err != nil && !errors.As(err, &killed) {
 		return nil, err
