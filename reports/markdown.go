@@ -37,25 +37,31 @@ func Markdown(w io.Writer, v *View, o Options) error {
 		fmt.Fprintln(p)
 	}
 	p.markdownFailures(v)
-	p.markdownObtained(v)
+	p.markdownTables(v)
 	return p.Flush()
 }
 
-func (p *page) markdownObtained(v *View) {
-	first := true
-	for _, s := range v.Scenarios {
-		if s.Obtained == nil {
-			continue
+func (p *page) markdownTables(v *View) {
+	for _, kind := range tables {
+		first := true
+		for _, s := range v.Scenarios {
+			t := kind.of(s)
+			if t == nil {
+				continue
+			}
+			if first {
+				fmt.Fprintf(p, "### %s\n\n", kind.title)
+				if kind.legend != "" {
+					fmt.Fprintf(p, "%s\n\n", cell(kind.legend))
+				}
+				first = false
+			}
+			title := s.Name
+			if s.About != nil {
+				title += ": " + s.About.Question
+			}
+			fmt.Fprintf(p, "%s\n\n%s\n\n", cell(title), t.writer().RenderMarkdown())
 		}
-		if first {
-			fmt.Fprint(p, "### What an attacker in the middle obtains\n\n")
-			first = false
-		}
-		title := s.Name
-		if s.About != nil {
-			title += ": " + s.About.Question
-		}
-		fmt.Fprintf(p, "%s\n\n%s\n\n", cell(title), s.Obtained.writer().RenderMarkdown())
 	}
 }
 
