@@ -1,5 +1,5 @@
 # Two commands do everything on a machine with Go and a Docker engine:
-#   make test-matrix   build the images, provision, try and judge the cells (every combination of four axes; FULL=1: every cell)
+#   make test-matrix   build the images, provision, try and judge the cells (every combination of three axes, the attacks whole; FULL=1: every cell)
 #   make test          every test of this repository, with the race detector
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -21,7 +21,7 @@ help: ## this list
 ##@ The matrix
 test-matrix: build ## build images, provision, attempt, judge: QUICK=1 a first run, FULL=1 every cell, RUN='negotiation/**' these cells, SHARD=i/n a part
 	@go test -c -o bin/matrix.test ./suites
-	@bin/matrix.test -runs runs $(if $(QUICK),-quick,-strength $(if $(FULL)$(RUN),0,4)) $(if $(RUN),-cells '$(RUN)') $(if $(SHARD),-shard $(SHARD))
+	@bin/matrix.test -runs runs $(if $(QUICK),-quick,-strength $(if $(FULL)$(RUN),0,3)) $(if $(RUN),-cells '$(RUN)') $(if $(SHARD),-shard $(SHARD))
 
 images: build ## build or find every image, with a line for each
 	@bin/pgauthmatrix images

@@ -302,3 +302,25 @@ func TestDocsExamplesLoad(t *testing.T) {
 		t.Errorf("the divergence that is shown: %v, %v", d, err)
 	}
 }
+
+// Every family has a paragraph that says to newcomers what it is about.
+func TestEveryFamilyIsDescribed(t *testing.T) {
+	text, err := os.ReadFile("../docs/families.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	paragraphs := map[string]string{}
+	for _, section := range strings.Split(string(text), "\n## ")[1:] {
+		family, paragraph, _ := strings.Cut(section, "\n")
+		paragraphs[family] = strings.TrimSpace(paragraph)
+	}
+	folders, err := os.ReadDir("../scenarios")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range folders {
+		if words := len(strings.Fields(paragraphs[f.Name()])); f.IsDir() && words < 10 {
+			t.Errorf("docs/families.md has %d words about the family %s; write a paragraph under \"## %s\"", words, f.Name(), f.Name())
+		}
+	}
+}

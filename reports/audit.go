@@ -153,7 +153,7 @@ func AuditText(w io.Writer, r *audit.Report, accepted int, o Options) error {
 		for _, record := range r.Records {
 			at := strings.TrimPrefix(record.File+":"+strconv.Itoa(record.Line), matrix.HBAFile+":")
 			first := len(rows)
-			for _, l := range merged(record.Lets) {
+			for _, l := range mergedLets(record.Lets) {
 				rows = append(rows, [5]string{"", "", l.over, l.with, l.who})
 			}
 			switch {
@@ -233,8 +233,8 @@ type letsRow struct {
 	with, who string
 }
 
-// merged joins what differs in the channel alone. What is so for other machines is not said again of loopback.
-func merged(lets []audit.Lets) (rows []letsRow) {
+// mergedLets joins what differs in the channel alone. What is so for other machines is not said again of loopback.
+func mergedLets(lets []audit.Lets) (rows []letsRow) {
 	for _, l := range lets {
 		loopback := l.Channel != audit.Local && !l.Remote
 		if loopback && slices.ContainsFunc(lets, func(o audit.Lets) bool { return o.Remote && o.Channel == l.Channel && o.Have == l.Have }) {

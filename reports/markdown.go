@@ -63,7 +63,7 @@ func Markdown(w io.Writer, v *View, o Options) error {
 		fmt.Fprintln(p)
 	}
 	p.failures(v)
-	p.obtained(v)
+	p.tables(v)
 	p.end()
 	if p.cut {
 		p.text.WriteString(markdownCut)
@@ -72,22 +72,28 @@ func Markdown(w io.Writer, v *View, o Options) error {
 	return err
 }
 
-func (p *markdown) obtained(v *View) {
-	first := true
-	for _, s := range v.Scenarios {
-		if s.Obtained == nil {
-			continue
+func (p *markdown) tables(v *View) {
+	for _, kind := range tables {
+		first := true
+		for _, s := range v.Scenarios {
+			t := kind.of(s)
+			if t == nil {
+				continue
+			}
+			if first {
+				fmt.Fprintf(p, "### %s\n\n", kind.title)
+				if kind.legend != "" {
+					fmt.Fprintf(p, "%s\n\n", cell(kind.legend))
+				}
+				first = false
+			}
+			title := s.Name
+			if s.About != nil {
+				title += ": " + s.About.Question
+			}
+			fmt.Fprintf(p, "%s\n\n%s\n\n", cell(title), t.writer().RenderMarkdown())
+			p.end()
 		}
-		if first {
-			fmt.Fprint(p, "### What an attacker in the middle obtains\n\n")
-			first = false
-		}
-		title := s.Name
-		if s.About != nil {
-			title += ": " + s.About.Question
-		}
-		fmt.Fprintf(p, "%s\n\n%s\n\n", cell(title), s.Obtained.writer().RenderMarkdown())
-		p.end()
 	}
 }
 

@@ -18,7 +18,7 @@ func Terminal(w io.Writer, v *View, o Options) error {
 		p.matrix(v)
 	}
 	p.failures(v)
-	p.obtained(v)
+	p.tables(v)
 	p.result(v)
 	return p.Flush()
 }

@@ -7,28 +7,51 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 )
 
-// obtained draws what the attacker obtains, a table for each scenario that is about it.
-func (p *page) obtained(v *View) {
-	first := true
-	for _, s := range v.Scenarios {
-		if s.Obtained == nil {
-			continue
+// tables are the kinds of table that a scenario can have, as both formats show them.
+var tables = []struct {
+	title, legend string
+	of            func(*ScenarioView) *Table
+}{
+	{"What an attacker in the middle obtains", "", func(s *ScenarioView) *Table { return s.Obtained }},
+	{"Who gets in", "An entry says how the sessions were protected that the credential obtained under any of the client's settings: " + strings.Join(waysIn, ", ") + ". A downgrade is a session in the clear after encryption was tried; " + nothing + " means that no setting got in.",
+		func(s *ScenarioView) *Table { return s.Admitted }},
+}
+
+// mostRows is the greatest number of rows that a terminal shows of a table.
+const mostRows = 40
+
+// tables draws what scenarios have tables of, a table for each.
+func (p *page) tables(v *View) {
+	for _, kind := range tables {
+		first := true
+		for _, s := range v.Scenarios {
+			t := kind.of(s)
+			if t == nil {
+				continue
+			}
+			if first {
+				p.rule(kind.title, "")
+				if kind.legend != "" {
+					p.paragraph(kind.legend)
+				}
+				first = false
+			}
+			p.line("")
+			p.line("  " + p.text(bold, s.Name))
+			if s.About != nil {
+				p.paragraph(s.About.Question)
+			}
+			if len(t.Rows) > mostRows {
+				p.paragraph(count(len(t.Rows), "row", "rows") + ": pgauthmatrix render RUN --format markdown, and summary.md, have the table.")
+				continue
+			}
+			for _, l := range t.lines(p.Width - margin) {
+				p.line(strings.Repeat(" ", margin) + l)
+			}
 		}
-		if first {
-			p.rule("What an attacker in the middle obtains", "")
-			first = false
+		if !first {
+			p.line("")
 		}
-		p.line("")
-		p.line("  " + p.text(bold, s.Name))
-		if s.About != nil {
-			p.paragraph(s.About.Question)
-		}
-		for _, l := range s.Obtained.lines(p.Width - margin) {
-			p.line(strings.Repeat(" ", margin) + l)
-		}
-	}
-	if !first {
-		p.line("")
 	}
 }
 

@@ -18,11 +18,14 @@ type ScenarioView struct {
 	Worlds   []*WorldView // in the order of their axes' values
 	Cases    []Case       // in the order of the records
 	Obtained *Table       // what the attacker obtains; nil where no setting was tried with every attack
+	Admitted *Table       // who gets in by which rules; nil where no rules were tried with every credential and setting
 
 	attacks obtained
+	rules   admitted
 	byKey   map[string]*WorldView
 	values  map[string][]string // seen of each world axis but the server
 	axes    []string            // these axes: all cells of a scenario have the same
+	own     []string            // those of them that are the scenario's own
 }
 
 // WorldView is one world of a scenario, whatever the server's version.
@@ -106,7 +109,7 @@ func (b *Block) Failing() int {
 }
 
 func newScenarioView(r *Record) *ScenarioView {
-	return &ScenarioView{Name: r.Scenario, About: r.About, byKey: map[string]*WorldView{}, values: map[string][]string{}, axes: append(slices.Clip(worldAxes), r.ownAxes()...)}
+	return &ScenarioView{Name: r.Scenario, About: r.About, byKey: map[string]*WorldView{}, values: map[string][]string{}, own: r.ownAxes(), axes: append(slices.Clip(worldAxes), r.ownAxes()...)}
 }
 
 // add counts one record and returns its column.
@@ -114,6 +117,9 @@ func (s *ScenarioView) add(r *Record) Column {
 	s.Block.add(r)
 	if o := outcomeOf(r); o != nil && o.Obtains != "" && r.Axes["library"] != string(matrix.Raw) {
 		s.attacks.add(r, o)
+	}
+	if o := outcomeOf(r); o != nil {
+		s.rules.add(r, o, s.own)
 	}
 	var key strings.Builder
 	for _, a := range s.axes {
@@ -138,7 +144,7 @@ func (s *ScenarioView) add(r *Record) Column {
 	return at
 }
 
-// close sorts the worlds, names them, and draws up the table of what the attacker obtains.
+// close sorts the worlds, names them, and draws up the tables of what attackers and clients obtain.
 func (s *ScenarioView) close() {
 	slices.SortStableFunc(s.Worlds, func(a, b *WorldView) int { return compareAxes(s.axes, a.axes, b.axes) })
 	for _, w := range s.Worlds {
@@ -150,7 +156,8 @@ func (s *ScenarioView) close() {
 		}
 		w.Label = strings.Join(parts, " ")
 	}
-	s.Obtained = s.attacks.table()
+	s.Obtained, s.Admitted = s.attacks.table(), s.rules.table(s.values, s.own)
+	s.rules = admitted{}
 }
 
 // worldAxes are the world axes but the server: they tell the worlds of a scenario apart.

@@ -8,9 +8,9 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// Table says what the attacker obtains: every row is as long as the header.
+// Table says what attackers or clients obtain: every row is as long as the header.
 type Table struct {
-	Settings int        `json:"settings"` // the first so many columns are the client's settings and the clients; the others are attacks
+	Settings int        `json:"settings"` // the first so many columns say under what; the others are attacks, or the credentials of clients
 	Header   []string   `json:"header"`
 	Rows     [][]string `json:"rows"`
 }

@@ -1,6 +1,10 @@
 package run
 
 import (
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -33,6 +37,46 @@ func TestQuick(t *testing.T) {
 	}
 	if len(servers) != 1 || !libraries[matrix.PGX] || !libraries[matrix.PQ] || !libraries["libpq18"] || libraries["libpq17"] {
 		t.Errorf("servers %v, libraries %v", servers, libraries)
+	}
+}
+
+// TestDefaultSelection: what `make test-matrix` tries on a machine with the versions that Debian carries can be waited for.
+func TestDefaultSelection(t *testing.T) {
+	if testing.Short() {
+		t.Skip("expands every scenario")
+	}
+	const most = 45_000
+	makefile, err := os.ReadFile("../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipe := regexp.MustCompile(`-strength \$\(if \$\(FULL\)\$\(RUN\),0,(\d)\)`).FindSubmatch(makefile)
+	if recipe == nil {
+		t.Fatal("the Makefile does not say the strength of test-matrix")
+	}
+	strength, err := strconv.Atoi(string(recipe[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	input, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []matrix.Cell
+	for _, s := range input.Scenarios {
+		for _, c := range s.Expand() {
+			if !slices.Contains([]int{14, 16}, c.World.Server) && !slices.Contains([]int{14, 16}, c.Client.Library.Libpq()) {
+				all = append(all, c)
+			}
+		}
+	}
+	chosen, coverage, err := matrix.Select(all, matrix.Selection{Strength: strength, Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d of %d cells; %d-wise: %d of %d combinations", len(chosen), len(all), strength, coverage.Covered, coverage.Demanded)
+	if len(chosen) > most || coverage.Covered != coverage.Demanded {
+		t.Errorf("%d cells with %d of %d combinations; want at most %d cells, and every combination", len(chosen), coverage.Covered, coverage.Demanded, most)
 	}
 }
 
