@@ -258,11 +258,18 @@ func (c *classifier) checkSystemUser(s matrix.Session) error {
 
 // checkEarlier wants no session but the last, unless the client goes on after one that it does not want itself.
 func (c *classifier) checkEarlier() error {
-	if c.client.goesOn {
-		return nil
-	}
+	given := &c.cell.Client
 	for i := range len(c.connections) - 1 {
 		earlier := c.connections[i]
+		if c.closedByChoice(i) {
+			if c.client.goesOn && (given.RequireAuth != "" || given.ChannelBinding == "require") {
+				return fmt.Errorf("nobody tells whether the client closed the session on port %d for target_session_attrs, require_auth or channel_binding", earlier.evidence.ServerPort)
+			}
+			continue
+		}
+		if c.client.goesOn {
+			continue
+		}
 		if earlier.authorized != nil && earlier.fatal == nil && !c.unheardOK(earlier) {
 			return fmt.Errorf("witnesses contradict: the server's log shows a session on port %d, and the client went on to another connection", earlier.evidence.ServerPort)
 		}

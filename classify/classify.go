@@ -141,7 +141,7 @@ func (c *classifier) readConnection(e matrix.ConnectionEvidence) (connection, er
 // trace is the steps of all connections, in order.
 func (c *classifier) trace() []matrix.Step {
 	var steps []matrix.Step
-	for _, n := range c.connections {
+	for i, n := range c.connections {
 		if n.dialFailed != "" {
 			continue // only the last can be one
 		}
@@ -160,6 +160,8 @@ func (c *classifier) trace() []matrix.Step {
 			steps = append(steps, matrix.StepAuthOK)
 		case n.authorized != nil && n.fatal != nil:
 			steps = append(steps, matrix.StepAuthOK, matrix.StepStartFail)
+		case c.closedByChoice(i):
+			steps = append(steps, matrix.StepAuthOK, matrix.StepTargetFail)
 		case n.authorized != nil:
 			steps = append(steps, matrix.StepAuthOK)
 		case n.fatal != nil:

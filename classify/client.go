@@ -16,6 +16,7 @@ type client struct {
 
 	tells     bool                          // it tells which channel it has and which authentication requests it received; with a session it has no message
 	goesOn    bool                          // after AuthenticationOk it may reject the session and go on to another connection
+	unwanted  *regexp.Regexp                // a session is not what target_session_attrs asks for
 	unread    bool                          // what its messages mean is not known
 	onlyS     bool                          // any answer but S means to it that the server refuses TLS
 	noAlert   bool                          // a TLS handshake that it ends itself it ends without an alert

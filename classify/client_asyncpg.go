@@ -17,6 +17,7 @@ var asyncpg = client{
 	causes:     asyncpgCauses,
 	special:    asyncpgSpecial,
 	tells:      true,
+	unwanted:   asyncpgUnwanted,
 	onlyS:      true,
 	noAlert:    true, // asyncio/sslproto.py, _fatal_error
 	lastHost:   true, // connect_utils.py, _connect: last_error

@@ -17,6 +17,7 @@ var libpq = client{
 	special:    libpqSpecial,
 	tells:      true,
 	gssSilent:  true,
+	unwanted:   libpqUnwanted,
 	hostsLost:  func(lib matrix.Library) bool { return lib.Libpq() < 14 }, // printfPQExpBuffer replaces; the server's errors are appended
 	unreached:  regexp.MustCompile(`^(?:could not connect to server: )?(?:.*: )?(Connection refused|No such file or directory|Connection timed out|timeout expired|No route to host)$`),
 	refusedTCP: regexp.MustCompile(`^(could not connect to server: )?Connection refused$`),

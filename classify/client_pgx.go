@@ -16,6 +16,7 @@ var pgx = client{
 	special:    append(slices.Clone(gssencSpecial), specialCause{pgxGSS, gssAuthCause}),
 	tells:      true,
 	goesOn:     true, // require_auth, channel_binding
+	unwanted:   pgxUnwanted,
 	onlyS:      true,
 	unreached:  regexp.MustCompile(`^dial error: (?:.*: )?(connection refused|no such file or directory|connection timed out|i/o timeout|no route to host)$`),
 	refusedTCP: regexp.MustCompile(`^dial error: (gssenc: dial: )?dial tcp \S+: connect: connection refused$`),

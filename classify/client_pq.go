@@ -16,6 +16,7 @@ var pq = client{
 	causes:     slices.Concat(pqCauses, goX509),
 	special:    pqSpecial,
 	tells:      true,
+	unwanted:   pqUnwanted,
 	onlyS:      true,
 	unreached:  regexp.MustCompile(`^(?:.*: )?(connection refused|no such file or directory|connection timed out|i/o timeout|no route to host)$`),
 	refusedTCP: regexp.MustCompile(`^dial tcp \S+: connect: connection refused$`),

@@ -190,18 +190,27 @@ func (c *classifier) requests(n *connection) (requests []string, complete bool) 
 			}
 		}
 	}
-	if earlier := c.evidence.Client.AuthEarlier; earlier > 0 { // the server logs nothing of a client that hangs up in a sealed channel
+	if earlier := c.evidence.Client.AuthEarlier; earlier > 0 && n == c.last() { // the server logs nothing of a client that hangs up in a sealed channel
 		return withoutOK(requests[min(earlier, len(requests)):]), true
 	}
-	for _, earlier := range c.connections[:len(c.connections)-1] {
+	for i := range c.connections {
+		earlier := &c.connections[i]
+		if earlier == n {
+			break
+		}
 		switch {
 		case !earlier.reachedStartup():
+		case c.closedByChoice(i) && slices.Contains(requests, "ok"):
+			requests = requests[slices.Index(requests, "ok")+1:]
 		case earlier.conversation.channel == matrix.Plain && !c.unix():
 			requests = requests[min(len(earlier.conversation.requests), len(requests)):]
 		case earlier.fatal != nil && earlier.matched == nil && earlier.authorized == nil: // no record, or one that rejects: nothing is asked
 		default:
 			return nil, false
 		}
+	}
+	if n != c.last() { // a session that the client closed
+		requests = requests[:slices.Index(requests, "ok")+1]
 	}
 	return withoutOK(requests), true
 }

@@ -26,6 +26,9 @@ func (c *classifier) refused() error {
 	if err := c.checkHosts(said); err != nil {
 		return err
 	}
+	if err := c.checkUnwanted(said); err != nil {
+		return err
+	}
 	if n != nil && n.dialFailed != "" {
 		return c.dial(n.dialFailed)
 	}
@@ -35,6 +38,8 @@ func (c *classifier) refused() error {
 	switch {
 	case n == nil:
 		return c.local(last.text, nil)
+	case !last.fatal && c.saysUnwanted(last.text):
+		return c.sessionUnwanted(last)
 	case n.spoiled():
 		return c.spoiledRefusal(n, last)
 	case n.authorized != nil && !last.fatal:

@@ -134,6 +134,10 @@ var Axes = []Axis{
 		Doc: "libpq connection parameter, the Kerberos service name; default: postgres",
 		get: func(_ *World, c *Client) string { return c.KrbSrvName },
 		set: func(_ *World, c *Client, v string) { c.KrbSrvName = v }},
+	{Name: "target_session_attrs", Kind: ClientAxis, Values: []string{AnySession, ReadWrite, ReadOnly, Primary, Standby, PreferStandby},
+		Doc: "connection parameter: what the session must be, or the client closes it; libpq 13 has any and read-write. The server is a primary, read-only if default_transaction_read_only says so",
+		get: func(_ *World, c *Client) string { return c.TargetSession },
+		set: func(_ *World, c *Client, v string) { c.TargetSession = v }},
 	{Name: "password", Kind: ClientAxis, Values: []string{"none", "right", "wrong"}, Default: "none",
 		Doc: "the password that the client has",
 		get: func(_ *World, c *Client) string { return c.Password },
@@ -150,6 +154,19 @@ const (
 	DeadFirst = "dead-first" // two: World.DeadHost and the server
 	Twice     = "twice"      // two: the server and the server
 )
+
+// The values of the axis target_session_attrs.
+const (
+	AnySession    = "any"
+	ReadWrite     = "read-write"
+	ReadOnly      = "read-only"
+	Primary       = "primary"
+	Standby       = "standby"
+	PreferStandby = "prefer-standby" // a standby; if there is none, any
+)
+
+// SelectsSession says whether the client may close a session because of what the server is.
+func (c *Client) SelectsSession() bool { return c.TargetSession != "" && c.TargetSession != AnySession }
 
 // Ambient credentials are not named by the connection string: the library finds them in the account that the program runs as.
 const (
@@ -221,6 +238,9 @@ func NotApplicable(c *Cell) string {
 		return "a unix-domain socket has no host"
 	case c.Client.Address != "" && c.Client.Transport == "unix":
 		return "the client of a unix-domain socket has no address"
+	}
+	if c.waitsWithoutEnd() {
+		return "libkrb5 1.22 waits without end for a KDC that hangs, unless krb5.conf has request_timeout"
 	}
 	return c.Client.Attack.notApplicable(c)
 }

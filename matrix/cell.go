@@ -205,6 +205,7 @@ type Client struct {
 	ChannelBinding string // "" | disable | prefer | require
 	RequireAuth    string // "" | a libpq require_auth list
 	KrbSrvName     string // "" | service name instead of postgres
+	TargetSession  string // target_session_attrs: "" | any | read-write | read-only | primary | standby | prefer-standby
 	Password       string // none | right | wrong
 	Attack         Attack // none | one of Attacks
 }

@@ -152,7 +152,7 @@ func (s *Scenario) representatives(tickets bool) []dimension {
 	whole := s.dimensions()
 	exclude, expect := s.masks(whole)
 	rows := slices.Concat(exclude, expect)
-	limits := limitsAmong(whole)
+	limits := s.limitsAmong(whole)
 	thinned := slices.Clone(whole)
 	for i := range thinned {
 		d := &thinned[i]
@@ -183,11 +183,12 @@ type limits struct {
 	lacks    []Lack           // of its clients, those that concern a cell
 	of       map[string][]int // by client: which of lacks are its own
 	byServer bool             // attacks are limited by server version and ticket
+	hung     bool             // a KDC hangs: clients that wait for it are limited by ticket and krb5.conf
 }
 
 // limitsAmong finds the limits of cells with these dimensions.
-func limitsAmong(dimensions []dimension) limits {
-	l := limits{of: map[string][]int{}}
+func (s *Scenario) limitsAmong(dimensions []dimension) limits {
+	l := limits{of: map[string][]int{}, hung: slices.ContainsFunc(s.Realms, func(r Realm) bool { return r.Hung })}
 	values := func(axis string) []string { return dimensions[dimensionOf(dimensions, axis)].values }
 	for _, name := range values("library") {
 		info, _ := Library(name).Info()
@@ -215,13 +216,14 @@ func limitsAmong(dimensions []dimension) limits {
 func (l limits) tellApart(axis, value string) (difference []byte) {
 	switch axis {
 	case "library":
-		return fmt.Append(nil, l.of[value], Library(value) == Raw)
+		info, _ := Library(value).Info()
+		return fmt.Append(nil, l.of[value], Library(value) == Raw, l.hung && info.WaitsForKDC)
 	case "address":
 		return strconv.AppendBool(nil, value != "")
 	case "transport", "hosts", "attack":
 		return []byte(value)
-	case "server", "ticket":
-		if l.byServer {
+	case "server", "ticket", "krb5_conf":
+		if l.byServer && axis != "krb5_conf" || l.hung && axis != "server" {
 			difference = append(difference, value...)
 		}
 	}

@@ -90,7 +90,7 @@ func TestLimitsTellApart(t *testing.T) {
 		t.Skip("exhaustive: make test runs it")
 	}
 	for _, s := range everyScenario(t) {
-		limits, applicable := limitsAmong(s.dimensions()), map[string]bool{}
+		limits, applicable := s.limitsAmong(s.dimensions()), map[string]bool{}
 		for _, c := range s.Expand() {
 			var key []byte
 			for _, axis := range Axes {

@@ -30,13 +30,16 @@ const (
 
 // ClientInfo is one entry of Clients.
 type ClientInfo struct {
-	Name   Library
-	Kind   ClientKind
-	Libpq  int    // major version of the libpq that the client is built on; 0: it implements the protocol itself
-	Image  string // name of the client image that has it; empty: the agent has it, in any client image
-	Named  bool   // only scenarios that name it try it: neither `all` nor a group contains it
-	Silent bool   // it does not report the authentication requests that it received, nor whether its connection is encrypted
-	Lacks  []Lack // what it cannot express
+	Name  Library
+	Kind  ClientKind
+	Libpq int    // major version of the libpq that the client is built on; 0: it implements the protocol itself
+	Image string // name of the client image that has it; empty: the agent has it, in any client image
+	Named bool   // only scenarios that name it try it: neither `all` nor a group contains it
+	// WaitsForKDC is true of libkrb5 1.22 and newer: for a KDC that has taken its connection it waits without end, or as long as request_timeout in
+	// krb5.conf says, and asks no other. Older ones wait ten seconds. Of the Debian releases forky is the first that has it.
+	WaitsForKDC bool
+	Silent      bool   // it does not report the authentication requests that it received, nor whether its connection is encrypted
+	Lacks       []Lack // what it cannot express
 }
 
 // Lack is something that a client cannot express: its cells that have one of the values on the axis are not applicable.
@@ -62,15 +65,19 @@ var Clients = slices.Concat(
 			{"hosts", []string{DeadFirst, Twice}, "the raw client takes one host"},
 			{"ticket", []string{Ambient}, "the raw client uses only credentials that it is given"},
 			{"cert", []string{Ambient}, "the raw client uses only credentials that it is given"},
+			{"target_session_attrs", nil, "the raw client takes any session"},
 		}},
 	})
 
 // onLibpq makes the entries of a kind of client that is built on libpq, for these major versions of libpq.
 func onLibpq(kind ClientKind, versions ...int) (clients []ClientInfo) {
 	for _, v := range versions {
-		c := ClientInfo{Name: Library(fmt.Sprintf("%s%d", kind, v)), Kind: kind, Libpq: v, Image: fmt.Sprintf("client-%d", v), Silent: kind == KindPsql}
+		c := ClientInfo{Name: Library(fmt.Sprintf("%s%d", kind, v)), Kind: kind, Libpq: v, Image: fmt.Sprintf("client-%d", v), Silent: kind == KindPsql, WaitsForKDC: v >= 18}
 		if v < 17 {
 			c.Lacks = append(c.Lacks, Lack{"sslnegotiation", []string{"direct"}, fmt.Sprintf("libpq %d has no sslnegotiation (since 17)", v)})
+		}
+		if v < 14 {
+			c.Lacks = append(c.Lacks, Lack{"target_session_attrs", []string{ReadOnly, Primary, Standby, PreferStandby}, fmt.Sprintf("libpq %d knows only the values any and read-write of target_session_attrs (the others since 14)", v)})
 		}
 		if v < 16 {
 			c.Lacks = append(c.Lacks, Lack{"require_auth", nil, fmt.Sprintf("libpq %d has no require_auth (since 16)", v)})
@@ -82,13 +89,14 @@ func onLibpq(kind ClientKind, versions ...int) (clients []ClientInfo) {
 
 // asyncpg is github.com/MagicStack/asyncpg, in Python. GSSAPI authentication and krbsrvname came with 0.30.
 func asyncpg(version string) ClientInfo {
-	c := ClientInfo{Name: Library("asyncpg" + version), Kind: KindAsyncpg, Image: "client-asyncpg-" + version, Lacks: []Lack{
+	c := ClientInfo{Name: Library("asyncpg" + version), Kind: KindAsyncpg, Image: "client-asyncpg-" + version, WaitsForKDC: version == "0.31", Lacks: []Lack{
 		{"gssencmode", []string{"prefer", "require"}, "asyncpg has no gssencmode and cannot encrypt with GSSAPI"},
 		{"channel_binding", []string{"prefer", "require"}, "asyncpg has no channel_binding and cannot bind SCRAM to TLS"},
 		{"require_auth", nil, "asyncpg has no require_auth"},
 	}}
 	if version == "0.27" {
-		c.Lacks = append(c.Lacks, Lack{"krbsrvname", nil, "asyncpg 0.27 has no krbsrvname (since 0.30)"})
+		c.Lacks = append(c.Lacks, Lack{"krbsrvname", nil, "asyncpg 0.27 has no krbsrvname (since 0.30)"},
+			Lack{"target_session_attrs", nil, "asyncpg 0.27 has no target_session_attrs (since 0.28)"})
 	}
 	return c
 }

@@ -3,6 +3,7 @@ package matrix
 import (
 	"fmt"
 	"regexp"
+	"slices"
 )
 
 // KRB5Conf describes a client's krb5.conf: lines of [libdefaults] that stand before those of the harness.
@@ -21,6 +22,18 @@ func (w *World) KRB5ConfOf(c *Client) (lines []Setting, ok bool) {
 	}
 	conf, ok := described(c.KRB5Conf, func(k *KRB5Conf) string { return k.Name }, w.KRB5Confs)
 	return conf.Lines, ok
+}
+
+// RequestTimeout is the line of krb5.conf that bounds what a request to KDCs may take (MIT krb5 1.22 and newer; a number of seconds).
+const RequestTimeout = "request_timeout"
+
+// waitsWithoutEnd says whether the client may ask a KDC that hangs for a ticket, and then waits for nothing else.
+func (c *Cell) waitsWithoutEnd() bool {
+	info, _ := c.Client.Library.Info()
+	ticket, _ := c.World.TicketOf(&c.Client)
+	lines, _ := c.World.KRB5ConfOf(&c.Client)
+	return info.WaitsForKDC && !ticket.Absent && !ticket.Expired && slices.ContainsFunc(c.World.Realms, func(r Realm) bool { return r.Hung }) &&
+		!slices.ContainsFunc(lines, func(line Setting) bool { return line.Name == RequestTimeout && line.Value != "0" })
 }
 
 // harnessKRB5 are the lines of krb5.conf that a scenario cannot have, and what to do instead.

@@ -26,8 +26,15 @@ func (o Outcome) Descent() Descent {
 	if o.End != Connected {
 		return ""
 	}
+	trace := o.Trace
+	if slices.Contains(trace, StepTargetFail) {
+		var same bool
+		if trace, same = o.lastConnection(); !same && o.Channel != Plain {
+			return Fallback
+		}
+	}
 	tried := 0
-	for _, s := range o.Trace {
+	for _, s := range trace {
 		switch s {
 		case StepGSSAccept, StepGSSReject, StepGSSError, StepSSLAccept, StepSSLReject, StepSSLError, StepDirectAccept, StepDirectReject, StepReconnect:
 			tried++
@@ -41,6 +48,25 @@ func (o Outcome) Descent() Descent {
 	default:
 		return Fallback
 	}
+}
+
+// lastConnection is what was negotiated on the last connection, after sessions that the client closed because of what the server is; same says
+// that the first connection had a session in the same way.
+func (o Outcome) lastConnection() (last []Step, same bool) {
+	connections := slices.Collect(func(yield func([]Step) bool) {
+		begin := 1
+		for i := 1; i <= len(o.Trace); i++ {
+			if i == len(o.Trace) || o.Trace[i] == StepReconnect {
+				if !yield(o.Trace[begin:i]) {
+					return
+				}
+				begin = i + 1
+			}
+		}
+	})
+	first := connections[0]
+	last = connections[len(connections)-1]
+	return last, slices.Equal(first, append(slices.Clone(last), StepTargetFail))
 }
 
 func isEncryptionStep(s Step) bool {

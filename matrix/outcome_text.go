@@ -158,7 +158,7 @@ func (p *outcomeParser) parseEnd(words []string) (err *OutcomeError) {
 		return nil
 	case len(words) == 3 && words[0] == string(Refused) && words[1] == "at":
 		p.Outcome.End = Refused
-		if p.Outcome.Stage, err = oneOf("stage to be refused at", words[2], Stages[:len(Stages)-1]); err != nil {
+		if p.Outcome.Stage, err = oneOf("stage to be refused at", words[2], Stages); err != nil {
 			return err
 		}
 		return p.state(FieldStage)

@@ -207,6 +207,6 @@ func outcomePattern() string {
 		oneWord(reasonNames()), "hba:[1-9][0-9]*", "channel +" + channel, "method +" + method,
 		"(identity|role|rule|load) +" + value, "trace( +" + step + ")*", "obtains +" + oneWord(stringsOf(Obtaineds)), "descent +" + oneWord([]string{string(First), string(Fallback), string(Downgrade)}),
 	}
-	stages := oneWord(stringsOf(slices.DeleteFunc(slices.Clone(Stages), func(s Stage) bool { return s == StageSession })))
+	stages := oneWord(stringsOf(Stages))
 	return "^ *(connected( +" + channel + ")?|refused( +at +" + stages + ")?)( *, *(" + strings.Join(parts, "|") + "))* *$"
 }

@@ -21,7 +21,7 @@ const (
 	StageAuth        Stage = "auth"        // the exchange that the record's method asks for, and the client's checks on it
 	StageIdent       Stage = "ident"       // from the authenticated identity to the database role (pg_ident.conf)
 	StageStartup     Stage = "startup"     // after AuthenticationOk: role, database, limits
-	StageSession     Stage = "session"     // the session exists
+	StageSession     Stage = "session"     // the session exists; a client may still close it because of what the server is
 )
 
 // Stages lists the stages in the order in which a connection passes them.
@@ -81,6 +81,7 @@ const (
 	TooManyClients    Reason = "too-many-clients"
 	ServerStarting    Reason = "server-starting"
 	SettingUnknown    Reason = "setting-unknown"
+	SessionUnwanted   Reason = "session-unwanted"
 	ProtocolViolation Reason = "protocol-violation"
 	AnswerError       Reason = "answer-error"
 	Abandoned         Reason = "abandoned"
@@ -149,6 +150,7 @@ var Reasons = []ReasonInfo{
 	{TooManyClients, []Stage{StageStartup}, "the connection limit of server, database or role is reached"},
 	{ServerStarting, []Stage{StageStartup}, "the server is starting up, shutting down or in recovery"},
 	{SettingUnknown, []Stage{StageStartup}, "the client took an option that it does not know for a server setting and sent it to the server, which does not know it either"},
+	{SessionUnwanted, []Stage{StageSession}, "the client closed its session: server or session are not what target_session_attrs asks for"},
 	{ProtocolViolation, []Stage{StageGSSEnc, StageTLS, StageHBA, StageAuth, StageStartup}, "client or server received bytes or a message that the protocol does not allow at this point"},
 	{AnswerError, []Stage{StageGSSEnc, StageTLS}, "the answer to GSSENCRequest or SSLRequest was an error message, which nothing authenticates"},
 	{Abandoned, []Stage{StageGSSEnc, StageTLS, StageAuth}, "no refusal: the raw client had nothing more to send, and the server waited for it"},
@@ -217,10 +219,11 @@ const (
 	StepAuthOK       Step = "authok"       // AuthenticationOk was sent
 	StepAuthFail     Step = "authfail"     // a startup packet was read and answered with an error before AuthenticationOk
 	StepStartFail    Step = "startfail"    // an error after AuthenticationOk and before the first ReadyForQuery
+	StepTargetFail   Step = "targetfail"   // the client closed the session: it is not what target_session_attrs asks for
 )
 
 // Steps lists every step.
-var Steps = []Step{StepConnect, StepReconnect, StepGSSAccept, StepGSSReject, StepGSSError, StepSSLAccept, StepSSLReject, StepSSLError, StepDirectAccept, StepDirectReject, StepAuthOK, StepAuthFail, StepStartFail}
+var Steps = []Step{StepConnect, StepReconnect, StepGSSAccept, StepGSSReject, StepGSSError, StepSSLAccept, StepSSLReject, StepSSLError, StepDirectAccept, StepDirectReject, StepAuthOK, StepAuthFail, StepStartFail, StepTargetFail}
 
 // Obtained is the worst thing that the attacker got. Empty if there is no attacker (attack=none).
 type Obtained string

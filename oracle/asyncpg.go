@@ -33,11 +33,33 @@ func (p *asyncpg) walk() (last ending, err error) {
 		case host > 0:
 			p.why("connect_utils.py, _connect", "a failure of TLS is an OSError, after which asyncpg goes on to the next host")
 		}
-		if last, err = p.host(); err != nil || !isOSError(last.how) {
+		if last, err = p.host(); err != nil {
 			return last, err
+		}
+		if last = p.chosen(last); last.how != unwanted && !isOSError(last.how) {
+			return last, p.gapOfChoice(host, last.how)
 		}
 	}
 	return last, nil
+}
+
+// chosen is _can_use_connection. A session that is preferred to no other stays open until all hosts are tried.
+func (p *asyncpg) chosen(last ending) ending {
+	const source = "connect_utils.py, _can_use_connection"
+	if p.c.TargetSession == matrix.PreferStandby && last.how == opened {
+		p.why("connect_utils.py, _connect", "target_session_attrs=prefer-standby: the session is kept until all hosts are tried, and is then the only one")
+		return last
+	}
+	// The server reports default_transaction_read_only since 14; asyncpg takes it for off where it does not.
+	return p.selects(last, source, p.w.Server >= 14 && p.setting(readOnlySetting, "off") == "on")
+}
+
+// gapOfChoice: of several sessions that are equally good asyncpg takes one at random.
+func (p *asyncpg) gapOfChoice(host int, h how) error {
+	if p.c.TargetSession == matrix.PreferStandby && p.hosts() == matrix.Twice && host == 0 && h == opened {
+		return unknown("asyncpg takes one of the sessions at random", "target_session_attrs=%s with hosts=%s", p.c.TargetSession, p.hosts())
+	}
+	return nil
 }
 
 // isOSError: ssl.SSLError, ConnectionError and TimeoutError are OSErrors. An error of the server and ConnectionDoesNotExistError are not.

@@ -3,6 +3,7 @@ package oracle
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
@@ -31,7 +32,7 @@ var (
 // gokrb5Config says why gokrb5 does not read krb5.conf (config/krb5conf.go, parseBoolean): one value that it does not know is enough.
 func gokrb5Config(lines []matrix.Setting) string {
 	for _, line := range lines {
-		if !slices.Contains(switchWords, strings.ToLower(line.Value)) {
+		if line.Name != matrix.RequestTimeout && !slices.Contains(switchWords, strings.ToLower(line.Value)) {
 			return "gokrb5 does not read a krb5.conf with " + line.Name + " = " + line.Value
 		}
 	}
@@ -46,6 +47,9 @@ func (a *attempt) checkKRB5Conf() error {
 	}
 	for _, line := range lines {
 		word := strings.ToLower(line.Value)
+		if _, err := strconv.ParseUint(line.Value, 10, 31); err == nil && line.Name == matrix.RequestTimeout {
+			continue
+		}
 		fallback := line.Name == "dns_canonicalize_hostname" && word == "fallback" // MIT krb5 1.18 and later
 		// A host name that is made canonical is another name.
 		off := line.Name != "dns_canonicalize_hostname" || slices.Contains([]string{"false", "f", "0", "no", "n", "off", "nil"}, word)
@@ -158,6 +162,14 @@ func (a *attempt) gssTicket(spn string, cache lookup) matrix.Reason {
 			return matrix.SPNUnknown
 		}
 		a.why("RFC 4120, section 1.2", "the realms share the key of "+tgs+": a ticket of "+r.Name+" gets one in "+here)
+	}
+	if a.realm().Hung || a.w.Realms[0].Hung {
+		const source = "sendto_kdc.c, k5_sendto"
+		if info, _ := a.c.Library.Info(); info.WaitsForKDC { // without request_timeout the cell is not applicable
+			a.why(source, "the first KDC takes the connection and does not answer: libkrb5 1.22 waits for it and asks no other, until request_timeout has passed")
+			return matrix.KDCUnreachable
+		}
+		a.why(source+"; gssenc/kdc.go", "the first KDC takes the connection and does not answer: the client asks the second after a while")
 	}
 	if !slices.Contains(a.w.ServicePrincipals(), spn) {
 		a.why("RFC 4120, section 3.3.3", "the KDC knows no "+spn)

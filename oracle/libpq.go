@@ -20,6 +20,7 @@ type libpq struct {
 	channelBinding      string
 	gssencmode, sslmode string
 	direct              bool
+	anySession          bool // target_session_attrs counts no longer
 }
 
 func newLibpq(a *attempt) client { return &libpq{attempt: a, version: a.c.Library.Libpq()} }
@@ -29,6 +30,24 @@ func (l *libpq) walk() (ending, error) {
 	if bad := l.options(); bad != nil {
 		return *bad, nil
 	}
+	for pass := range l.walked() {
+		if pass > 0 {
+			l.why("fe-connect.c, PQconnectPoll (try_next_host)", "after a session that it does not want libpq goes on to the next host, with every method")
+		}
+		if last, err := l.host(); err != nil || last.how != unwanted {
+			return last, err
+		} else if pass == l.walked()-1 && l.c.TargetSession != matrix.PreferStandby {
+			l.why("fe-connect.c, PQconnectPoll", "no host is left to try")
+			return last, nil
+		}
+	}
+	l.why("fe-connect.c, PQconnectPoll (SERVER_TYPE_PREFER_STANDBY_PASS2)", "target_session_attrs=prefer-standby: no host was a standby. libpq begins again with the first, with every method, and takes what it gets")
+	l.anySession = true
+	return l.host()
+}
+
+// host is what libpq tries with one host.
+func (l *libpq) host() (ending, error) {
 	if l.version < 17 {
 		return l.walk16()
 	}

@@ -14,7 +14,11 @@ func (l *libpq) try(ch matrix.Channel) (ending, error) {
 	if e.how != opened {
 		return e, nil
 	}
-	return l.authenticate(ch)
+	if e, err := l.authenticate(ch); err != nil || l.anySession {
+		return e, err
+	} else {
+		return l.selected(e, "fe-connect.c, PQconnectPoll (CONNECTION_CHECK_TARGET)"), nil
+	}
 }
 
 // secondHost says what a second host means to libpq. With the server's name twice it is never used: libpq goes on to the next host
@@ -24,14 +28,14 @@ func (l *libpq) secondHost() {
 	case matrix.DeadFirst:
 		l.why("fe-connect.c, PQconnectPoll (try_next_addr)", "the first host refuses TCP: libpq starts again with the second, whose name is that of SPN and certificate")
 	case matrix.Twice:
-		l.why("fe-connect.c, PQconnectPoll (error_return)", "libpq goes on to the second host only from one that it cannot reach, not from one that refuses it")
+		l.why("fe-connect.c, PQconnectPoll (error_return)", "libpq goes on to the second host only from one that it cannot reach or whose session it does not want, not from one that refuses it")
 	}
 }
 
 // final says whether libpq of any version tries nothing after a connection that ended so.
 func (l *libpq) final(last ending) (bool, error) {
 	switch last.how {
-	case opened:
+	case opened, unwanted:
 		return true, nil
 	case errorAfterOK:
 		l.why("fe-connect.c, PQconnectPoll", "an error after AuthenticationOk is final")

@@ -16,6 +16,8 @@ type pgx struct {
 	sslmode        string
 	direct         bool
 	methods        []matrix.Channel // for each host, in order
+	kept           matrix.Channel   // of the last session that target_session_attrs rejected
+	anySession     bool             // target_session_attrs counts no longer
 }
 
 func newPGX(a *attempt) client { return &pgx{attempt: a} }
@@ -39,6 +41,12 @@ func (p *pgx) walk() (last ending, err error) {
 		if last, final, err = p.host(); err != nil || final {
 			return last, err
 		}
+	}
+	if p.c.TargetSession == matrix.PreferStandby && p.kept != "" {
+		p.why("pgconn.go, connectPreferred", "no session was one that target_session_attrs=prefer-standby prefers: pgx makes the last of them again, and takes it")
+		p.connect()
+		p.anySession = true
+		return p.try(p.kept)
 	}
 	p.why("pgconn.go, connectPreferred", "no configuration is left to try")
 	return last, nil
@@ -140,6 +148,12 @@ func (p *pgx) host() (last ending, final bool, err error) {
 		if last, err = p.try(ch); err != nil || last.how == opened {
 			return last, true, err
 		}
+		if last.how == unwanted {
+			if p.kept = ch; p.noOther(ch, i) {
+				return last, false, nil
+			}
+			continue
+		}
 		if last.how == hungUp && last.outcome.Stage == matrix.StageGSSEnc { // it objects to G: no other method is tried with this host
 			return last, false, nil
 		}
@@ -149,6 +163,23 @@ func (p *pgx) host() (last ending, final bool, err error) {
 		}
 	}
 	return last, false, nil
+}
+
+// noOther: after a session that target_session_attrs rejects gssenc keeps pgx from less protected methods with that host. What is to be dialled
+// may turn out to be TLS, so that it finds plaintext out only when the startup packet is to be sent.
+func (p *pgx) noOther(ch matrix.Channel, i int) bool {
+	const source = "gssenc/attempts.go, validateConnect"
+	switch rest := p.methods[i+1:]; {
+	case p.c.GSSEncMode != "prefer" || p.unix() || len(rest) == 0:
+	case ch == matrix.GSS:
+		p.why(source, "the session was under GSS encryption: no other method is tried with this host")
+		return true
+	case ch == matrix.TLS:
+		p.connect()
+		p.why(source, "the session was under TLS: nothing is sent in the clear on the connection after it")
+		return true
+	}
+	return false
 }
 
 // nextMethod gives the next configuration its connection, and says whether there is time for it.
@@ -178,7 +209,11 @@ func (p *pgx) try(ch matrix.Channel) (ending, error) {
 	if e.how != opened {
 		return e, nil
 	}
-	return p.authenticate(ch)
+	if e, err := p.authenticate(ch); err != nil || p.anySession {
+		return e, err
+	} else {
+		return p.selected(e, "pgconn/config.go, ValidateConnect"), nil
+	}
 }
 
 // verification: unlike libpq, pgx lets allow and prefer use the root file for nothing.

@@ -23,6 +23,18 @@ func (p *pq) walk() (last ending, err error) {
 	if bad := p.options(); bad != nil {
 		return *bad, nil
 	}
+	if last, err = p.eachHost(false); err != nil || last.how == opened || p.c.TargetSession != matrix.PreferStandby {
+		return last, err
+	}
+	p.why("conn.go, Connector.open", "target_session_attrs=prefer-standby: no host is left to try. lib/pq begins again with the first, and takes what it gets")
+	if last, err = p.eachHost(true); err == nil && last.how != opened {
+		return last, unknown("lib/pq then begins again without end", "target_session_attrs=prefer-standby and no session (%s)", last.outcome.Reason)
+	}
+	return last, err
+}
+
+// eachHost is the loop of Connector.open over the hosts.
+func (p *pq) eachHost(anySession bool) (last ending, err error) {
 	for host := range p.walked() {
 		switch {
 		case p.hosts() == matrix.DeadFirst:
@@ -30,8 +42,14 @@ func (p *pq) walk() (last ending, err error) {
 		case host > 0:
 			p.why("conn.go, Connector.open", "after any failure lib/pq goes on to the next host")
 		}
-		if last, err = p.host(); err != nil || last.how == opened {
+		if last, err = p.host(); err != nil {
 			return last, err
+		}
+		if !anySession {
+			last = p.selected(last, "conn.go, checkTSA")
+		}
+		if last.how == opened {
+			return last, nil
 		}
 	}
 	return last, nil

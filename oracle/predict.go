@@ -95,6 +95,7 @@ const (
 	lost                     // the connection ended, or became unreadable, while the client waited for an answer
 	outOfTime                // connect_timeout passed
 	raced                    // broken or lost: which of the two is chance
+	unwanted                 // the client closed its session because of what the server is
 )
 
 func (a *attempt) step(s matrix.Step) { a.trace = append(a.trace, s) }
@@ -157,6 +158,8 @@ func (a *attempt) check(c *matrix.Cell) error {
 		{"servercrl", cmp.Or(a.w.ServerCRL, "none"), []string{"none", "right", "stale"}},
 		{"transport", cmp.Or(a.c.Transport, "tcp"), []string{"tcp", "unix"}},
 		{"hosts", a.hosts(), []string{matrix.OneHost, matrix.DeadFirst, matrix.Twice}},
+		{"target_session_attrs", cmp.Or(a.c.TargetSession, matrix.AnySession), []string{matrix.AnySession, matrix.ReadWrite, matrix.ReadOnly, matrix.Primary, matrix.Standby, matrix.PreferStandby}},
+		{"default_transaction_read_only", a.setting(readOnlySetting, "off"), []string{"off", "on"}},
 		{"root", cmp.Or(a.c.Root, "right"), []string{"right", "other", "missing", "none", "system"}},
 		{"crl", a.crl(), []string{"none", "right", "stale", "missing"}},
 		{"password", cmp.Or(a.c.Password, "none"), []string{"none", "right", "wrong"}},
@@ -173,6 +176,9 @@ func (a *attempt) check(c *matrix.Cell) error {
 	}
 	if a.hosts() != matrix.OneHost && a.c.Attacked() {
 		return unknown("an attacker between several hosts is not modelled", "attack=%s with hosts=%s", a.c.Attack, a.hosts())
+	}
+	if a.c.SelectsSession() && a.c.Attacked() {
+		return unknown("what the client asks about the session would reach the attacker", "attack=%s with target_session_attrs=%s", a.c.Attack, a.c.TargetSession)
 	}
 	if !slices.Contains([]string{"", matrix.Reload, matrix.Restart}, a.w.Load) {
 		return unknown("it knows reload and restart", "load=%s", a.w.Load)

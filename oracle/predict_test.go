@@ -41,7 +41,8 @@ var fields = map[string]func(*matrix.Cell) *string{
 	"crl": func(c *matrix.Cell) *string { return &c.Client.CRL }, "cert": func(c *matrix.Cell) *string { return &c.Client.Cert },
 	"channel_binding": func(c *matrix.Cell) *string { return &c.Client.ChannelBinding }, "require_auth": func(c *matrix.Cell) *string { return &c.Client.RequireAuth },
 	"krbsrvname": func(c *matrix.Cell) *string { return &c.Client.KrbSrvName }, "password": func(c *matrix.Cell) *string { return &c.Client.Password },
-	"attack": func(c *matrix.Cell) *string { return (*string)(&c.Client.Attack) },
+	"target_session_attrs": func(c *matrix.Cell) *string { return &c.Client.TargetSession },
+	"attack":               func(c *matrix.Cell) *string { return (*string)(&c.Client.Attack) },
 }
 
 // setAxis changes one axis of a cell. In hba and ident "; " stands for the end of a line.

@@ -11,7 +11,7 @@ import (
 var axisOf = map[string]string{
 	"gssencmode": "gssencmode", "sslmode": "sslmode", "sslnegotiation": "sslnegotiation", "sslrootcert": "root", "sslcrl": "crl",
 	"sslcert": "cert", "sslkey": "cert", "channel_binding": "channel_binding", "require_auth": "require_auth", "krbsrvname": "krbsrvname",
-	"password": "password",
+	"target_session_attrs": "target_session_attrs", "password": "password",
 }
 
 // askForeign gives a driver the connection parameters that it says it understands, by libpq's names.

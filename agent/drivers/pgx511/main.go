@@ -21,7 +21,7 @@ const inexpressible = 89
 
 // known are the options that pgx has, by libpq's names. Any other would be sent to the server as a setting of the session.
 var known = []string{"user", "dbname", "password", "application_name", "connect_timeout", "sslmode", "sslnegotiation", "sslrootcert", "sslcert", "sslkey",
-	"channel_binding", "require_auth", "krbsrvname"}
+	"channel_binding", "require_auth", "krbsrvname", "target_session_attrs"}
 
 type attempt struct {
 	Protocol int               `json:"protocol"`
