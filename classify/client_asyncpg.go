@@ -90,6 +90,7 @@ var (
 // asyncpgStates are the exceptions that repeat an error of the server, with their SQLSTATEs.
 var asyncpgStates = map[string]string{
 	"CannotConnectNowError":                  "57P03",
+	"ConfigFileError":                        "F0000",
 	"FeatureNotSupportedError":               "0A000",
 	"InsufficientPrivilegeError":             "42501",
 	"InvalidAuthorizationSpecificationError": "28000",

@@ -62,6 +62,35 @@ func TestLostAlert(t *testing.T) {
 		"fault: the server refused the client's certificate, and neither of the two tells why")
 }
 
+// TestForgedClientCertificate: the CA that the certificate names has not signed it. The server's first error is then that of the signature, and alone
+// it says nothing of a certificate.
+func TestForgedClientCertificate(t *testing.T) {
+	const want, contradict = "refused at tls, cert-untrusted, trace connect sslaccept", "fault: witnesses contradict"
+	log := func(server int, first, detail string) matrix.ConnectionEvidence {
+		lines := []string{"LOG could not accept SSL connection: " + first}
+		if server >= 17 {
+			lines = slices.Insert(lines, 0, "LOG SSLRequest accepted")
+		}
+		if detail != "" {
+			lines = append(lines, "DETAIL Client certificate verification failed at depth 0: "+detail+".")
+		}
+		return seen(5001, 41, overTLS+"; server reset", lines...)
+	}
+	for library, message := range map[string]string{
+		"libpq17":     failedAt + "SSL error: tlsv1 alert decrypt error\n",
+		"pgx":         "failed to connect to `user=alice database=postgres`: 127.0.0.1:1 (h): failed to receive message: remote error: tls: error decrypting message",
+		"pq":          "remote error: tls: error decrypting message",
+		"asyncpg0.31": "asyncpg.exceptions.ConnectionDoesNotExistError: connection was closed in the middle of operation\ncaused by ssl.SSLError: [SSL: TLSV1_ALERT_DECRYPT_ERROR] tlsv1 alert decrypt error (_ssl.c:2650)",
+	} {
+		check(t, testCell(15, library), evidenceOf(saidNo(message), log(15, "EVP lib", "")), want)
+		check(t, testCell(18, library), evidenceOf(saidNo(message), log(18, "provider signature failure", badSignature)), want)
+		check(t, testCell(18, library), evidenceOf(saidNo(message), log(18, "provider signature failure", "")), contradict)
+		check(t, testCell(18, library), evidenceOf(saidNo(message), log(18, "provider signature failure", "certificate revoked")), contradict)
+		check(t, testCell(15, library), evidenceOf(saidNo(strings.ReplaceAll(strings.ReplaceAll(message, "decrypt error", "unknown ca"), "error decrypting message", "unknown certificate authority")), log(15, "EVP lib", "")), contradict)
+	}
+	check(t, testCell(18, "libpq17"), evidenceOf(saidNo(failedAt+"server closed the connection unexpectedly\n"), log(18, "EVP lib", badSignature)), want)
+}
+
 // TestServerCertificateFlaws: what clients say of a server's certificate that is not valid yet, or not for servers.
 func TestServerCertificateFlaws(t *testing.T) {
 	left := func(logged string) matrix.ConnectionEvidence {

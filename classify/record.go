@@ -92,7 +92,7 @@ func (c *classifier) possibleMethods(n *connection) (possible []matrix.Method, w
 	switch {
 	case c.outcome.Reason == matrix.HBAReject:
 		return []matrix.Method{matrix.MethodReject}, byLog, "FATAL:  " + n.fatal.text, nil
-	case c.outcome.Reason == matrix.CertMissing: // any method may have clientcert
+	case c.outcome.Reason == matrix.CertMissing, c.outcome.Reason == matrix.ClientCAMissing: // any method may have clientcert
 		return matrix.Methods, byLog, "FATAL:  " + n.fatal.text, nil
 	case c.outcome.Reason == matrix.NoPassword && !complete:
 		return passwordMethods, byClient, "no password", nil

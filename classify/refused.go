@@ -304,7 +304,7 @@ func (c *classifier) leftTLS(text string, n *connection) (found cause, ok bool, 
 		found = cause{matrix.StageTLS, matrix.DirectTLSRefused}
 	case n.did(matrix.StepDirectAccept) && strings.Contains(n.badPacket, " ALPN protocol"):
 		found = cause{matrix.StageTLS, matrix.DirectTLSRefused}
-	case n.tlsFailed == verifyFailed: // the reset that follows the server's alert has overtaken it
+	case n.tlsFailed == verifyFailed, signatureFailed.MatchString(n.tlsFailed) && n.badCert == badSignature: // the reset that follows the server's alert has overtaken it
 		logged, known := lookUp(clientCertCauses, n.badCert)
 		if !known {
 			return cause{}, false, fmt.Errorf("the server refused the client's certificate, and neither of the two tells why: %q, %q", n.badCert, text)
@@ -430,8 +430,9 @@ func (c *classifier) handshakeCause(text string, n *connection) (found cause, ok
 // checkClientCert wants the server to have refused the client's certificate, and to log the reason that it told the client.
 func (c *classifier) checkClientCert(reason matrix.Reason, text string, n *connection) error {
 	logged, known := lookUp(clientCertCauses, n.badCert)
+	unsigned := signatureFailed.MatchString(n.tlsFailed) && decryptError.MatchString(text) && (n.badCert == badSignature || n.badCert == "" && c.server < 16)
 	switch {
-	case n.tlsFailed != verifyFailed:
+	case n.tlsFailed != verifyFailed && !unsigned:
 		return fmt.Errorf("witnesses contradict: the client says %q, the server could not accept the handshake because of %q", text, n.tlsFailed)
 	case n.badCert == "" && c.server < 16:
 		return nil

@@ -15,6 +15,7 @@ var fatalCauses = []textCause{
 	row(`^28000 no pg_hba\.conf entry for host `, matrix.StageHBA, matrix.NoHBAEntry),
 	row(`^28000 pg_hba\.conf rejects connection for host `, matrix.StageHBA, matrix.HBAReject),
 	row(`^28000 connection requires a valid client certificate$`, matrix.StageAuth, matrix.CertMissing),
+	row(`^F0000 client certificates can only be checked if a root certificate store is available$`, matrix.StageAuth, matrix.ClientCAMissing),
 	row(`^28P01 empty password returned by client$`, matrix.StageAuth, matrix.NoPassword),
 	row(`^28000 SCRAM channel binding (check failed|negotiation error)$`, matrix.StageAuth, matrix.ChannelBinding),
 	row(`^28000 role ".*" does not exist$`, matrix.StageStartup, matrix.RoleMissing),
@@ -66,11 +67,18 @@ const receivedEarly = "received unencrypted data after "
 // What a server logs of a client's certificate that it refuses: be_tls_open_server in be-secure-openssl.c, and since 16 verify_cb.
 const verifyFailed = "certificate verify failed"
 
-var clientCertFailed = regexp.MustCompile(`^Client certificate verification failed at depth \d+: (.*?)\.(?:\n|$)`)
+// Where the CA that it names has not signed it, the first error of OpenSSL's queue is another: that of the signature.
+var (
+	signatureFailed  = regexp.MustCompile(`^(EVP lib|provider signature failure)$`)
+	decryptError     = regexp.MustCompile(`(?i)alert[ _]decrypt[ _]error|tls: error decrypting message`) // the alert
+	clientCertFailed = regexp.MustCompile(`^Client certificate verification failed at depth \d+: (.*?)\.(?:\n|$)`)
+)
+
+const badSignature = "certificate signature failure"
 
 // clientCertCauses are OpenSSL's reasons (crypto/x509/x509_txt.c of 1.1.1 to 3.6).
 var clientCertCauses = []textCause{
-	row(`^(unable to get (local )?issuer certificate|unable to verify the first certificate|self[- ]signed certificate( in certificate chain)?|unable to get certificate CRL)$`, matrix.StageTLS, matrix.CertUntrusted),
+	row(`^(unable to get (local )?issuer certificate|unable to verify the first certificate|self[- ]signed certificate( in certificate chain)?|unable to get certificate CRL|certificate signature failure)$`, matrix.StageTLS, matrix.CertUntrusted),
 	row(`^(unsupported|unsuitable) certificate purpose$`, matrix.StageTLS, matrix.CertPurpose),
 	row(`^(certificate|CRL) has expired$`, matrix.StageTLS, matrix.CertExpired),
 	row(`^certificate revoked$`, matrix.StageTLS, matrix.CertRevoked),

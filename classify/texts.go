@@ -66,7 +66,7 @@ var alertCauses = []struct {
 	text         *regexp.Regexp
 	server, mine matrix.Reason // about the server's certificate, about the client's
 }{
-	{regexp.MustCompile(`alert unknown ca|unknown certificate authority`), matrix.ServerCertTrust, matrix.CertUntrusted},
+	{regexp.MustCompile(`alert (unknown ca|decrypt error)|unknown certificate authority|^error decrypting message`), matrix.ServerCertTrust, matrix.CertUntrusted},
 	{regexp.MustCompile(`alert certificate expired|expired certificate`), matrix.ServerCertExpired, matrix.CertExpired},
 	{regexp.MustCompile(`alert certificate revoked|revoked certificate`), matrix.ServerCertRevoked, matrix.CertRevoked},
 	{regexp.MustCompile(`alert unsupported certificate|^unsupported certificate`), matrix.ServerCertPurpose, matrix.CertPurpose},

@@ -1,6 +1,7 @@
 package matrix
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 )
@@ -42,10 +43,14 @@ var Axes = []Axis{
 		Doc: "the server's certificate: see Certificates, or a name under certificates",
 		get: func(w *World, _ *Client) string { return w.ServerCert },
 		set: func(w *World, _ *Client, v string) { w.ServerCert = v }},
-	{Name: "servercrl", Kind: WorldAxis, Values: []string{"none", "right", "stale"}, Default: "none",
-		Doc: "the server's ssl_crl_file. none: not set; right: the revocation lists of CA right and its intermediates; stale: the same, past their next update",
+	{Name: "servercrl", Kind: WorldAxis, Values: ServerCRLs, Default: "none",
+		Doc: "the server's ssl_crl_file. none: not set; right: the revocation lists of CA right and its intermediates; stale: the same, past their next update; root-only: that of CA right alone; directory: those of right, in ssl_crl_dir",
 		get: func(w *World, _ *Client) string { return w.ServerCRL },
 		set: func(w *World, _ *Client, v string) { w.ServerCRL = v }},
+	{Name: "serverca", Kind: WorldAxis, Values: ServerCAs, Default: "right",
+		Doc: "the server's ssl_ca_file. right: CA right; with-intermediate: CA right and the intermediate that it certified; intermediate-alone: that intermediate; none: not set",
+		get: func(w *World, _ *Client) string { return w.ServerCA },
+		set: func(w *World, _ *Client, v string) { w.ServerCA = v }},
 	{Name: "keytab", Kind: WorldAxis, Values: keytabNames(), Default: "good",
 		Doc: "the server's keytab. good: no fault; none: there is no file; stale: it has only an older version of the key; other: it has the key of another host's principal; or one that the scenario describes under keytabs",
 		get: func(w *World, _ *Client) string { return w.Keytab },
@@ -148,6 +153,15 @@ var Axes = []Axis{
 		set: func(_ *World, c *Client, v string) { c.Attack = Attack(v) }},
 }
 
+// ServerCRLs and ServerCAs are the values of the axes servercrl and serverca.
+var (
+	ServerCRLs = []string{"none", "right", "stale", "root-only", CRLDirectory}
+	ServerCAs  = []string{"right", "with-intermediate", "intermediate-alone", "none"}
+)
+
+// CRLDirectory has the revocation lists in files of their own, in ssl_crl_dir.
+const CRLDirectory = "directory"
+
 // The values of the axis hosts.
 const (
 	OneHost   = "one"
@@ -230,6 +244,9 @@ func NotApplicable(c *Cell) string {
 		if lacks := d.lacks(c); lacks != "" {
 			return lacks
 		}
+	}
+	if c.World.ServerCRL == CRLDirectory && c.World.Server < 14 {
+		return fmt.Sprintf("PostgreSQL %d has no ssl_crl_dir (since 14)", c.World.Server)
 	}
 	switch lacks := c.Client.Library.lacks(c); {
 	case lacks != "":

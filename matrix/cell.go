@@ -40,7 +40,8 @@ type World struct {
 	Server       int         // PostgreSQL major version
 	SSL          string      // on | off: the server's `ssl` setting
 	ServerCert   string      // name of the server's certificate: of Certificates or ServerCertificates
-	ServerCRL    string      // none | right | stale: what ssl_crl_file has
+	ServerCRL    string      // of ServerCRLs: what ssl_crl_file has
+	ServerCA     string      // of ServerCAs: what ssl_ca_file has
 	Keytab       string      // name of what krb_server_keyfile points at: see KeytabOf
 	Vary         []Variation // its values on the axes of the scenario's own, in their order; the texts below have them
 	HBA          string      // pg_hba.conf, byte for byte
@@ -167,6 +168,9 @@ func (w *World) Key() string {
 	}
 	if w.ServerCRL != "" && w.ServerCRL != "none" {
 		b.WriteString(" crl=" + w.ServerCRL)
+	}
+	if w.ServerCA != "" && w.ServerCA != "right" {
+		b.WriteString(" ca=" + w.ServerCA)
 	}
 	for _, r := range w.Roles {
 		b.WriteString(" role:" + strconv.Quote(r.Name) + strconv.FormatBool(r.NoLogin) + r.Password)

@@ -24,6 +24,7 @@ type Certificate struct {
 	PSS      bool // signed with RSASSA-PSS; of RSA keys only
 	Validity Validity
 	Usage    Usage
+	KeyUsage KeyUsage
 	Version  int  // 3, or 1: no extensions, and so no alternative names and no usage
 	Revoked  bool // on its issuer's revocation list
 	Chain    bool // the certificate of the intermediate that issued it is sent with it
@@ -45,16 +46,22 @@ var AttributeTypes = []struct {
 type Issuer struct {
 	Name   string
 	Parent string // the CA that certified it; empty: it is a root
+	Like   string // the CA whose name it has; empty: its own
 	Doc    string
 }
 
 // Issuers are the CAs. The name of the first is that of the CA of the axes root, crl and servercrl.
 var Issuers = []Issuer{
-	{"right", "", "the CA that the server trusts for clients, and that signs the server's certificate where nothing else is said"},
-	{"other", "", "a CA that neither side knows"},
-	{"system", "", "a CA among the system's roots of the clients"},
-	{"intermediate", "right", "an intermediate CA that CA right certified"},
+	{"right", "", "", "the CA that the server trusts for clients, and that signs the server's certificate where nothing else is said"},
+	{"other", "", "", "a CA that neither side knows"},
+	{"system", "", "", "a CA among the system's roots of the clients"},
+	{"intermediate", "right", "", "an intermediate CA that CA right certified"},
+	{"impostor", "", "right", "a CA that neither side knows, with the name of CA right and another key"},
+	{SelfIssued, "", "", "none: the certificate is signed with its own key, and names itself as its issuer"},
 }
+
+// SelfIssued is the issuer of certificates that have none.
+const SelfIssued = "self"
 
 // RootOf is the root above an issuer, and whether there is an intermediate between the root and what the issuer signs.
 func RootOf(issuer string) (root string, between bool) {
@@ -64,6 +71,16 @@ func RootOf(issuer string) (root string, between bool) {
 		}
 	}
 	return issuer, false
+}
+
+// NameOf is the name that an issuer's certificate has: its own, or that of the CA for which it passes itself off.
+func NameOf(issuer string) string {
+	for _, i := range Issuers {
+		if i.Name == issuer && i.Like != "" {
+			return i.Like
+		}
+	}
+	return issuer
 }
 
 // Key is the kind of a certificate's key. The issuer signs with a key of the same kind, and with SHA-256 where the kind leaves a choice.
@@ -89,6 +106,18 @@ const (
 	ForBoth    Usage = "both"
 	ForAny     Usage = "none" // the certificate does not say
 )
+
+// KeyUsage is the key usage, an extension beside the extended one.
+type KeyUsage string
+
+// The key usages.
+const (
+	Signature    KeyUsage = "signature"    // digitalSignature
+	Encipherment KeyUsage = "encipherment" // keyEncipherment alone
+)
+
+// KeyUsages are all key usages.
+var KeyUsages = []KeyUsage{Signature, Encipherment}
 
 // Usages are all usages.
 var Usages = []Usage{ForServers, ForClients, ForBoth, ForAny}
@@ -126,8 +155,8 @@ func (c *Certificate) Period() (from, until time.Duration) {
 func commonName(name string) []Attribute { return []Attribute{{"CN", name}} }
 
 var (
-	aServers = Certificate{Subject: commonName("{host}"), DNS: []string{"{host}"}, Issuer: "right", Key: ECDSA, Validity: Valid, Usage: ForServers, Version: 3}
-	aClients = Certificate{Subject: commonName("{user}"), Issuer: "right", Key: ECDSA, Validity: Valid, Usage: ForClients, Version: 3}
+	aServers = Certificate{Subject: commonName("{host}"), DNS: []string{"{host}"}, Issuer: "right", Key: ECDSA, Validity: Valid, Usage: ForServers, KeyUsage: Signature, Version: 3}
+	aClients = Certificate{Subject: commonName("{user}"), Issuer: "right", Key: ECDSA, Validity: Valid, Usage: ForClients, KeyUsage: Signature, Version: 3}
 )
 
 // as is an entry of a catalogue: a certificate that differs in what change says.
@@ -159,10 +188,13 @@ var ClientCertificates = []Certificate{
 	aClients.as("expired", "no longer valid", func(c *Certificate) { c.Validity = Expired }),
 	aClients.as("not-yet-valid", "not valid before tomorrow", func(c *Certificate) { c.Validity = NotYetValid }),
 	aClients.as("other-ca", "signed by a CA that the server does not know", func(c *Certificate) { c.Issuer = "other" }),
+	aClients.as("impostor", "signed by a CA that has the name of the one that the server knows, and another key", func(c *Certificate) { c.Issuer = "impostor" }),
+	aClients.as("self-signed", "signed with its own key", func(c *Certificate) { c.Issuer = SelfIssued }),
 	aClients.as("revoked", "on its CA's revocation list", func(c *Certificate) { c.Revoked = true }),
 	aClients.as("other-user", "for another user", func(c *Certificate) { c.Subject = commonName("not-{user}") }),
 	aClients.as("server-usage", "for servers only, by its extended key usage", func(c *Certificate) { c.Usage = ForServers }),
 	aClients.as("any-usage", "without extended key usage", func(c *Certificate) { c.Usage = ForAny }),
+	aClients.as("encipherment", "for encipherment only, by its key usage: its key must not sign, which is what a client does with it", func(c *Certificate) { c.KeyUsage = Encipherment }),
 	aClients.as("dn", "a subject of several attributes", func(c *Certificate) {
 		c.Subject = []Attribute{{"C", "DE"}, {"O", "Example, Inc."}, {"OU", "Data + Analysis"}, {"CN", "{user}"}}
 	}),

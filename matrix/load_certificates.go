@@ -25,6 +25,7 @@ var certificateKeys = []struct {
 	{"signature", "of key: rsa: pkcs1 (default) or pss", wordKey("signature", signatures, func(c *Certificate, word string) { c.PSS = word == "pss" }), wordSchema(signatures)},
 	{"validity", "valid (default), expired, or not-yet-valid: valid from tomorrow on", wordKey("validity", validityNames(), func(c *Certificate, word string) { c.Validity = Validity(word) }), wordSchema(validityNames())},
 	{"usage", "the extended key usage: server, client, both (default), or none: the certificate does not say (default of version 1)", wordKey("usage", stringsOf(Usages), func(c *Certificate, word string) { c.Usage = Usage(word) }), wordSchema(stringsOf(Usages))},
+	{"key_usage", "the key usage: signature (default), or encipherment: no signatures", wordKey("key_usage", stringsOf(KeyUsages), func(c *Certificate, word string) { c.KeyUsage = KeyUsage(word) }), wordSchema(stringsOf(KeyUsages))},
 	{"version", "the X.509 version, 3 (default) or 1, which has no extensions", wordKey("version", []string{"1", "3"}, func(c *Certificate, word string) { c.Version = int(word[0] - '0') }), func() object { return object{"enum": []int{1, 3}} }},
 	{"revoked", "whether it is on its CA's revocation list; default: false", wordKey("revoked", booleans, func(c *Certificate, word string) { c.Revoked = word == "true" }), booleanSchema},
 	{"chain", "whether the certificate of an intermediate issuer is sent with it; default: false", wordKey("chain", booleans, func(c *Certificate, word string) { c.Chain = word == "true" }), booleanSchema},
@@ -72,7 +73,7 @@ func (l *loading) certificates(v *value) {
 
 // certificate reads one certificate. With a mistake in it, it is known all the same: the mistake is not that an axis names it.
 func (l *loading) certificate(named entry) {
-	c := Certificate{Name: named.key, Issuer: "right", Key: ECDSA, Validity: Valid, Version: 3}
+	c := Certificate{Name: named.key, Issuer: "right", Key: ECDSA, Validity: Valid, KeyUsage: Signature, Version: 3}
 	entries := l.entriesOnce(named.value, "key")
 	at := map[string]position{}
 	for _, e := range entries {
@@ -102,6 +103,8 @@ func (l *loading) certificate(named entry) {
 		{"signature", hasKey(entries, "signature") && c.Key != RSA, "signature is a choice of key: rsa only", "leave it out, or write key: rsa"},
 		{"chain", c.Chain && !between, "chain: true, and the issuer is a root: there is no intermediate to send", "leave it out, or write issuer: intermediate"},
 		{"usage", c.Version == 1 && c.Usage != ForAny, "version 1 has no extensions, and so no usage", "leave it out, or write usage: none"},
+		{"key_usage", c.Version == 1 && hasKey(entries, "key_usage"), "version 1 has no extensions, and so no key usage", "leave it out, or write version: 3"},
+		{"revoked", c.Revoked && c.Issuer == SelfIssued, "a certificate without a CA is on no CA's list", "leave it out, or write another issuer"},
 		{"version", c.Version == 1 && len(slices.Concat(c.DNS, c.IP, c.URI, c.Email)) > 0, "version 1 has no extensions, and so no alternative names", "leave them out, or write version: 3"},
 	} {
 		if wrong.is {
@@ -134,6 +137,9 @@ func (l *loading) usedCertificates(v *value) {
 func (l *loading) subject(c *Certificate, v *value) {
 	attribute := func(name string, v *value) {
 		wrong, right := wrongName(v.text)
+		if name == "CN" && v.text == "" {
+			wrong = "" // a common name may be empty, and to a server that is another thing than none
+		}
 		switch {
 		case wrong == "" && name == "C" && !countryCode.MatchString(v.text):
 			wrong, right = fmt.Sprintf("%q is no country", v.text), "want two capital letters, as in DE"
@@ -258,6 +264,7 @@ func subjectSchema() object {
 	for _, t := range attributeTypes() {
 		attributes[t] = oneOrMore(name)
 	}
+	attributes["CN"] = oneOrMore(object{"type": "string"})
 	return object{"oneOf": []any{name, closed("", attributes)}}
 }
 

@@ -31,6 +31,7 @@ func TestOwnCertificates(t *testing.T) {
       signature: pss
       validity: not-yet-valid
       usage: none
+      key_usage: encipherment
       revoked: true
       chain: true
     old:
@@ -43,10 +44,10 @@ expect:
     then: connected
 `)
 	want := []Certificate{
-		{Name: "pooler", Subject: []Attribute{{"CN", "{user}"}}, Issuer: "right", Key: ECDSA, Validity: Valid, Usage: ForBoth, Version: 3},
+		{Name: "pooler", Subject: []Attribute{{"CN", "{user}"}}, Issuer: "right", Key: ECDSA, Validity: Valid, Usage: ForBoth, KeyUsage: Signature, Version: 3},
 		{Name: "web", Subject: []Attribute{{"C", "DE"}, {"OU", "a"}, {"OU", "b"}, {"CN", "{host}"}}, DNS: []string{"*.example.test", "{host}"}, IP: []string{"192.0.2.1"}, URI: []string{"spiffe://{host}/db"}, Email: []string{"dba@{host}"},
-			Issuer: "intermediate", Key: RSA, PSS: true, Validity: NotYetValid, Usage: ForAny, Version: 3, Revoked: true, Chain: true},
-		{Name: "old", Issuer: "right", Key: ECDSA, Validity: Valid, Usage: ForAny, Version: 1},
+			Issuer: "intermediate", Key: RSA, PSS: true, Validity: NotYetValid, Usage: ForAny, KeyUsage: Encipherment, Version: 3, Revoked: true, Chain: true},
+		{Name: "old", Issuer: "right", Key: ECDSA, Validity: Valid, Usage: ForAny, KeyUsage: Signature, Version: 1},
 	}
 	if d := cmp.Diff(want, s.Certificates); d != "" {
 		t.Error(d)
@@ -83,7 +84,7 @@ func TestCertificateMistakes(t *testing.T) {
 		onlyLoad     bool
 	}{
 		{top + "  certificates: pooler\n", "a/b.yaml:5:17: certificates is text; want a mapping", false},
-		{certScenario("subject: a", "sans: b"), `a/b.yaml:8:7: unknown key "sans" of a certificate; want subject, dns, ip, uri, email, issuer, key, signature, validity, usage, version, revoked or chain`, false},
+		{certScenario("subject: a", "sans: b"), `a/b.yaml:8:7: unknown key "sans" of a certificate; want subject, dns, ip, uri, email, issuer, key, signature, validity, usage, key_usage, version, revoked or chain`, false},
 		{certScenario("subject: a", "isuer: other"), `a/b.yaml:8:7: unknown key "isuer" of a certificate; did you mean "issuer"?`, false},
 		{certScenario("usage: client"), `a/b.yaml:6:5: certificate pooler has no subject; want subject: NAME, as in subject: "{user}", or {} for none`, false},
 		{certScenario("subject: {cn: a}"), `a/b.yaml:7:17: unknown attribute "cn" of a subject; did you mean "CN"?`, false},
@@ -98,7 +99,7 @@ func TestCertificateMistakes(t *testing.T) {
 		{certScenario("subject: a", "uri: [db]"), `a/b.yaml:8:13: "db" is no alternative name of type uri; want an absolute URI, as in spiffe://example.test/db`, true},
 		{certScenario("subject: a", "uri: spiffe://é.test/a"), `a/b.yaml:8:12: "spiffe://é.test/a" is no alternative name of type uri; write it in ASCII`, true},
 		{certScenario("subject: a", "email: dba"), `a/b.yaml:8:14: "dba" is no alternative name of type email; want NAME@HOST`, true},
-		{certScenario("subject: a", "issuer: wrong"), `a/b.yaml:8:15: impossible value "wrong" of issuer; want right, other, system or intermediate`, false},
+		{certScenario("subject: a", "issuer: wrong"), `a/b.yaml:8:15: impossible value "wrong" of issuer; want right, other, system, intermediate, impostor or self`, false},
 		{certScenario("subject: a", "key: dsa"), `a/b.yaml:8:12: impossible value "dsa" of key; did you mean "rsa"?`, false},
 		{certScenario("subject: a", "signature: pss"), "a/b.yaml:8:7: signature is a choice of key: rsa only; leave it out, or write key: rsa", true},
 		{certScenario("subject: a", "validity: 30d"), `a/b.yaml:8:17: impossible value "30d" of validity; want valid, expired or not-yet-valid`, false},
@@ -183,7 +184,7 @@ func TestKeyOfOwnCertificates(t *testing.T) {
 	if a.Key() == b.Key() || a.Key() == c.Key() || a.EnvKey() != b.EnvKey() {
 		t.Errorf("keys:\n%s\n%s\n%s", a.Key(), b.Key(), c.Key())
 	}
-	plain := &World{Server: 18, SSL: "on", ServerCert: "good", ServerCRL: "none", Host: DefaultHost}
+	plain := &World{Server: 18, SSL: "on", ServerCert: "good", ServerCRL: "none", ServerCA: "right", Host: DefaultHost}
 	own := *plain
 	own.Certificates = a.Certificates // of clients only
 	if plain.Key() != own.Key() {

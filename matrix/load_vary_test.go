@@ -50,7 +50,7 @@ func TestVary(t *testing.T) {
 	if !ok {
 		t.Fatal("no cell with an escaped value")
 	}
-	want := World{Server: 17, SSL: "on", ServerCert: "good", ServerCRL: "none", Keytab: "good",
+	want := World{Server: 17, SSL: "on", ServerCert: "good", ServerCRL: "none", ServerCA: "right", Keytab: "good",
 		Vary: []Variation{{"record", "hostssl"}, {"clientcert", "ca"}, {"caseins", "on"}, {"tail", "# x, y"}},
 		HBA:  "hostssl  all  all  all  trust  clientcert=verify-ca # x, y\n", Ident: "m{2}  /^(.{2,3})$  hostssl\n",
 		Settings: []Setting{{"krb_caseins_users", "on"}, {"work_mem", "4096"}}, Roles: s.Roles, Realms: s.Realms, Host: DefaultHost}

@@ -58,6 +58,7 @@ const (
 	ServerCertPurpose Reason = "server-cert-purpose"
 	ServerCertBad     Reason = "server-cert-bad"
 	CertMissing       Reason = "cert-missing"
+	ClientCAMissing   Reason = "client-ca-missing"
 	CertUntrusted     Reason = "cert-untrusted"
 	CertExpired       Reason = "cert-expired"
 	CertRevoked       Reason = "cert-revoked"
@@ -127,6 +128,7 @@ var Reasons = []ReasonInfo{
 	{ServerCertPurpose, []Stage{StageTLS}, "the server's certificate is not for servers, by its extended key usage (alert unsupported_certificate)"},
 	{ServerCertBad, []Stage{StageTLS}, "the server's certificate is not valid yet, or bad in another way for which TLS has no alert of its own (alert bad_certificate)"},
 	{CertMissing, []Stage{StageAuth}, "the record requires a client certificate and the client presented none"},
+	{ClientCAMissing, []Stage{StageAuth}, "the record requires a client certificate and the server has no CA to verify one with"},
 	{CertUntrusted, []Stage{StageTLS}, "the client's certificate is not signed by a CA that the server trusts"},
 	{CertExpired, []Stage{StageTLS}, "the client's certificate has expired, or the server's revocation list is out of date: TLS has one alert for both"},
 	{CertRevoked, []Stage{StageTLS}, "the client's certificate is on the server's revocation list"},

@@ -41,6 +41,10 @@ func (a *attempt) authenticate(ch matrix.Channel) (ending, error) {
 	}
 	x.record = record
 	a.why(record.rule(), fmt.Sprintf("the first record that matches %s: %s", a.describe(ch), record.Text))
+	if record.clientCert != "" && x.serverCA() == "none" {
+		x.why("auth.c, ClientAuthentication", "the record asks for a client certificate, and ssl_ca_file is not set")
+		return x.fails(matrix.StageAuth, matrix.ClientCAMissing, "F0000"), nil
+	}
 	if record.clientCert != "" && !x.showsCertificate() {
 		return x.fails(matrix.StageAuth, matrix.CertMissing, "28000"), nil
 	}

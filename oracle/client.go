@@ -82,7 +82,7 @@ type credentials interface {
 	// ambientCertificate is the search for a certificate that is only in the home directory.
 	ambientCertificate() lookup
 
-	// withheld is why the client does not send a certificate that it has found to a server that trusts CA right; nothing is missing: it sends it.
+	// withheld is why the client does not send a certificate that it has found to a server that asks for one; nothing is missing: it sends it.
 	withheld(cert *matrix.Certificate) lookup
 }
 

@@ -3,6 +3,7 @@ package oracle
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
@@ -15,7 +16,7 @@ import (
 func (a *attempt) sent() *matrix.Certificate {
 	cert := a.w.ClientCertificate(a.c)
 	switch {
-	case cert == nil:
+	case cert == nil, a.serverCA() == "none":
 		return nil
 	case a.c.Cert == matrix.Ambient && a.client.ambientCertificate().missing != "":
 		return nil
@@ -25,10 +26,29 @@ func (a *attempt) sent() *matrix.Certificate {
 	return cert
 }
 
-// goWithholds: crypto/tls asks whether the server accepts the certificate, by the issuers that the server names: the CAs in its ssl_ca_file.
-func goWithholds(cert *matrix.Certificate) (missing string) {
-	root, between := matrix.RootOf(cert.Issuer)
-	if root == "right" && (!between || cert.Chain) {
+// serverCA is what ssl_ca_file has. Without it the server asks no client for a certificate.
+func (a *attempt) serverCA() string { return cmp.Or(a.w.ServerCA, "right") }
+
+// serverCAs are the CAs in ssl_ca_file, and whether their chains lead to a root that is there, too.
+var serverCAs = map[string]struct {
+	names  []string
+	rooted bool
+}{
+	"right":              {[]string{"right"}, true},
+	"with-intermediate":  {[]string{"right", "intermediate"}, true},
+	"intermediate-alone": {[]string{"intermediate"}, false},
+	"none":               {},
+}
+
+// goWithholds: crypto/tls asks whether the server accepts the certificate, by the names of issuers that the server sends: those of the CAs in
+// its ssl_ca_file. A name is all that it compares.
+func (a *attempt) goWithholds(cert *matrix.Certificate) (missing string) {
+	signers := []string{matrix.NameOf(cert.Issuer)}
+	if cert.Chain {
+		root, _ := matrix.RootOf(cert.Issuer)
+		signers = append(signers, root)
+	}
+	if slices.ContainsFunc(signers, func(name string) bool { return slices.Contains(serverCAs[a.serverCA()].names, name) }) {
 		return ""
 	}
 	return "none of the CAs that the server names has issued the client's certificate, nor an intermediate that would be sent with it: the client sends none"
@@ -64,17 +84,28 @@ func (a *attempt) flawOfClient(cert *matrix.Certificate) (reason matrix.Reason, 
 	root, between := matrix.RootOf(cert.Issuer)
 	from, until := cert.Period()
 	list := cmp.Or(a.w.ServerCRL, "none")
+	cas := serverCAs[a.serverCA()]
+	// Without extensions a certificate does not say which key signed it: OpenSSL finds CA right by its name, and the wrong signature last.
+	forged := matrix.NameOf(root) == "right" && root != "right" && cert.Version == 1
 	switch {
-	case root != "right":
+	case root != "right" && !forged:
 		return matrix.CertUntrusted, "a CA signed it that is not in ssl_ca_file"
-	case between && !cert.Chain:
+	case between && !cert.Chain && !slices.Contains(cas.names, cert.Issuer):
 		return matrix.CertUntrusted, "an intermediate signed it, which is neither sent nor in ssl_ca_file"
+	case !cas.rooted:
+		return matrix.CertUntrusted, "its chain does not end at a root in ssl_ca_file"
 	case cert.Usage == matrix.ForServers:
 		return matrix.CertPurpose, "its extended key usage does not allow clients"
+	case cert.KeyUsage == matrix.Encipherment:
+		return matrix.CertPurpose, "its key usage does not allow signatures"
+	case between && list == "root-only":
+		return matrix.CertUntrusted, "there is no revocation list of the intermediate that signed it"
 	case list == "stale":
 		return matrix.CertExpired, "ssl_crl_file is past its next update, which has the same alert in TLS as a certificate that has expired"
 	case list != "none" && cert.Revoked:
-		return matrix.CertRevoked, "it is on the list in ssl_crl_file"
+		return matrix.CertRevoked, "it is on the server's revocation list"
+	case forged:
+		return matrix.CertUntrusted, "the CA of that name in ssl_ca_file has not signed it"
 	case until < 0:
 		return matrix.CertExpired, "it has expired"
 	case from > 0:

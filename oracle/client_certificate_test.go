@@ -105,6 +105,28 @@ cert=good servercrl=stale => refused at tls, cert-expired, trace connect sslacce
 cert=server-usage servercrl=stale => refused at tls, cert-purpose, trace connect sslaccept
 cert=other-ca servercrl=stale => refused at tls, cert-untrusted, trace connect sslaccept
 cert=expired servercrl=right => refused at tls, cert-expired, trace connect sslaccept
+cert=encipherment => refused at tls, cert-purpose, trace connect sslaccept
+cert=self-signed => refused at tls, cert-untrusted, trace connect sslaccept
+cert=impostor => refused at tls, cert-untrusted, trace connect sslaccept
+cert=impostor servercrl=stale => refused at tls, cert-untrusted, trace connect sslaccept
+cert=revoked servercrl=root-only => refused at tls, cert-revoked, trace connect sslaccept
+cert=revoked servercrl=directory => refused at tls, cert-revoked, trace connect sslaccept
+cert=intermediate servercrl=directory => `+trusted+`
+cert=intermediate servercrl=root-only => refused at tls, cert-untrusted, trace connect sslaccept
+cert=intermediate-alone serverca=with-intermediate => `+trusted+`
+cert=intermediate serverca=intermediate-alone => refused at tls, cert-untrusted, trace connect sslaccept
+cert=expired serverca=none => `+trusted+`
+// pgx goes by the names of the CAs, others send what they have
+cert=impostor library=pgx => refused at tls, cert-untrusted, trace connect sslaccept
+cert=self-signed library=pgx => `+trusted+`
+cert=good serverca=intermediate-alone library=pgx => `+trusted+`
+cert=good serverca=intermediate-alone library=pq => refused at tls, cert-untrusted, trace connect sslaccept
+cert=intermediate-alone serverca=with-intermediate library=pgx => `+trusted+`
+`)
+	checkRows(t, "gssencmode=disable hba='hostssl all all all trust clientcert=verify-ca; host all all all trust'", `
+serverca=none cert=good sslmode=require => refused at auth, client-ca-missing, channel tls, method trust, hba:1, trace connect sslaccept authfail
+serverca=none cert=none sslmode=prefer => connected plain, method trust, role alice, hba:2, trace connect sslaccept authfail reconnect authok
+serverca=none cert=none sslmode=prefer library=asyncpg0.31 => refused at auth, client-ca-missing, channel tls, method trust, hba:1, trace connect sslaccept authfail
 `)
 }
 
@@ -164,6 +186,7 @@ func TestEveryPropertyCounts(t *testing.T) {
 		"Key":      {"gssencmode=disable sslmode=require user=scram password=right hba='host all all all scram-sha-256' servercert=", func(c *matrix.Certificate) { c.Key = matrix.Ed25519 }},
 		"Validity": {client, func(c *matrix.Certificate) { c.Validity = matrix.Expired }},
 		"Usage":    {server, func(c *matrix.Certificate) { c.Usage = matrix.ForClients }},
+		"KeyUsage": {client, func(c *matrix.Certificate) { c.KeyUsage = matrix.Encipherment }},
 		"Revoked":  {client, func(c *matrix.Certificate) { c.Revoked = true }},
 		"Chain":    {client, func(c *matrix.Certificate) { c.Issuer, c.Chain = "intermediate", true }},
 	}

@@ -61,8 +61,6 @@ func (r *Record) setMethodOption(name, value string, server int) (message string
 func (r *Record) setRadius(name, value string) (message string, err error) {
 	items, ok := guc(value)
 	switch {
-	case strings.Contains(value, `"`):
-		return "", unknown("a list with quotes is not modelled", "line %d: authentication option %s", r.Line, name)
 	case !ok:
 		what := map[string]string{"radiusservers": "server", "radiusports": "port", "radiussecrets": "secret", "radiusidentifiers": "identifiers"}[name]
 		return fmt.Sprintf(`could not parse RADIUS %s list "%s"`, what, value), nil
@@ -126,17 +124,37 @@ func (r *Record) lacksOption(server int) (message string, err error) {
 	return "", nil
 }
 
-// guc splits a list without quotes (varlena.c, SplitGUCList); ok is false for an item that is empty.
+// guc splits a list (varlena.c, SplitGUCList); ok is false for an item that is empty and not quoted, for one that is not followed by a comma, and
+// for quotes that do not end.
 func guc(list string) (items []string, ok bool) {
 	const space = " \t\n\r\f\v"
-	if strings.Trim(list, space) == "" {
-		return nil, true
-	}
-	for item := range strings.SplitSeq(list, ",") {
-		if item = strings.Trim(item, space); item == "" {
-			return nil, false
+	rest := strings.TrimLeft(list, space)
+	for more := rest != ""; more; {
+		item := ""
+		if strings.HasPrefix(rest, `"`) {
+			for {
+				quoted, after, closed := strings.Cut(rest[1:], `"`)
+				if !closed {
+					return nil, false
+				}
+				item, rest = item+quoted, after
+				if !strings.HasPrefix(rest, `"`) {
+					break
+				}
+				item += `"`
+			}
+		} else {
+			end := strings.IndexAny(rest+",", space+",")
+			if item, rest = rest[:end], rest[end:]; item == "" {
+				return nil, false
+			}
 		}
 		items = append(items, item)
+		rest = strings.TrimLeft(rest, space)
+		if rest, more = strings.CutPrefix(rest, ","); !more && rest != "" {
+			return nil, false
+		}
+		rest = strings.TrimLeft(rest, space)
 	}
 	return items, true
 }

@@ -98,6 +98,33 @@ func TestWhatLoads(t *testing.T) {
 	}
 }
 
+// TestLists are texts of SplitGUCList.
+func TestLists(t *testing.T) {
+	for list, want := range map[string]string{
+		"":                "",
+		"  ":              "",
+		"a":               "a",
+		" a , b ":         "a|b",
+		`"a"`:             "a",
+		`"a b","c""d"`:    `a b|c"d`,
+		`"",a`:            "|a",
+		`""""`:            `"`,
+		"a,":              "bad",
+		",a":              "bad",
+		"a,,b":            "bad",
+		"a b":             "bad",
+		`"a`:              "bad",
+		`"a"b`:            "bad",
+		`a"b`:             `a"b`,
+		`"one" , "two,3"`: "one|two,3",
+	} {
+		items, ok := guc(list)
+		if got := strings.Join(items, "|"); ok && got != want || !ok && want != "bad" {
+			t.Errorf("%q: %q, %t; want %q", list, items, ok, want)
+		}
+	}
+}
+
 func TestEveryBadLineIsReported(t *testing.T) {
 	_, err := ParseHBA("host all all all trust\nhosttls\n\nlocal all all gss\n", nil, 18)
 	const want = "pg_hba.conf:2: invalid connection type \"hosttls\"\npg_hba.conf:4: gssapi authentication is not supported on local sockets"

@@ -301,7 +301,7 @@ func (p *pgx) ambientTicket() lookup { return gokrb5Cache }
 
 // withheld: its loader of certificates asks what crypto/tls would (CertificateRequestInfo.SupportsCertificate).
 func (p *pgx) withheld(cert *matrix.Certificate) lookup {
-	return lookup{source: "pgconn/config.go, configTLS", missing: goWithholds(cert)}
+	return lookup{source: "pgconn/config.go, configTLS", missing: p.goWithholds(cert)}
 }
 
 func (p *pgx) ambientCertificate() lookup {

@@ -155,7 +155,8 @@ func (a *attempt) check(c *matrix.Cell) error {
 		values      []string
 	}{
 		{"ssl", a.w.SSL, []string{"off", "on"}},
-		{"servercrl", cmp.Or(a.w.ServerCRL, "none"), []string{"none", "right", "stale"}},
+		{"servercrl", cmp.Or(a.w.ServerCRL, "none"), matrix.ServerCRLs},
+		{"serverca", a.serverCA(), matrix.ServerCAs},
 		{"transport", cmp.Or(a.c.Transport, "tcp"), []string{"tcp", "unix"}},
 		{"hosts", a.hosts(), []string{matrix.OneHost, matrix.DeadFirst, matrix.Twice}},
 		{"target_session_attrs", cmp.Or(a.c.TargetSession, matrix.AnySession), []string{matrix.AnySession, matrix.ReadWrite, matrix.ReadOnly, matrix.Primary, matrix.Standby, matrix.PreferStandby}},

@@ -31,7 +31,7 @@ func cell(change ...func(*matrix.Cell)) *matrix.Cell {
 // fields are the axes whose values are texts.
 var fields = map[string]func(*matrix.Cell) *string{
 	"ssl": func(c *matrix.Cell) *string { return &c.World.SSL }, "load": func(c *matrix.Cell) *string { return &c.World.Load }, "servercert": func(c *matrix.Cell) *string { return &c.World.ServerCert },
-	"servercrl": func(c *matrix.Cell) *string { return &c.World.ServerCRL },
+	"servercrl": func(c *matrix.Cell) *string { return &c.World.ServerCRL }, "serverca": func(c *matrix.Cell) *string { return &c.World.ServerCA },
 	"krb5_conf": func(c *matrix.Cell) *string { return &c.Client.KRB5Conf }, "keytab": func(c *matrix.Cell) *string { return &c.World.Keytab }, "library": func(c *matrix.Cell) *string { return (*string)(&c.Client.Library) },
 	"transport": func(c *matrix.Cell) *string { return &c.Client.Transport }, "hosts": func(c *matrix.Cell) *string { return &c.Client.Hosts },
 	"user": func(c *matrix.Cell) *string { return &c.Client.User }, "database": func(c *matrix.Cell) *string { return &c.Client.Database },

@@ -242,6 +242,8 @@ func (a *attempt) checkCertificates() error {
 		return unknown("there is no certificate of that name", "servercert=%s", a.w.ServerCert)
 	case cmp.Or(a.c.Cert, "none") != "none" && a.w.ClientCertificate(a.c) == nil:
 		return unknown("there is no certificate of that name", "cert=%s", a.c.Cert)
+	case server.KeyUsage == matrix.Encipherment:
+		return unknown("whether a client accepts it depends on the version of TLS", "servercert=%s, whose key usage does not allow signatures", a.w.ServerCert)
 	case len(slices.DeleteFunc(slices.Clone(server.Subject), func(t matrix.Attribute) bool { return t.Type != "CN" })) > 1:
 		return unknown("which of several common names counts depends on the client", "servercert=%s", a.w.ServerCert)
 	case slices.ContainsFunc(append(server.DNS, server.CommonName()), func(name string) bool { return strings.Count(name, ".") == 1 && strings.HasPrefix(name, "*.") }):

@@ -18,7 +18,7 @@ import (
 //   - auth_failed: the DETAIL "Connection matched pg_hba.conf line N: RAWLINE" (since 16: matched file "…" line N), on all versions;
 //     but not if the client closes the connection in a password exchange: recv_password_packet and CheckSASLAuth (auth-sasl.c)
 //     return STATUS_EOF, on which auth_failed exits without a message. pg_GSS_recvauth returns STATUS_ERROR, which is logged.
-//   - ClientAuthentication, uaReject and a missing client certificate: a FATAL without DETAIL, on all versions. The text of
+//   - ClientAuthentication, uaReject, a missing client certificate and a missing ssl_ca_file: a FATAL without DETAIL, on all versions. The text of
 //     the FATAL of uaReject implies the method.
 //   - The authentication requests that the client received: password, md5, gss. The request password stands for pam, ldap and
 //     radius, too, and sasl for scram-sha-256 and for md5
@@ -33,7 +33,7 @@ func Unseen(cell *matrix.Cell, predicted matrix.Outcome) []matrix.Field {
 		return nil // no record decided: these fields are empty
 	case predicted.Reason == matrix.HBAReject:
 		return []matrix.Field{rule}
-	case predicted.Reason == matrix.CertMissing:
+	case predicted.Reason == matrix.CertMissing, predicted.Reason == matrix.ClientCAMissing:
 		return []matrix.Field{method, rule}
 	case leftPasswordExchange(predicted):
 		if askedInClear(cell, predicted) {
