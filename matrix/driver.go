@@ -63,6 +63,7 @@ var driverOptions = []struct {
 	{"channel_binding", []string{"", "disable"}},
 	{"require_auth", []string{""}},
 	{"krbsrvname", []string{""}},
+	{"replication", []string{""}},
 	{"password", []string{"", "none"}},
 }
 
