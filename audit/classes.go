@@ -233,7 +233,9 @@ func (s *sample) on(server *Server) *matrix.World {
 	w := server.world()
 	w.Names = s.names
 	w.Networks = slices.Concat(serversNetworks, []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")})
-	w.Databases = s.databases
+	for _, d := range s.databases {
+		w.Databases = append(w.Databases, matrix.Database{Name: d})
+	}
 	for _, u := range s.users {
 		w.Roles = append(w.Roles, matrix.Role{Name: u, Password: "scram-sha-256"})
 	}

@@ -126,7 +126,7 @@ func (s *Server) cell(q Question) (*matrix.Cell, []guess, error) {
 	}
 	w.Roles = []matrix.Role{{Name: c.User, Password: "scram-sha-256"}}
 	if !slices.Contains([]string{"postgres", "template0", "template1"}, c.Database) {
-		w.Databases = []string{c.Database}
+		w.Databases = []matrix.Database{{Name: c.Database}}
 	}
 	w.Certificates = []matrix.Certificate{{Name: serversCert, Subject: []matrix.Attribute{{Type: "CN", Value: w.Host}}, DNS: []string{w.Host}, Issuer: "right", Key: matrix.ECDSA, Validity: matrix.Valid, Usage: matrix.ForServers, Version: 3}}
 	if _, err := netip.ParseAddr(w.Host); err == nil {

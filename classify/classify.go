@@ -208,6 +208,9 @@ func (c *classifier) connected(s matrix.Session) error {
 		return err
 	}
 	c.outcome.End, c.outcome.Stage, c.outcome.Role = matrix.Connected, matrix.StageSession, s.SessionUser
+	if s.Bare != (c.cell.Client.Replication == matrix.Physical) {
+		return fmt.Errorf("witnesses contradict: the session answered as one of physical replication: %t, the cell asks for replication=%q", s.Bare, c.cell.Client.Replication)
+	}
 	c.note(bySession, "session_user="+s.SessionUser, string(matrix.Connected), "role "+s.SessionUser)
 	if err := c.decidedBy(n); err != nil {
 		return err
@@ -215,9 +218,16 @@ func (c *classifier) connected(s matrix.Session) error {
 	return c.checkSystemUser(s)
 }
 
+// nameDataLen is how many bytes of a principal pg_stat_gssapi shows (NAMEDATALEN, and a zero byte ends them).
+const nameDataLen = 63
+
 // checkSession holds the session's view of itself against the server's log.
 func checkSession(n *connection, s matrix.Session) error {
 	switch a := n.authorized; {
+	case s.Bare && s.SessionUser != a.user:
+		return fmt.Errorf("witnesses contradict: session_authorization is %q, the server authorized %q", s.SessionUser, a.user)
+	case s.Bare:
+		return nil
 	case s.PID != n.evidence.PID:
 		return fmt.Errorf("witnesses contradict: the session is that of process %d, the server's log that of process %d", s.PID, n.evidence.PID)
 	case s.SessionUser != a.user:
@@ -228,7 +238,7 @@ func checkSession(n *connection, s matrix.Session) error {
 		return fmt.Errorf("witnesses contradict: pg_stat_ssl says %s, the server's log says %s", s.SSLVersion, a.tlsVersion)
 	case s.GSSAuthenticated != a.gssAuthenticated:
 		return fmt.Errorf("witnesses contradict: pg_stat_gssapi says authenticated=%t, the server's log %t", s.GSSAuthenticated, a.gssAuthenticated)
-	case s.Principal != a.principal:
+	case s.Principal != a.principal[:min(len(a.principal), nameDataLen)]:
 		return fmt.Errorf("witnesses contradict: pg_stat_gssapi says principal %q, the server's log %q", s.Principal, a.principal)
 	}
 	return nil
@@ -237,7 +247,7 @@ func checkSession(n *connection, s matrix.Session) error {
 // sessionChannel settles the channel of a session: as the session sees it, unless the attacker has another channel towards the server.
 func (c *classifier) sessionChannel(n *connection, s matrix.Session) error {
 	channel := channelOf(s.SSL, s.GSSEncrypted)
-	if !c.unix() && c.channelOf(n) != n.far.channel {
+	if s.Bare || !c.unix() && c.channelOf(n) != n.far.channel {
 		channel = c.channelOf(n)
 		c.setChannel(n)
 	} else {

@@ -19,3 +19,14 @@ func HostNames(cell *matrix.Cell) string {
 	}
 	return ""
 }
+
+// ReplicationWord is the value of the parameter replication in a startup packet; "" if it is not there.
+func ReplicationWord(c *matrix.Client) string {
+	switch c.Replication {
+	case matrix.Physical:
+		return "true"
+	case matrix.Logical:
+		return "database"
+	}
+	return ""
+}

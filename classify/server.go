@@ -12,8 +12,8 @@ import (
 // fatalCauses are the FATAL messages that end a connection, each with its SQLSTATE before it. Those of a failed method
 // are not here: see methodFailures. Sources: auth.c, postmaster.c or backend_startup.c, postinit.c, miscinit.c of 13 to 18.
 var fatalCauses = []textCause{
-	row(`^28000 no pg_hba\.conf entry for host `, matrix.StageHBA, matrix.NoHBAEntry),
-	row(`^28000 pg_hba\.conf rejects connection for host `, matrix.StageHBA, matrix.HBAReject),
+	row(`^28000 no pg_hba\.conf entry for (host|replication connection from host) `, matrix.StageHBA, matrix.NoHBAEntry),
+	row(`^28000 pg_hba\.conf rejects (replication )?connection for host `, matrix.StageHBA, matrix.HBAReject),
 	row(`^28000 connection requires a valid client certificate$`, matrix.StageAuth, matrix.CertMissing),
 	row(`^F0000 client certificates can only be checked if a root certificate store is available$`, matrix.StageAuth, matrix.ClientCAMissing),
 	row(`^28P01 empty password returned by client$`, matrix.StageAuth, matrix.NoPassword),
@@ -23,6 +23,7 @@ var fatalCauses = []textCause{
 	row(`^3D000 database ".*" does not exist$`, matrix.StageStartup, matrix.DatabaseMissing),
 	row(`^42704 unrecognized configuration parameter "sslcrl"$`, matrix.StageStartup, matrix.SettingUnknown),
 	row(`^42501 permission denied for database ".*"$`, matrix.StageStartup, matrix.NoPrivilege),
+	row(`^42501 (must be superuser or replication role to start walsender|permission denied to start WAL sender)$`, matrix.StageStartup, matrix.NoReplication),
 	row(`^08P01 received unencrypted data after SSL request$`, matrix.StageTLS, matrix.ProtocolViolation),
 	row(`^08P01 received unencrypted data after GSSAPI encryption request$`, matrix.StageGSSEnc, matrix.ProtocolViolation),
 	row(`^53300 (sorry, too many clients already|too many connections for (role|database) ".*"|remaining connection slots are reserved for .*)$`, matrix.StageStartup, matrix.TooManyClients),

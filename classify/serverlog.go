@@ -59,7 +59,8 @@ type noMap struct{ text, identity string }
 // authorized is the line "connection authorized", logged by every version between AuthenticationOk and the checks on
 // role and database.
 type authorized struct {
-	user, database, application string
+	replication                 bool
+	user, database, application string // a replication connection's database is not logged
 	tls                         bool
 	tlsVersion                  string
 	gssAuthenticated            bool
@@ -77,9 +78,10 @@ var (
 	logIdentity   = regexp.MustCompile(`^connection authenticated: identity="(.*)" method=(\S+) \((.+):(\d+)\)$`)
 	logTrusted    = regexp.MustCompile(`^connection authenticated: user="(.*)" method=(\S+) \((.+):(\d+)\)$`)
 	logMatched    = regexp.MustCompile(`(?m)^\t?Connection matched (?:file "(.*?)"|(pg_hba\.conf)) line (\d+): "(.*)"$`)
-	logAuthorized = regexp.MustCompile(`^connection authorized: user=(.*) database=(.*?)(?: application_name=(\S*))?( SSL enabled \(protocol=([^,]+), .*?\))?( GSS \(authenticated=(yes|no), encrypted=(yes|no)(?:, delegated_credentials=(?:yes|no))?(?:, principal=(.*))?\))?$`)
+	logAuthorized = regexp.MustCompile(`^(replication )?connection authorized: user=(.*?)(?: database=(.*?))?(?: application_name=(\S*))?( SSL enabled \(protocol=([^,]+), .*?\))?( GSS \(authenticated=(yes|no), encrypted=(yes|no)(?:, delegated_credentials=(?:yes|no))?(?:, principal=(.*))?\))?$`)
 	logNoMap      = regexp.MustCompile(`^no match in usermap ".*" for user ".*" authenticated as "(.*)"$`)
 	logNoMatch    = regexp.MustCompile(`^provided user name \(.*\) and authenticated user name \((.*)\) do not match$`)
+	logNoGroup    = regexp.MustCompile(`^regular expression "(?s:.*)" has no subexpressions as requested by backreference in "(?s:.*)"$`)
 	logCertName   = regexp.MustCompile(`^certificate (?:validation \(clientcert=verify-full\)|authentication) failed for user ".*": .*$`)
 	logNegotiated = regexp.MustCompile(`^(GSSENCRequest|SSLRequest|direct SSL connection) (accepted|rejected)$`)
 	logBadPacket  = regexp.MustCompile(`^(invalid length of startup packet|incomplete startup packet|received direct SSL connection request without ALPN protocol negotiation extension|received SSL connection request with unexpected ALPN protocol)$`)
@@ -160,8 +162,11 @@ func (b *backend) readMessage(text, detail string) error {
 	}
 	if m := logAuthorized.FindStringSubmatch(text); m != nil {
 		err := once(b.authorized != nil)
-		b.authorized = &authorized{user: m[1], database: m[2], application: m[3], tls: m[4] != "", tlsVersion: m[5],
-			gssAuthenticated: m[7] == "yes", gssEncrypted: m[8] == "yes", principal: m[9]}
+		b.authorized = &authorized{replication: m[1] != "", user: m[2], database: m[3], application: m[4], tls: m[5] != "", tlsVersion: m[6],
+			gssAuthenticated: m[8] == "yes", gssEncrypted: m[9] == "yes", principal: m[10]}
+		if (m[1] == "") != strings.Contains(text, " database=") {
+			return fmt.Errorf("unrecognised line in the server's log: LOG:  %s", text)
+		}
 		return err
 	}
 	if logNegotiated.MatchString(text) {
@@ -202,6 +207,10 @@ func (b *backend) readMessage(text, detail string) error {
 		}
 	}
 	switch {
+	case logNoGroup.MatchString(text): // it ends the search in the map, and check_usermap then says no more
+		err := once(b.noMap != nil)
+		b.noMap = &noMap{text: text}
+		return err
 	case text == AttackersWords:
 		b.executed = true
 	case text == buffered:

@@ -79,6 +79,10 @@ var Axes = []Axis{
 		Doc: "the address from which the client connects, one of network; not given: one that the harness chooses",
 		get: func(_ *World, c *Client) string { return c.Address },
 		set: func(_ *World, c *Client, v string) { c.Address = v }},
+	{Name: "os_user", Kind: ClientAxis,
+		Doc: "the operating system user that makes the attempt over a unix-domain socket, one of os_users or one that the server's machine does not know; not given: that of the harness",
+		get: func(_ *World, c *Client) string { return c.OSUser },
+		set: func(_ *World, c *Client, v string) { c.OSUser = v }},
 	{Name: "hosts", Kind: ClientAxis, Values: []string{OneHost, DeadFirst, Twice}, Default: OneHost,
 		Doc: "the hosts in the connection string. one: the server; dead-first: a host that refuses TCP connections, then the server; twice: the server twice",
 		get: func(_ *World, c *Client) string { return c.Hosts },
@@ -88,9 +92,13 @@ var Axes = []Axis{
 		get: func(_ *World, c *Client) string { return c.User },
 		set: func(_ *World, c *Client, v string) { c.User = v }},
 	{Name: "database", Kind: ClientAxis, Default: DefaultDatabase,
-		Doc: "the database that the client requests: postgres; template1, for which only superusers have the privilege CONNECT; or one that does not exist",
+		Doc: "the database that the client requests: postgres; template1, for which only superusers have the privilege CONNECT; one of databases; or one that does not exist",
 		get: func(_ *World, c *Client) string { return c.Database },
 		set: func(_ *World, c *Client, v string) { c.Database = v }},
+	{Name: "replication", Kind: ClientAxis, Values: []string{Physical, Logical},
+		Doc: "libpq connection parameter: a connection to the replication protocol. physical: replication=true, to no database; logical: replication=database, to a database",
+		get: func(_ *World, c *Client) string { return c.Replication },
+		set: func(_ *World, c *Client, v string) { c.Replication = v }},
 	{Name: "principal", Kind: ClientAxis,
 		Doc: "the Kerberos principal of the ticket: NAME in the server's realm, or NAME@REALM in a realm under realms; default: the user",
 		get: func(_ *World, c *Client) string { return c.Principal },
@@ -182,6 +190,12 @@ const (
 // SelectsSession says whether the client may close a session because of what the server is.
 func (c *Client) SelectsSession() bool { return c.TargetSession != "" && c.TargetSession != AnySession }
 
+// The values of the axis replication.
+const (
+	Physical = "physical"
+	Logical  = "logical"
+)
+
 // Ambient credentials are not named by the connection string: the library finds them in the account that the program runs as.
 const (
 	Ambient        = "ambient"
@@ -255,6 +269,10 @@ func NotApplicable(c *Cell) string {
 		return "a unix-domain socket has no host"
 	case c.Client.Address != "" && c.Client.Transport == "unix":
 		return "the client of a unix-domain socket has no address"
+	case c.Client.OSUser != "" && c.Client.Transport != "unix":
+		return "over TCP the server does not learn the operating system user"
+	case c.Client.Replication != "" && c.Client.Attacked():
+		return "the attacks are on connections that execute statements"
 	}
 	if c.waitsWithoutEnd() {
 		return "libkrb5 1.22 waits without end for a KDC that hangs, unless krb5.conf has request_timeout"

@@ -4,6 +4,7 @@
 package matrix
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -53,6 +54,8 @@ type World struct {
 	Before       string      // with reload the pg_hba.conf that is in force before; pg_ident.conf is empty then
 	Settings     []Setting   // further lines of postgresql.conf, in order
 	Roles        []Role
+	Databases    []Database
+	OSUsers      []string      // operating system users that the server's machine knows, besides its own
 	Realms       []Realm       // the first is the server's
 	ClientRealm  string        // the default realm in the clients' krb5.conf; empty: the server's
 	Keytabs      []Keytab      // those that the scenario describes itself
@@ -63,8 +66,6 @@ type World struct {
 
 	Networks []netip.Prefix // of clients with an address; none: there are none such
 	Names    []AddressName  // as the server resolves them
-
-	Databases []string // beside postgres and template1, and open to everybody; no scenario has one
 }
 
 // DeadHost is the name of the host that refuses TCP connections. There is no server, SPN or certificate of that name.
@@ -76,11 +77,21 @@ func (w *World) DeadHost() string {
 // Setting is one line of postgresql.conf.
 type Setting struct{ Name, Value string }
 
-// Role is a database role. The databases are `postgres`, and `template1`, for which only superusers have the privilege CONNECT.
+// Role is a database role.
 type Role struct {
-	Name     string
-	NoLogin  bool
-	Password string // how the password is stored: "scram-sha-256" or "md5"; "" if there is none. The password itself is made at run time
+	Name          string
+	NoLogin       bool
+	Password      string   // how the password is stored: "scram-sha-256" or "md5"; "" if there is none. The password itself is made at run time
+	Expired       bool     // VALID UNTIL has passed
+	In            []string // the roles of which it is a member; each stands before it
+	Replication   bool     // it has the attribute REPLICATION
+	NoConnections bool     // CONNECTION LIMIT 0
+}
+
+// Database is a database besides `postgres`, and `template1`, for which only superusers have the privilege CONNECT.
+type Database struct {
+	Name          string
+	NoConnections bool // CONNECTION LIMIT 0
 }
 
 // Realm is a Kerberos realm with the scenario's principals. The service principal postgres/HOST@REALM of the first realm always
@@ -111,7 +122,7 @@ const (
 )
 
 // EnvKey identifies what cannot be changed in a running Env. Worlds with equal keys share one Env, one after another; they differ
-// only in what a reload, a statement or a file can change: ssl, server certificate and revocation list, keytab, hba, ident, roles and names of addresses. Principals of users are not part of
+// only in what a reload, a statement or a file can change: ssl, server certificate and revocation list, keytab, hba, ident, roles, databases, operating system users and names of addresses. Principals of users are not part of
 // the key: an Env has those of all its worlds.
 func (w *World) EnvKey() string {
 	var b strings.Builder
@@ -173,7 +184,13 @@ func (w *World) Key() string {
 		b.WriteString(" ca=" + w.ServerCA)
 	}
 	for _, r := range w.Roles {
-		b.WriteString(" role:" + strconv.Quote(r.Name) + strconv.FormatBool(r.NoLogin) + r.Password)
+		fmt.Fprintf(&b, " role:%q%t%s%t%q%t%t", r.Name, r.NoLogin, r.Password, r.Expired, r.In, r.Replication, r.NoConnections)
+	}
+	for _, d := range w.Databases {
+		fmt.Fprintf(&b, " database:%q%t", d.Name, d.NoConnections)
+	}
+	for _, u := range w.OSUsers {
+		b.WriteString(" os:" + u)
 	}
 	for _, n := range w.Names {
 		b.WriteString(" name:" + n.Address.String() + "=" + n.Reverse + "," + n.Forward)
@@ -195,8 +212,10 @@ type Client struct {
 	Transport      string  // tcp | unix
 	Address        string  // "" | the address that it connects from, of one of World.Networks
 	Hosts          string  // one | dead-first | twice
+	OSUser         string  // "" | the operating system user that makes the attempt
 	User           string  // the database role that it requests
 	Database       string
+	Replication    string // "" | physical | logical
 	Principal      string // Kerberos principal of the ticket, NAME of the server's realm or NAME@REALM; default: User
 	Ticket         string // name of a ticket: see TicketOf
 	KRB5Conf       string // name of a krb5.conf: see KRB5ConfOf
@@ -286,6 +305,8 @@ type Session struct {
 	GSSEncrypted     bool   `json:"gss_encrypted,omitempty"`
 	Principal        string `json:"principal,omitempty"`
 	SystemUser       string `json:"system_user,omitempty"` // METHOD:IDENTITY; always empty before 16
+	// Bare: a physical replication connection, which answers SHOW and no query. It has told its SessionUser and nothing else.
+	Bare bool `json:"bare,omitempty"`
 }
 
 // ConnectionEvidence is one transport connection of the attempt, as the relay and the server's log show it.

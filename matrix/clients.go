@@ -66,6 +66,8 @@ var Clients = slices.Concat(
 			{"ticket", []string{Ambient}, "the raw client uses only credentials that it is given"},
 			{"cert", []string{Ambient}, "the raw client uses only credentials that it is given"},
 			{"target_session_attrs", nil, "the raw client takes any session"},
+			{"replication", nil, "the raw client does not use the replication protocol"},
+			{"os_user", nil, "the raw client is the harness itself"},
 		}},
 	})
 
@@ -93,6 +95,7 @@ func asyncpg(version string) ClientInfo {
 		{"gssencmode", []string{"prefer", "require"}, "asyncpg has no gssencmode and cannot encrypt with GSSAPI"},
 		{"channel_binding", []string{"prefer", "require"}, "asyncpg has no channel_binding and cannot bind SCRAM to TLS"},
 		{"require_auth", nil, "asyncpg has no require_auth"},
+		{"replication", nil, "asyncpg uses the extended query protocol, which a replication connection does not have"},
 	}}
 	if version == "0.27" {
 		c.Lacks = append(c.Lacks, Lack{"krbsrvname", nil, "asyncpg 0.27 has no krbsrvname (since 0.30)"},

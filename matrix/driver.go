@@ -64,6 +64,7 @@ var driverOptions = []struct {
 	{"require_auth", []string{""}},
 	{"krbsrvname", []string{""}},
 	{"target_session_attrs", []string{"", AnySession}},
+	{"replication", []string{""}},
 	{"password", []string{"", "none"}},
 }
 

@@ -20,8 +20,6 @@ var (
 var (
 	scenarioKeys = []string{"question", "source", "why", "claims", "museum", "world", "client", "exclude", "judge", "expect"}
 	rowKeys      = []string{"when", "then"}
-	roleKeys     = []string{"name", "login", "password"}
-	storedKinds  = []string{"scram-sha-256", "md5"}
 )
 
 // judgeExpect is the value of judge: rows written by hand judge every cell, and the oracle is not asked.

@@ -34,7 +34,9 @@ func init() { // the functions refer to the table
 		{"files", "further files in the directory of pg_hba.conf, by path: {PATH: TEXT} or {PATH: {file: PATH}}; for include directives and @FILE", afterWorld, (*loading).files, filesSchema},
 		{"before", "with load: reload the pg_hba.conf that is in force before; default: one that rejects every connection. pg_ident.conf is empty before", afterWorld, (*loading).before, beforeSchema},
 		{"settings", "further lines of postgresql.conf, in order", afterWorld, (*loading).settings, settingsSchema},
-		{"roles", "database roles: names, or {name: ROLE, login: false, password: scram-sha-256}; default: the users", afterClient, (*loading).roles, rolesSchema},
+		{"roles", "database roles: names, or {name: ROLE, login: false, password: scram-sha-256, expired: true, in: ROLE or ROLES, replication: true, limit: 0}; default: the users. expired: VALID UNTIL has passed; in: the roles of which it is a member; limit: the connection limit", afterClient, (*loading).roles, rolesSchema},
+		{"databases", "databases besides postgres and template1: names, or {name: DATABASE, limit: 0}", afterClient, (*loading).databases, databasesSchema},
+		{"os_users", "operating system users that the server's machine knows; default: the values of os_user", afterClient, (*loading).osUsers, osUsersSchema},
 		{"realm", "the Kerberos realm of the server, and of principals that name no realm; default: " + DefaultRealm, afterClient, (*loading).realm, realmSchema},
 		{"principals", "the realm's principals without the realm; default: the users and the values of principal", afterClient, (*loading).principals, principalsSchema},
 		{"realms", "descriptions of realms by name, of the server's and of further ones: {kind: mit, principals: [alice], trusted: true, enctypes: [aes256-cts-hmac-sha1-96]}; trusted: the server's realm accepts its tickets; hung: true: the KDC that krb5.conf names first takes every connection and never answers, and the second does", afterClient, (*loading).realms, realmsSchema},
@@ -110,68 +112,6 @@ func (l *loading) settings(v *value) {
 		}
 		names = append(names, e)
 	}
-}
-
-func (l *loading) roles(v *value) {
-	if v == nil {
-		for _, user := range l.valuesOf("user") {
-			l.Roles = append(l.Roles, Role{Name: user})
-		}
-		return
-	}
-	if !l.want(v, "roles", list) {
-		return
-	}
-	for _, item := range v.items {
-		if role, ok := l.role(item); ok {
-			if slices.ContainsFunc(l.Roles, func(r Role) bool { return r.Name == role.Name }) {
-				l.problem(item.position, fmt.Sprintf("role %q is there twice", role.Name), "keep one of the two")
-				continue
-			}
-			l.Roles = append(l.Roles, role)
-		}
-	}
-}
-
-func (l *loading) role(v *value) (role Role, ok bool) {
-	before := len(l.problems)
-	nameAt := v.position
-	if v.kind == scalar {
-		role.Name = v.text
-	} else if l.want(v, "a role", scalar, mapping) {
-		entries := l.entriesOnce(v, "key")
-		for _, e := range entries {
-			switch e.key {
-			case "name":
-				role.Name, _ = l.nonEmptyText(e.value, "the role's name")
-				nameAt = e.value.position
-			case "login":
-				role.NoLogin = !l.boolean(e)
-			case "password":
-				if l.want(e.value, e.key, scalar) && !slices.Contains(storedKinds, e.value.text) {
-					l.problem(e.value.position, fmt.Sprintf("a role cannot store its password as %q", e.value.text), "want "+orList(storedKinds)+"; the password itself is made at run time")
-				}
-				role.Password = e.value.text
-			default:
-				l.problem(e.position, fmt.Sprintf("unknown key %q of a role", e.key), suggest(e.key, roleKeys))
-			}
-		}
-		if !hasKey(entries, "name") {
-			l.problem(v.position, "a role has no name", "want {name: ROLE, …}")
-		}
-	}
-	if len(l.problems) > before {
-		return role, false
-	}
-	switch { // PostgreSQL manual, "CREATE ROLE" and "Identifiers and Key Words"
-	case role.Name == "":
-		l.problem(nameAt, "a role has an empty name", "want the role's name")
-	case len(role.Name) > 63:
-		l.problem(nameAt, fmt.Sprintf("the role name has %d bytes", len(role.Name)), "want at most 63: PostgreSQL cuts the rest off")
-	case strings.HasPrefix(role.Name, "pg_"), role.Name == "public", role.Name == "none", role.Name == "postgres":
-		l.problem(nameAt, fmt.Sprintf("PostgreSQL reserves the role name %q", role.Name), "choose another")
-	}
-	return role, len(l.problems) == before
 }
 
 // valuesOf are the values that cells have on an axis.

@@ -27,6 +27,8 @@ type Scenario struct {
 	Before       string         // only with load=reload
 	Settings     []Setting      // in the order of the file
 	Roles        []Role         // default: the users
+	Databases    []Database     // besides those of every cluster
+	OSUsers      []string       // default: the values of os_user
 	Realms       []Realm        // default: DefaultRealm with the users and the principals
 	ClientRealm  string         // default realm of the clients; empty: the server's
 	Keytabs      []Keytab       // those that the file describes

@@ -37,12 +37,6 @@ func settingsSchema() object {
 		"additionalProperties": object{"type": []string{"string", "number", "boolean"}}}
 }
 
-func rolesSchema() object {
-	role := textSchema("role name")
-	return object{"type": "array", "items": object{"oneOf": []any{role,
-		closed("", object{"name": role, "login": object{"type": "boolean"}, "password": object{"enum": storedKinds}}, "name")}}}
-}
-
 func realmSchema() object { return object{"type": "string", "pattern": realmName.String()} }
 
 func principalsSchema() object {

@@ -79,6 +79,7 @@ const (
 	RoleNoLogin       Reason = "role-no-login"
 	DatabaseMissing   Reason = "database-missing"
 	NoPrivilege       Reason = "no-connect-privilege"
+	NoReplication     Reason = "no-replication-privilege"
 	TooManyClients    Reason = "too-many-clients"
 	ServerStarting    Reason = "server-starting"
 	SettingUnknown    Reason = "setting-unknown"
@@ -149,6 +150,7 @@ var Reasons = []ReasonInfo{
 	{RoleNoLogin, []Stage{StageStartup}, "the role may not log in"},
 	{DatabaseMissing, []Stage{StageStartup}, "the database does not exist"},
 	{NoPrivilege, []Stage{StageStartup}, "the role has no CONNECT privilege on the database"},
+	{NoReplication, []Stage{StageStartup}, "the role lacks the attribute REPLICATION, which a replication connection needs"},
 	{TooManyClients, []Stage{StageStartup}, "the connection limit of server, database or role is reached"},
 	{ServerStarting, []Stage{StageStartup}, "the server is starting up, shutting down or in recovery"},
 	{SettingUnknown, []Stage{StageStartup}, "the client took an option that it does not know for a server setting and sent it to the server, which does not know it either"},

@@ -122,10 +122,32 @@ func (x *exchange) method() (*ending, error) {
 		end := x.fails(matrix.StageAuth, matrix.PeerMismatch, "28000")
 		return &end, nil
 	case matrix.MethodPeer:
-		return nil, unknown("the cell does not say which operating system user makes the attempt", "%s: authentication method peer", x.record.rule())
+		return x.peer()
 	default:
 		return nil, unknown("it is not modelled", "%s: authentication method %s", x.record.rule(), m)
 	}
+}
+
+// peer is auth.c, auth_peer.
+func (x *exchange) peer() (*ending, error) {
+	user := x.c.OSUser
+	if user == "" {
+		return nil, unknown("the cell does not say which operating system user makes the attempt", "%s: authentication method peer", x.record.rule())
+	}
+	if !slices.Contains(x.w.OSUsers, user) {
+		x.why("auth.c, auth_peer", "the kernel says which user ID the client has, and the server's machine knows no user with it: "+user+" is a user of the client's")
+		end := x.fails(matrix.StageAuth, matrix.PeerMismatch, "28000")
+		return &end, nil
+	}
+	x.identity = user
+	x.why("auth.c, auth_peer", "the kernel says that the operating system user "+user+" has opened the connection")
+	ok, source, text := x.mapped(x.record.usermap, user, false)
+	x.why(source, text)
+	if !ok {
+		end := x.fails(matrix.StageIdent, matrix.MapNoMatch, "28000")
+		return &end, nil
+	}
+	return nil, nil
 }
 
 // gss is auth.c, pg_GSS_recvauth and pg_GSS_checkauth. Where GSS encryption has established the context there is no second
@@ -191,7 +213,11 @@ func (x *exchange) gssExchange() (*ending, error) {
 // is put through the same exchange, so that the client does not learn it.
 func (x *exchange) passwordMethod() (*ending, error) {
 	role, _ := x.role(x.c.User)
-	ask := x.passwordRequest(role.Password)
+	stored := role.Password
+	if role.Expired {
+		stored = "" // crypt.c, get_role_password, has none to give
+	}
+	ask := x.passwordRequest(stored)
 	if end, err := x.asks(ask); err != nil || end != nil {
 		return end, err
 	}
@@ -219,7 +245,7 @@ func (x *exchange) passwordMethod() (*ending, error) {
 		end := x.fails(matrix.StageAuth, matrix.ChannelBinding, "28000")
 		return &end, nil
 	}
-	if source, text := x.passwordFault(role.Password); text != "" {
+	if source, text := x.passwordFault(role); text != "" {
 		x.why(source, text)
 		end := x.fails(matrix.StageAuth, matrix.Password, "28P01")
 		return &end, nil
@@ -265,11 +291,13 @@ func (x *exchange) withoutPassword(ask request) *ending {
 }
 
 // passwordFault says why the server does not accept the client's password; "": it accepts it.
-func (x *exchange) passwordFault(stored string) (source, text string) {
+func (x *exchange) passwordFault(role matrix.Role) (source, text string) {
 	switch {
-	case stored == "":
+	case role.Password == "":
 		return "crypt.c, get_role_password", "role " + x.c.User + " has no password"
-	case x.record.Method == matrix.MethodScram && stored == "md5":
+	case role.Expired:
+		return "crypt.c, get_role_password", "the password of role " + x.c.User + " has expired (VALID UNTIL)"
+	case x.record.Method == matrix.MethodScram && role.Password == "md5":
 		return "auth-scram.c, scram_init", "the stored md5 password cannot be used for scram-sha-256"
 	case x.password() != "right":
 		return "crypt.c", "the password is wrong"

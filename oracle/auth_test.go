@@ -100,20 +100,22 @@ func TestUserNameMaps(t *testing.T) {
 		{`m /^(.*)@OTHER\.TEST$ \1`, "13 18", refused},
 		{`m /@EXAMPLE\.TEST$ alice`, "13 18", connected},
 		{`m /^(al)ice@ \1ice`, "13 18", connected},
-		{`m /^alice@ \1`, "13 18", refused},                             // no subexpression: an error, which ends the search
-		{`m /^alice@ \1; m alice@EXAMPLE.TEST alice`, "13 18", refused}, // even before a line that would match
-		{`m /^bob@ \1; m alice@EXAMPLE.TEST alice`, "13 18", connected}, // unless its expression does not match
-		{`m alice@EXAMPLE.TEST \1; m /^(.*)@ \1`, "13 18", connected},   // after a literal, \1 is literal
-		{`m alice@EXAMPLE.TEST all`, "13 15", refused},                  // targets were literal
-		{`m alice@EXAMPLE.TEST all`, "16 18", connected},                //
-		{`m alice@EXAMPLE.TEST "all"`, "16 18", refused},                //
-		{`m alice@EXAMPLE.TEST +alice`, "15", refused},                  //
-		{`m alice@EXAMPLE.TEST +alice`, "16 18", connected},             //
-		{`m alice@EXAMPLE.TEST /^al`, "15", refused},                    //
-		{`m alice@EXAMPLE.TEST /^al`, "16 18", connected},               //
-		{`m /^(.*)@ +\1`, "16 18", refused},                             // \1 is not substituted inside +
-		{`m /^(.*)@ "\1"`, "13 18", connected},                          //
-		{`m /^al(?:x|ice)@EXAMPLE[.]TEST$ alice`, "13 18", connected},   //
+		{`m /^alice@ \1`, "13 18", refused},                                      // no subexpression: an error, which ends the search
+		{`m /^alice@ \1; m alice@EXAMPLE.TEST alice`, "13 18", refused},          // even before a line that would match
+		{`m /^bob@ \1; m alice@EXAMPLE.TEST alice`, "13 18", connected},          // unless its expression does not match
+		{`m alice@EXAMPLE.TEST \1; m /^(.*)@ \1`, "13 18", connected},            // after a literal, \1 is literal
+		{`m alice@EXAMPLE.TEST all`, "13 15", refused},                           // targets were literal
+		{`m alice@EXAMPLE.TEST all`, "16 18", connected},                         //
+		{`m alice@EXAMPLE.TEST "all"`, "16 18", refused},                         //
+		{`m alice@EXAMPLE.TEST +alice`, "15", refused},                           //
+		{`m alice@EXAMPLE.TEST +alice`, "16 18", connected},                      //
+		{`m alice@EXAMPLE.TEST /^al`, "15", refused},                             //
+		{`m alice@EXAMPLE.TEST /^al`, "16 18", connected},                        //
+		{`m /^(.*)@ +\1`, "16 18", refused},                                      // \1 is not substituted inside +
+		{`m /^(.*)@ "\1"`, "13 18", connected},                                   //
+		{`m /^(x)?alice@ \1alice; m alice@EXAMPLE.TEST alice`, "13 18", refused}, // a subexpression that takes no part is none
+		{`m /^(x|)alice@ \1alice`, "13 18", connected},                           // one that is empty is one
+		{`m /^al(?:x|ice)@EXAMPLE[.]TEST$ alice`, "13 18", connected},            //
 	} {
 		for version := range strings.FieldsSeq(c.servers) {
 			p := predict(t, cell(set("ticket=valid gssencmode=disable sslmode=disable hba='host all all all gss map=m' server="+version), set("ident='"+c.ident+"'")))

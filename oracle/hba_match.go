@@ -3,6 +3,7 @@ package oracle
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -114,9 +115,14 @@ func (a *attempt) takesChannel(r *Record, ch matrix.Channel) bool {
 	return true
 }
 
+// databaseMatches is hba.c, check_db.
 func (a *attempt) databaseMatches(r *Record) bool {
 	for _, t := range r.databases {
 		switch {
+		case a.c.Replication == matrix.Physical: // it has no database, and all does not stand for it
+			if t.keyword("replication") {
+				return true
+			}
 		case t.keyword("all"):
 			return true
 		case t.keyword("sameuser"):
@@ -127,7 +133,7 @@ func (a *attempt) databaseMatches(r *Record) bool {
 			if a.isMember(a.c.User, a.c.Database) {
 				return true
 			}
-		case t.keyword("replication"): // it matches physical replication only, which no attempt asks for
+		case t.keyword("replication"):
 		case t.pattern != nil:
 			if t.pattern.matches(a.c.Database) {
 				return true
@@ -160,10 +166,13 @@ func (a *attempt) userMatches(tokens []token, user string) bool {
 	return false
 }
 
-// isMember: a role is a member of itself, and a world grants no role to another.
+// isMember is acl.c, is_member_of_role_nosuper, of roles by name: each is a member of itself, and a superuser only of those that it was granted.
 func (a *attempt) isMember(user, group string) bool {
-	_, exists := a.role(user)
-	return exists && user == group
+	if _, exists := a.role(group); !exists {
+		return false
+	}
+	role, exists := a.role(user)
+	return exists && (user == group || slices.ContainsFunc(role.In, func(in string) bool { return a.isMember(in, group) }))
 }
 
 // describe names the properties of a connection by which a record is chosen.
@@ -172,7 +181,11 @@ func (a *attempt) describe(ch matrix.Channel) string {
 	if a.unix() {
 		what = "a unix-socket connection"
 	}
-	what += " of " + a.c.User + " to database " + a.c.Database
+	if a.c.Replication == matrix.Physical {
+		what += " of " + a.c.User + " for physical replication"
+	} else {
+		what += " of " + a.c.User + " to database " + a.c.Database
+	}
 	if a.c.Address != "" {
 		what += " from " + a.c.Address
 	}

@@ -120,6 +120,62 @@ library=pq => refused at auth, no-ticket, channel tls, method gss, hba:1, trace 
 	}
 }
 
+// members gives a cell roles and databases with everything that a scenario can say of them.
+func members(c *matrix.Cell) {
+	c.World.Roles = []matrix.Role{{Name: "alice"}, {Name: "staff", NoLogin: true}, {Name: "admins", In: []string{"staff"}}, {Name: "bob", In: []string{"admins"}},
+		{Name: "standby", Replication: true}, {Name: "full", NoConnections: true}, {Name: "resting", NoConnections: true, NoLogin: true},
+		{Name: "late", Password: "scram-sha-256", Expired: true}, {Name: "late5", Password: "md5", Expired: true}}
+	c.World.Databases = []matrix.Database{{Name: "app"}, {Name: "staff"}, {Name: "closed", NoConnections: true}}
+	c.World.OSUsers = []string{"alice", "deploy"}
+	c.Client.GSSEncMode, c.Client.SSLMode = "disable", "disable"
+}
+
+func TestRolesAndDatabases(t *testing.T) {
+	for _, tt := range []struct{ set, want string }{
+		{"database=app", "connected plain, method trust, role alice, hba:1, trace connect authok"},
+		{"database=closed", "refused at startup, too-many-clients, channel plain, method trust, hba:1, trace connect authok startfail"},
+		{"database=closed user=postgres", "connected plain, method trust, role postgres, hba:1, trace connect authok"},
+		{"database=nosuch", "refused at startup, database-missing, channel plain, method trust, hba:1, trace connect authok startfail"},
+		{"user=full", "refused at startup, too-many-clients, channel plain, method trust, hba:1, trace connect authok startfail"},
+		{"user=resting", "refused at startup, role-no-login, channel plain, method trust, hba:1, trace connect authok startfail"},
+		// a role's limit comes before its attribute, and both before the database
+		{"user=full replication=logical database=nosuch", "refused at startup, too-many-clients, channel plain, method trust, hba:1, trace connect authok startfail"},
+		{"replication=logical database=nosuch", "refused at startup, no-replication-privilege, channel plain, method trust, hba:1, trace connect authok startfail"},
+		{"user=standby replication=logical database=nosuch", "refused at startup, database-missing, channel plain, method trust, hba:1, trace connect authok startfail"},
+		{"user=postgres replication=logical", "connected plain, method trust, role postgres, hba:1, trace connect authok"},
+		{"user=standby replication=physical", "refused at hba, no-hba-entry, channel plain, trace connect authfail"},
+		{"user=standby replication=physical database=closed hba='host replication all all trust'", "connected plain, method trust, role standby, hba:1, trace connect authok"},
+		{"user=standby replication=physical hba='host postgres,replication all all trust'", "connected plain, method trust, role standby, hba:1, trace connect authok"},
+		{"user=standby replication=physical hba='host \"replication\",/repl,sameuser all all trust'", "refused at hba, no-hba-entry, channel plain, trace connect authfail"},
+		{"user=standby replication=logical hba='host replication all all trust'", "refused at hba, no-hba-entry, channel plain, trace connect authfail"},
+		{"replication=physical hba='host replication all all trust'", "refused at startup, no-replication-privilege, channel plain, method trust, hba:1, trace connect authok startfail"},
+		{"library=pgx sslmode=allow replication=logical", "refused at startup, no-replication-privilege, channel plain, method trust, hba:1, trace connect authok startfail"},
+		// membership by way of another role, and not the reverse
+		{"user=bob hba='host all +staff all trust'", "connected plain, method trust, role bob, hba:1, trace connect authok"},
+		{"user=bob database=staff hba='host samerole all all trust'", "connected plain, method trust, role bob, hba:1, trace connect authok"},
+		{"user=bob database=app hba='host samerole all all trust'", "refused at hba, no-hba-entry, channel plain, trace connect authfail"},
+		{"user=staff hba='host all +bob all trust'", "refused at hba, no-hba-entry, channel plain, trace connect authfail"},
+		{"user=postgres hba='host all +staff all trust'", "refused at hba, no-hba-entry, channel plain, trace connect authfail"},
+		{"user=nosuch hba='host all +nosuch all trust'", "refused at hba, no-hba-entry, channel plain, trace connect authfail"},
+		// a password that has expired is as good as none: what is asked depends on the default, not on how it is stored
+		{"user=late password=right hba='host all all all scram-sha-256'", "refused at auth, password, channel plain, method scram-sha-256, hba:1, trace connect authfail"},
+		{"user=late password=right hba='host all all all password'", "refused at auth, password, channel plain, method password, hba:1, trace connect authfail"},
+		{"user=late5 password=right hba='host all all all md5' require_auth=scram-sha-256", "refused at auth, password, channel plain, method md5, hba:1, trace connect authfail"},
+		{"user=late password=right hba='host all all all md5' require_auth=md5 server=13", "refused at auth, password, channel plain, method md5, hba:1, trace connect authfail"},
+		{"user=late", "connected plain, method trust, role late, hba:1, trace connect authok"},
+		// peer
+		{"transport=unix os_user=alice hba='local all all peer'", "connected plain, method peer, identity alice, role alice, hba:1, trace connect authok"},
+		{"transport=unix os_user=deploy hba='local all all peer'", "refused at ident, map-no-match, channel plain, method peer, identity deploy, hba:1, trace connect authfail"},
+		{"transport=unix os_user=deploy hba='local all all ident map=m' ident='m deploy alice'", "connected plain, method peer, identity deploy, role alice, hba:1, trace connect authok"},
+		{"transport=unix os_user=stranger hba='local all all peer map=m' ident='m stranger alice'", "refused at auth, peer-mismatch, channel plain, method peer, hba:1, trace connect authfail"},
+	} {
+		p := predict(t, cell(members, set(tt.set)))
+		if p.Outcome.String() != tt.want {
+			t.Errorf("%s\n got %s\nwant %s%s", tt.set, p.Outcome, tt.want, explain(p))
+		}
+	}
+}
+
 func TestConnectPrivilege(t *testing.T) {
 	checkRows(t, "database=template1 sslmode=disable", `
  => refused at startup, no-connect-privilege, channel plain, method trust, hba:1, trace connect authok startfail

@@ -93,16 +93,16 @@ func (a *attempt) mapped(usermap, system string, insensitive bool) (ok bool, sou
 		}
 		role := m.role
 		if m.system.pattern != nil {
-			groups := m.system.pattern.re.FindStringSubmatch(system)
+			groups := m.system.pattern.re.FindStringSubmatchIndex(system)
 			if groups == nil {
 				continue
 			}
 			literal := a.w.Server < 16 || !role.group() && role.pattern == nil
 			if literal && strings.Contains(role.text, `\1`) {
-				if len(groups) < 2 {
-					return false, m.rule(), `the target asks for \1 and the regular expression has no subexpression`
+				if len(groups) < 4 || groups[2] < 0 {
+					return false, m.rule(), `the target asks for \1 and the regular expression has no subexpression that took part in the match`
 				}
-				role = token{text: strings.Replace(role.text, `\1`, groups[1], 1), quoted: true}
+				role = token{text: strings.Replace(role.text, `\1`, system[groups[2]:groups[3]], 1), quoted: true}
 			}
 		} else if !same(m.system.text, system) {
 			continue

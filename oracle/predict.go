@@ -130,7 +130,7 @@ func refused(h how, stage matrix.Stage, reason matrix.Reason) ending {
 var unmodelled = []string{
 	"db_user_namespace", "listen_addresses", "port", "ssl", "ssl_ca_file", "ssl_cert_file", "ssl_key_file", "ssl_crl_file",
 	"ssl_crl_dir", "ssl_ciphers", "ssl_tls13_ciphers", "ssl_ecdh_curve", "ssl_groups", "ssl_min_protocol_version",
-	"krb_server_keyfile", "hba_file", "ident_file", "max_connections", "superuser_reserved_connections", "reserved_connections",
+	"krb_server_keyfile", "hba_file", "ident_file", "max_connections", "max_wal_senders", "wal_level", "superuser_reserved_connections", "reserved_connections",
 	"unix_socket_directories", "unix_socket_group", "unix_socket_permissions", "authentication_timeout", "pre_auth_delay",
 	"post_auth_delay", "session_preload_libraries", "oauth_validator_libraries", "shared_preload_libraries", "local_preload_libraries", "event_triggers",
 }
@@ -161,6 +161,7 @@ func (a *attempt) check(c *matrix.Cell) error {
 		{"hosts", a.hosts(), []string{matrix.OneHost, matrix.DeadFirst, matrix.Twice}},
 		{"target_session_attrs", cmp.Or(a.c.TargetSession, matrix.AnySession), []string{matrix.AnySession, matrix.ReadWrite, matrix.ReadOnly, matrix.Primary, matrix.Standby, matrix.PreferStandby}},
 		{"default_transaction_read_only", a.setting(readOnlySetting, "off"), []string{"off", "on"}},
+		{"replication", a.c.Replication, []string{"", matrix.Physical, matrix.Logical}},
 		{"root", cmp.Or(a.c.Root, "right"), []string{"right", "other", "missing", "none", "system"}},
 		{"crl", a.crl(), []string{"none", "right", "stale", "missing"}},
 		{"password", cmp.Or(a.c.Password, "none"), []string{"none", "right", "wrong"}},

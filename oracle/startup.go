@@ -33,6 +33,19 @@ func (a *attempt) afterAuthentication() (*refusal, error) {
 	case r.NoLogin:
 		return &refusal{matrix.RoleNoLogin, "28000", "role " + a.c.User + " has NOLOGIN: the server checks it after AuthenticationOk", "miscinit.c, InitializeSessionUserId"}, nil
 	}
+	switch r, _ := a.role(a.c.User); {
+	case r.NoConnections:
+		return &refusal{matrix.TooManyClients, "53300", "role " + r.Name + " has a connection limit of 0, and this is a connection: the server counts after AuthenticationOk", "miscinit.c, InitializeSessionUserId"}, nil
+	case a.c.Replication != "" && !r.Replication && r.Name != "postgres":
+		return &refusal{matrix.NoReplication, "42501", "role " + r.Name + " has not the attribute REPLICATION: the server finds out after AuthenticationOk", "postinit.c, InitPostgres"}, nil
+	case a.c.Replication == matrix.Physical:
+		return a.unknownSetting(), nil // it has no database
+	}
+	return a.database()
+}
+
+// database says what the server finds wrong with the database (postinit.c, InitPostgres and CheckMyDatabase).
+func (a *attempt) database() (*refusal, error) {
 	switch a.c.Database {
 	case "template1":
 		if a.c.User == "postgres" {
@@ -44,11 +57,11 @@ func (a *attempt) afterAuthentication() (*refusal, error) {
 	case "template0":
 		return nil, unknown("no reason of the vocabulary means it", "a database that takes no connections")
 	}
-	if slices.Contains(a.w.Databases, a.c.Database) {
+	if i := slices.IndexFunc(a.w.Databases, func(d matrix.Database) bool { return d.Name == a.c.Database }); i >= 0 {
+		if a.w.Databases[i].NoConnections && a.c.User != "postgres" {
+			return &refusal{matrix.TooManyClients, "53300", "database " + a.c.Database + " has a connection limit of 0, and this is a connection: the server counts after AuthenticationOk", "postinit.c, CheckMyDatabase"}, nil
+		}
 		return a.unknownSetting(), nil
-	}
-	if _, owner := a.role(a.c.Database); owner {
-		return nil, unknown("whether a role owns a database of its name is not said", "database %s", a.c.Database)
 	}
 	return &refusal{matrix.DatabaseMissing, "3D000", "database " + a.c.Database + " does not exist: the server finds out after AuthenticationOk", "postinit.c, InitPostgres"}, nil
 }

@@ -25,6 +25,7 @@ func commonOptions(env world, cell *matrix.Cell, password string) []agent.Option
 	}
 	o := option(nil, "user", c.User)
 	o = option(o, "dbname", c.Database)
+	o = option(o, "replication", classify.ReplicationWord(&c))
 	o = option(o, "application_name", classify.ApplicationName(cell))
 	o = option(o, "connect_timeout", strconv.Itoa(connectSeconds(c.Attack)))
 	o = option(o, "sslmode", c.SSLMode)

@@ -112,6 +112,12 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret str
 		Token: cell.ID, Client: string(c.Kind()), Env: env.ClientEnv(), Query: sessionQuery(cell.World.Server), Timeout: attemptTimeout,
 		Tamper: tamper(&c),
 	}
+	if c.Replication == matrix.Physical {
+		request.Query = bareQuery
+	}
+	if c.OSUser != "" {
+		request.UID = matrix.UID(c.OSUser)
+	}
 	ticket, ok := cell.World.TicketOf(&c)
 	if !ok {
 		return request, "", fmt.Errorf("nothing describes ticket %q", c.Ticket)
@@ -196,6 +202,9 @@ func sessionQuery(server int) string {
 		` FROM (SELECT pg_backend_pid() AS pid) AS me LEFT JOIN pg_stat_ssl AS s USING (pid) LEFT JOIN pg_stat_gssapi AS g USING (pid)`
 }
 
+// bareQuery is what a physical replication connection can answer: one row, of one column (walsender.c, exec_replication_command).
+const bareQuery = "SHOW session_authorization"
+
 // witness makes the attempt and collects what every witness saw of it.
 func witness(ctx context.Context, client maker, server collector, cell *matrix.Cell, request agent.Attempt) (matrix.Evidence, error) {
 	var e matrix.Evidence
@@ -228,7 +237,11 @@ func witness(ctx context.Context, client maker, server collector, cell *matrix.C
 		return e, fmt.Errorf("the driver program of %s does not tell %s", cell.Client.Name(), strings.Join(result.Untold, ", "))
 	}
 	if result.Connected {
-		session, err := readSession(result.Row)
+		read := readSession
+		if request.Query == bareQuery {
+			read = readBareSession
+		}
+		session, err := read(result.Row)
 		if err != nil {
 			return e, fmt.Errorf("%w (the client said %q)", err, result.Message)
 		}
@@ -320,6 +333,15 @@ func readSession(row map[string]string) (*matrix.Session, error) {
 		}
 	}
 	return s, nil
+}
+
+// readBareSession reads the row of bareQuery.
+func readBareSession(row map[string]string) (*matrix.Session, error) {
+	user, ok := row["session_authorization"]
+	if !ok || len(row) != 1 {
+		return nil, fmt.Errorf("the session did not answer SHOW: row %v", row)
+	}
+	return &matrix.Session{SessionUser: user, Bare: true}, nil
 }
 
 // redact takes a password out of the evidence, where the agent's redaction should have left none.
