@@ -94,8 +94,12 @@ func (q *question) explain(out io.Writer, conninfo string) error {
 	}
 	q.Conninfo, q.Library = conninfo, matrix.Library(q.library)
 	if q.cert != "" {
-		if q.Cert, err = os.ReadFile(q.cert); err != nil {
+		text, err := os.ReadFile(q.cert)
+		if err != nil {
 			return err
+		}
+		if q.Cert, err = readCertificate(text); err != nil {
+			return fmt.Errorf("--cert %s: %w", q.cert, err)
 		}
 	}
 	answer, err := server.Ask(q.Question)
