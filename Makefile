@@ -48,6 +48,8 @@ bench: build ## cells and worlds per second, beside pgbench -C, in one run
 ##@ Single steps
 build: ## the program and its agent, into bin/
 	@mkdir -p bin
+	@GOOS=js GOARCH=wasm go build -trimpath -ldflags "-s -w" -o playground/assets/oracle.wasm ./playground/wasm
+	@cp "$$(go env GOROOT)/lib/wasm/wasm_exec.js" playground/assets/
 	@$(STATIC) -o bin/pgauthmatrix ./cmd/pgauthmatrix
 	@GOOS=linux $(STATIC) -o bin/pgauthmatrix-agent ./agent/pgauthmatrix-agent
 

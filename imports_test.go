@@ -27,6 +27,9 @@ var rooms = map[string]struct {
 	"classify":                 {[]string{"matrix", "wire"}, "an opinion that shares no code with the oracle, made from evidence alone"},
 	"verdict":                  {[]string{"matrix"}, "the judge knows neither how a prediction nor how an observation is made"},
 	"audit":                    {[]string{"matrix", "oracle"}, "questions about a server's own files, answered by the oracle; it is compiled for browsers, too"},
+	"playground":               {[]string{"matrix"}, "one page, with the oracle as WebAssembly"},
+	"playground/answer":        {[]string{"matrix", "oracle", "audit"}, "the playground's answers"},
+	"playground/wasm":          {[]string{"playground/answer"}, "thin: the answers as a function of the browser"},
 	"docs":                     {nil, "texts that reports quote"},
 	"reports":                  {[]string{"matrix", "verdict", "audit", "docs"}, "drawn from records and audits alone, without anything live"},
 	"wire":                     {nil, "a library for others"},
@@ -47,7 +50,7 @@ var rooms = map[string]struct {
 	"prove":                    {[]string{"livetest", "matrix", "wire", "oracle", "verdict", "reports", "fixtures", "kdc", "pgimages", "classify", "probe", "agent", "run", "scenarios"}, "plants faults in a real run"},
 	"bench":                    {[]string{"matrix", "oracle", "fixtures", "probe", "agent", "run", "reports", "verdict"}, "measures a real run"},
 	"suites":                   {[]string{"livetest", "matrix", "reports", "run", "scenarios", "verdict", "prove"}, "thin: ginkgo over run"},
-	"cmd/pgauthmatrix":         {[]string{"livetest", "matrix", "oracle", "verdict", "reports", "pgimages", "run", "scenarios", "prove", "bench", "audit"}, "thin: a command line over run"},
+	"cmd/pgauthmatrix":         {[]string{"livetest", "matrix", "oracle", "verdict", "reports", "pgimages", "run", "scenarios", "prove", "bench", "audit", "playground"}, "thin: a command line over run"},
 }
 
 // bans are imports from outside that a room must not have, by prefix.

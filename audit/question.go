@@ -2,8 +2,6 @@ package audit
 
 import (
 	"cmp"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -19,9 +17,9 @@ type Question struct {
 	Conninfo string // as libpq reads it
 	From     string // the client's address; empty where the connection string names a socket directory
 	Library  matrix.Library
-	Ticket   string // the principal, with its realm, of a valid ticket; empty: the client has none
-	Cert     []byte // PEM of the client's certificate; nil: it has none
-	Password bool   // the client knows the role's password; a password in the connection string says so, too
+	Ticket   string              // the principal, with its realm, of a valid ticket; empty: the client has none
+	Cert     *matrix.Certificate // the client's; nil: it has none. Who issued it and whether it is valid is not looked at: the server decides that, with CAs and a clock that nobody has shown
+	Password bool                // the client knows the role's password; a password in the connection string says so, too
 }
 
 // Answer says how the connection ends.
@@ -140,11 +138,9 @@ func (s *Server) cell(q Question) (*matrix.Cell, []guess, error) {
 		return nil, nil, err
 	}
 	if q.Cert != nil {
-		cert, err := readCertificate(q.Cert)
-		if err != nil {
-			return nil, nil, err
-		}
-		w.Certificates = append(w.Certificates, *cert)
+		cert := *q.Cert
+		cert.Name, cert.Issuer, cert.Key, cert.Validity = clientCert, "right", matrix.ECDSA, matrix.Valid
+		w.Certificates = append(w.Certificates, cert)
 		cell.Client.Cert = clientCert
 	} else if named["sslcert"] {
 		return nil, nil, errors.New("the connection string names a client certificate: give the file with --cert, its names decide")
@@ -196,51 +192,18 @@ func setTicket(cell *matrix.Cell, principal, serverRealm string) error {
 	return nil
 }
 
-// readCertificate takes the names of a certificate in PEM. Who issued it and whether it is valid is not looked at: the server decides that, with CAs
-// and a clock that nobody has shown.
-func readCertificate(text []byte) (*matrix.Certificate, error) {
-	block, _ := pem.Decode(text)
-	if block == nil || block.Type != "CERTIFICATE" {
-		return nil, errors.New("the certificate's file has no PEM block CERTIFICATE: want one that begins with -----BEGIN CERTIFICATE-----")
-	}
-	parsed, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("the certificate cannot be read: %w", err)
-	}
-	c := &matrix.Certificate{Name: clientCert, Issuer: "right", Key: matrix.ECDSA, Validity: matrix.Valid, Usage: matrix.ForAny, Version: parsed.Version, DNS: parsed.DNSNames, Email: parsed.EmailAddresses}
-	for _, name := range parsed.Subject.Names {
-		at := slices.IndexFunc(matrix.AttributeTypes, func(t struct {
-			Name string
-			OID  []int
-		}) bool {
-			return slices.Equal(t.OID, []int(name.Type))
-		})
-		text, isText := name.Value.(string)
-		if at < 0 || !isText {
-			return nil, fmt.Errorf("the certificate's subject has an attribute %s that is not modelled", name.Type)
-		}
-		c.Subject = append(c.Subject, matrix.Attribute{Type: matrix.AttributeTypes[at].Name, Value: text})
-	}
-	usages := parsed.ExtKeyUsage
-	clients, servers := slices.Contains(usages, x509.ExtKeyUsageClientAuth), slices.Contains(usages, x509.ExtKeyUsageServerAuth)
-	switch {
-	case slices.Contains(usages, x509.ExtKeyUsageAny) || len(usages) == 0 && len(parsed.UnknownExtKeyUsage) == 0:
-	case clients && servers:
-		c.Usage = matrix.ForBoth
-	case clients:
-		c.Usage = matrix.ForClients
-	default:
-		c.Usage = matrix.ForServers
-	}
-	return c, nil
-}
-
 // guesses are what the files do not say, in the order in which a connection meets it.
 func (s *Server) guesses(cell *matrix.Cell) (list []guess) {
 	c, w := &cell.Client, cell.World
 	add := func(taken string, otherwise ...changed) { list = append(list, guess{taken, otherwise}) }
 	if len(s.Conf) == 0 {
 		add("the server has ssl = on", changed{"the server has ssl = off", func(c *matrix.Cell) { c.World.SSL = "off" }})
+	}
+	// The client's own root file is not looked at where the connection string names none.
+	if c.Root == "none" {
+		add("there is no root file in the client's home directory, ~/.postgresql/root.crt",
+			changed{"there is one, with the CA of the server's certificate", func(c *matrix.Cell) { c.Client.Root = "right" }},
+			changed{"there is one, with another CA", func(c *matrix.Cell) { c.Client.Root, c.World.Certificates[0].Issuer = "right", "other" }})
 	}
 	certificate := func(change func(*matrix.Certificate)) func(*matrix.Cell) {
 		return func(c *matrix.Cell) { change(&c.World.Certificates[0]) }

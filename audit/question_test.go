@@ -1,37 +1,16 @@
 package audit
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
-	"math/big"
 	"strings"
 	"testing"
 
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/oracle"
 )
 
-// certificate makes a certificate in PEM, with a common name and an extended key usage.
-func certificate(t *testing.T, name string, usage ...x509.ExtKeyUsage) []byte {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, ExtKeyUsage: usage}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-}
-
 func TestAsk(t *testing.T) {
-	alices := certificate(t, "alice", x509.ExtKeyUsageClientAuth)
+	alices := &matrix.Certificate{Subject: []matrix.Attribute{{Type: "CN", Value: "alice"}}, Usage: matrix.ForClients, Version: 3}
 	for _, test := range []struct {
 		name     string
 		version  int
@@ -65,6 +44,9 @@ func TestAsk(t *testing.T) {
 		{"a certificate of somebody else", 17, map[string]string{"pg_hba.conf": "hostssl all all all cert\n"},
 			Question{Conninfo: "host=db user=bob sslmode=require", From: "10.1.2.3", Cert: alices},
 			"refused at ident, map-no-match, channel tls, method cert, identity CN=alice, hba:1", "", ""},
+		{"verify-full without a root file", 17, map[string]string{"pg_hba.conf": "hostssl all all all trust\n"},
+			Question{Conninfo: "host=db user=alice sslmode=verify-full", From: "10.1.2.3"},
+			"refused at tls, root-missing", "if there is one, with the CA of the server's certificate: connected tls", ""},
 		{"a password", 17, map[string]string{"pg_hba.conf": "host all all all scram-sha-256\n"},
 			Question{Conninfo: "host=db user=alice dbname=app password=x sslmode=disable", From: "10.1.2.3"},
 			"connected plain, method scram-sha-256, identity alice, role alice, hba:1", "if it is wrong: refused at auth, password", ""},
@@ -115,7 +97,6 @@ func TestAskRefuses(t *testing.T) {
 		"an address of a name":  {Question{Conninfo: "host=db user=a", From: "db"}, "--from db: want an IPv4 or IPv6 address"},
 		"an address and socket": {Question{Conninfo: "host=/run user=a", From: "10.0.0.1"}, "a socket has no client address"},
 		"no realm":              {Question{Conninfo: "host=db user=a", From: "10.0.0.1", Ticket: "a"}, "--ticket a: want NAME@REALM"},
-		"no certificate":        {Question{Conninfo: "host=db user=a", From: "10.0.0.1", Cert: []byte("x")}, "no PEM block CERTIFICATE"},
 		"a certificate unseen":  {Question{Conninfo: "host=db user=a sslcert=c.pem", From: "10.0.0.1"}, "give the file with --cert"},
 		"a client's lack":       {Question{Conninfo: "host=db user=a gssencmode=require", From: "10.0.0.1", Library: "pq"}, "lib/pq has no gssencmode"},
 		"no such client":        {Question{Conninfo: "host=db user=a", From: "10.0.0.1", Library: "odbc"}, "there is no client"},

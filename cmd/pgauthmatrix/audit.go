@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/audit"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/oracle"
+	"github.com/pgauthmatrix/pgauthmatrix/playground"
 	"github.com/pgauthmatrix/pgauthmatrix/reports"
 )
 
@@ -94,8 +96,12 @@ func (q *question) explain(out io.Writer, conninfo string) error {
 	}
 	q.Conninfo, q.Library = conninfo, matrix.Library(q.library)
 	if q.cert != "" {
-		if q.Cert, err = os.ReadFile(q.cert); err != nil {
+		text, err := os.ReadFile(q.cert)
+		if err != nil {
 			return err
+		}
+		if q.Cert, err = readCertificate(text); err != nil {
+			return fmt.Errorf("--cert %s: %w", q.cert, err)
 		}
 	}
 	answer, err := server.Ask(q.Question)
@@ -236,5 +242,28 @@ Exit status: 0 nobody gets in who did not before; 1 somebody does; 2 bad input.`
 	}
 	before.flags(cmd)
 	cmd.Flags().StringVar(&newIdent, "new-ident", "", "the new pg_ident.conf; otherwise both have that of --ident")
+	return cmd
+}
+
+func playgroundCommand() *cobra.Command {
+	var to string
+	cmd := &cobra.Command{
+		Use:   "playground",
+		Short: "Write a page on which rules are tried in the browser",
+		Long:  "Write one page on which rules and connections are tried as you type. The oracle is part of the page: it works from a file, and nothing leaves the browser.",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var page bytes.Buffer
+			if err := playground.Write(&page); err != nil {
+				return err
+			}
+			if err := os.WriteFile(to, page.Bytes(), 0o644); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %.1f MB\n", to, float64(page.Len())/1e6)
+			return nil
+		},
+	}
+	cmd.Flags().StringVarP(&to, "output", "o", "playground.html", "the `FILE` to write")
 	return cmd
 }

@@ -47,6 +47,7 @@ Exit status: 0 green, 1 a run that is not green, 2 bad input or nothing could be
 		explainCommand(),
 		auditCommand(),
 		diffRulesCommand(),
+		playgroundCommand(),
 		runCommand(),
 		judgeCommand(),
 		approveCommand(),
