@@ -50,13 +50,15 @@ func (x *side) attempt(c Class, have Credential) *matrix.Cell {
 		Ticket: "none", Cert: "none", Root: "none", CRL: "none", Password: "none", Attack: matrix.NoAttack, GSSEncMode: "disable", SSLMode: "disable"}
 	switch c.Channel {
 	case Local:
-		k.Transport = "unix"
+		k.Transport, k.OSUser = "unix", stranger
 	case matrix.TLS:
 		k.SSLMode = "require"
 	case matrix.GSS: // which needs a ticket: the cheapest is anybody's
 		k.GSSEncMode, k.Ticket, k.Principal = "require", "valid", stranger
 	}
 	switch have {
+	case AccountItself:
+		k.OSUser = c.User
 	case OwnTicket:
 		k.Ticket, k.Principal = "valid", c.User
 	case AnyTicket:
@@ -97,29 +99,19 @@ func (m *admissions) admitted(c Class, record int) (list []Credential, unknown s
 	if list, ok := m.known[key]; ok {
 		return list, "", nil
 	}
-	r := &m.x.rules.Records[record]
 	has := map[Credential]bool{}
 	for _, have := range credentials {
 		if !possible(c.Channel, have) || implied(c.Channel, has, have) {
 			continue
 		}
-		var in bool
-		if have == AccountItself {
-			if r.Method == matrix.MethodPeer {
-				in, err = r.Becomes(m.x.world, c.User, c.User)
-			}
-		} else if r.Method != matrix.MethodPeer {
-			var p matrix.Prediction
-			p, err = oracle.Predict(m.x.attempt(c, have))
-			in = p.Outcome.End == matrix.Connected
-		}
+		p, err := oracle.Predict(m.x.attempt(c, have))
 		if cannot := (*oracle.CannotPredict)(nil); errors.As(err, &cannot) {
 			return nil, err.Error(), nil
 		}
 		if err != nil {
 			return nil, "", err
 		}
-		if in {
+		if p.Outcome.End == matrix.Connected {
 			has[have] = true
 			list = append(list, have)
 		}

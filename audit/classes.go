@@ -240,6 +240,7 @@ func (s *sample) on(server *Server) *matrix.World {
 		w.Roles = append(w.Roles, matrix.Role{Name: u, Password: "scram-sha-256"})
 	}
 	w.Certificates = []matrix.Certificate{strangersCert}
+	w.OSUsers = append(slices.Clone(s.users), stranger)
 	w.Realms[0].Principals = append(slices.Clone(s.users), stranger)
 	return &w
 }

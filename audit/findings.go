@@ -299,7 +299,7 @@ func (s *Server) lookAt(report *Report, x *side, r *RecordReport) {
 	case plain >= 0:
 		says(Plaintext, "%s from %s gets in over an unencrypted connection with %s.", r.Lets[plain].who(), r.Lets[plain].Example.Address, article(r.Lets[plain].Have))
 	}
-	if _, ok := s.setting("ssl_ca_file"); !ok && len(s.Conf) > 0 && record.ClientCert() != "" {
+	if x.world.ServerCA == "none" && record.ClientCert() != "" {
 		says(NoCA, "It asks for clientcert=%s.", record.ClientCert())
 	}
 	if realm, included := record.Realm(); record.Method == matrix.MethodGSS && realm == "" && !included {

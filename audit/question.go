@@ -17,6 +17,7 @@ type Question struct {
 	Conninfo string // as libpq reads it
 	From     string // the client's address; empty where the connection string names a socket directory
 	Library  matrix.Library
+	OSUser   string              // over a socket: the operating system account of the client; empty: the role's name
 	Ticket   string              // the principal, with its realm, of a valid ticket; empty: the client has none
 	Cert     *matrix.Certificate // the client's; nil: it has none. Who issued it and whether it is valid is not looked at: the server decides that, with CAs and a clock that nobody has shown
 	Password bool                // the client knows the role's password; a password in the connection string says so, too
@@ -121,6 +122,12 @@ func (s *Server) cell(q Question) (*matrix.Cell, []guess, error) {
 	cell := &matrix.Cell{World: &w, Client: c}
 	if q.Password {
 		cell.Client.Password = "right"
+	}
+	if c.Transport == "unix" {
+		cell.Client.OSUser = cmp.Or(q.OSUser, c.User)
+		w.OSUsers = []string{cell.Client.OSUser, otherAccount}
+	} else if q.OSUser != "" {
+		return nil, nil, errors.New("over TCP the server does not learn the client's operating system account: leave out --os-user, or name a socket directory as host")
 	}
 	w.Roles = []matrix.Role{{Name: c.User, Password: "scram-sha-256"}}
 	if !slices.Contains([]string{"postgres", "template0", "template1"}, c.Database) {
@@ -239,7 +246,13 @@ func (s *Server) guesses(cell *matrix.Cell) (list []guess) {
 		changed{"it does not exist", func(c *matrix.Cell) { c.World.Roles = nil }},
 		changed{"it has NOLOGIN", role(func(r *matrix.Role) { r.NoLogin = true })},
 		changed{"its password is stored as md5", role(func(r *matrix.Role) { r.Password = "md5" })},
-		changed{"it has no password", role(func(r *matrix.Role) { r.Password = "" })})
+		changed{"it has no password", role(func(r *matrix.Role) { r.Password = "" })},
+		changed{"its password has expired (VALID UNTIL)", role(func(r *matrix.Role) { r.Expired = true })},
+		changed{"its connection limit is reached", role(func(r *matrix.Role) { r.NoConnections = true })})
+	list = append(list, s.memberGuesses(cell)...)
+	if c.Transport == "unix" {
+		add("the client runs as the operating system account "+c.OSUser, changed{"it runs as another", func(c *matrix.Cell) { c.Client.OSUser = otherAccount }})
+	}
 	add("database "+c.Database+" exists, and "+c.User+" may connect to it",
 		changed{"it does not exist", func(c *matrix.Cell) { c.World.Databases = nil }})
 	list = append(list, libraryGuess(cell))
@@ -305,6 +318,39 @@ func (s *Server) addressGuesses(cell *matrix.Cell) (list []guess) {
 		list = append(list, guess{"address " + cell.Client.Address + " has no name in the server's resolver", hosts})
 	}
 	return list
+}
+
+// otherAccount is an operating system account of another name.
+const otherAccount = "another_account"
+
+// memberGuesses are about records for the members of a role.
+func (s *Server) memberGuesses(cell *matrix.Cell) (list []guess) {
+	rules, err := oracle.LoadRules(cell.World)
+	if err != nil {
+		return nil
+	}
+	groups := map[string]bool{}
+	for _, r := range rules.Records {
+		for _, n := range r.Users() {
+			if group, ok := n.Group(); ok && group != cell.Client.User {
+				groups[group] = true
+			}
+		}
+	}
+	var otherwise []changed
+	for _, group := range sorted(groups) {
+		otherwise = append(otherwise, changed{"it is a member of " + group, func(c *matrix.Cell) {
+			at := slices.IndexFunc(c.World.Roles, func(r matrix.Role) bool { return r.Name == c.Client.User })
+			if at >= 0 {
+				c.World.Roles[at].In = []string{group}
+				c.World.Roles = slices.Insert(c.World.Roles, 0, matrix.Role{Name: group, NoLogin: true})
+			}
+		}})
+	}
+	if len(otherwise) == 0 {
+		return nil
+	}
+	return []guess{{"role " + cell.Client.User + " is a member of no other role", otherwise}}
 }
 
 // libraryGuess compares the client with the newest of each other kind, and the oldest libpq.

@@ -196,7 +196,7 @@ var modelled = []string{"password_encryption", "krb_caseins_users", "ssl_max_pro
 
 // world is a world with the server's rules and settings, without any role.
 func (s *Server) world() matrix.World {
-	w := matrix.World{Server: s.Version, SSL: "on", ServerCert: "good", ServerCRL: "none", Keytab: "good", HBA: s.HBA, Ident: s.Ident, Files: s.Files,
+	w := matrix.World{Server: s.Version, SSL: "on", ServerCert: "good", ServerCRL: "none", ServerCA: "right", Keytab: "good", HBA: s.HBA, Ident: s.Ident, Files: s.Files,
 		Realms: []matrix.Realm{{Name: cmp.Or(s.Realm, matrix.DefaultRealm)}}, Host: matrix.DefaultHost}
 	if l, ok := s.setting("ssl"); ok {
 		if on, ok := truth(l.Value); ok && !on {
@@ -205,8 +205,11 @@ func (s *Server) world() matrix.World {
 	} else if len(s.Conf) > 0 {
 		w.SSL = "off" // the server's default
 	}
-	if _, ok := s.setting("ssl_crl_file"); ok {
+	if l, ok := s.setting("ssl_crl_file"); ok && l.Value != "" {
 		w.ServerCRL = "right"
+	}
+	if l, ok := s.setting("ssl_ca_file"); len(s.Conf) > 0 && (!ok || l.Value == "") {
+		w.ServerCA = "none"
 	}
 	for _, name := range modelled {
 		if l, ok := s.setting(name); ok && l.Value != "" {

@@ -160,14 +160,3 @@ func (r *Record) TakesAddress(w *matrix.World, address string) (bool, error) {
 	a := attempt{w: w, c: &matrix.Client{Address: address}}
 	return a.takesAddress(r, &lookedUp{})
 }
-
-// Becomes says whether an authenticated system user may become a role by the record's map, or without one by its name.
-func (r *Record) Becomes(w *matrix.World, system, role string) (bool, error) {
-	rules, err := load(w)
-	if err != nil {
-		return false, err
-	}
-	a := attempt{w: w, c: &matrix.Client{User: role}, rules: rules}
-	ok, _, _ := a.mapped(r.usermap, system, false)
-	return ok, nil
-}

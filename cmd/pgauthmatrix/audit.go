@@ -82,6 +82,7 @@ func (q *question) flags(cmd *cobra.Command) {
 	f.StringVar(&q.hba, "hba", "", "a server's own pg_hba.conf: the argument is then a connection string of libpq")
 	f.StringVar(&q.From, "from", "", "the client's `ADDRESS`")
 	f.StringVar(&q.library, "client", "", "the `CLIENT`, as docs/scenarios.md names them; default: the newest libpq")
+	f.StringVar(&q.OSUser, "os-user", "", "over a socket: the operating system `ACCOUNT` of the client; default: the role's name")
 	f.StringVar(&q.Ticket, "ticket", "", "the client has a valid Kerberos ticket of this `PRINCIPAL`, NAME@REALM")
 	f.StringVar(&q.cert, "cert", "", "the client's certificate, a `FILE` in PEM")
 	f.BoolVar(&q.Password, "password", false, "the client knows the role's password")
