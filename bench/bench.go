@@ -223,7 +223,7 @@ func (b *bench) pgbench(ctx context.Context, i int) (perSecond float64, err erro
 		return 0, err
 	}
 	host, port, _ := strings.Cut(b.env.ServerAddr(), ":")
-	environ := b.env.ClientEnv()
+	environ := b.env.ClientEnv(matrix.PlainKRB5Conf)
 	environ["KRB5CCNAME"] = "FILE:" + b.env.CCache(b.cells[i].Client.Principal, matrix.Ticket{})
 	if b.cells[i].Client.Ticket != "valid" {
 		environ["KRB5CCNAME"] = "FILE:/nonexistent/ccache"

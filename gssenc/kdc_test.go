@@ -31,6 +31,7 @@ type fakeKDC struct {
 	life     time.Duration
 	refer    map[string]string                                                                        // realm of which a service is asked, to the realm it refers to
 	plain    func(req messages.KDCReqBody, canonicalize bool) (server types.PrincipalName, err error) // if not nil, says what a ticket is issued for
+	trusts   map[string][]string                                                                      // realm, to those that it issues ticket-granting tickets for; nil: all
 	refused  int32                                                                                    // code that TGS requests are refused with, if not zero
 	lie      func(*messages.EncKDCRepPart)
 	raw      func(request []byte) []byte // instead of everything else, with the length in front
@@ -194,6 +195,9 @@ func (k *fakeKDC) grant(req messages.TGSReq) ([]byte, error) {
 	k.mu.Unlock()
 	if code != 0 {
 		return nil, refuse(code, nil)
+	}
+	if server.NameString[0] == "krbtgt" && k.trusts != nil && !slices.Contains(k.trusts[req.ReqBody.Realm], server.NameString[1]) {
+		return nil, refuse(7, nil)
 	}
 	if plain != nil && server.NameString[0] != "krbtgt" {
 		var err error

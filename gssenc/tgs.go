@@ -72,34 +72,6 @@ func (c *Credentials) withoutReferral(ctx context.Context, tgt *ticket, server p
 	return c.ticketFor(ctx, tgt, server)
 }
 
-// crossRealm returns the ticket-granting ticket for a realm: one that is there, or what the KDC of tgt issues, perhaps by way of
-// other realms.
-func (c *Credentials) crossRealm(ctx context.Context, tgt *ticket, realm string) (*ticket, error) {
-	if tgt.target() == realm {
-		return tgt, nil
-	}
-	if t := c.cached(ticketGranting(realm, "")); t != nil {
-		return t, nil
-	}
-	seen := []string{tgt.target()}
-	for len(seen) <= maxReferrals {
-		want := ticketGranting(realm, tgt.target())
-		t, err := c.ticketFor(ctx, tgt, want)
-		if err != nil {
-			return nil, err
-		}
-		if t.target() == "" || slices.Contains(seen, t.target()) {
-			return nil, fmt.Errorf("%v: the KDC issued a ticket for %v instead", want, t.server)
-		}
-		c.keep(t)
-		if t.target() == realm {
-			return t, nil
-		}
-		seen, tgt = append(seen, t.target()), t
-	}
-	return nil, fmt.Errorf("realm %s: more than %d referrals", realm, maxReferrals)
-}
-
 // ticketFor asks the realm that tgt is for. Errors name the service.
 func (c *Credentials) ticketFor(ctx context.Context, tgt *ticket, server principal, options ...int) (*ticket, error) {
 	if c.conf.forwardable(c.client.realm) {

@@ -2,6 +2,9 @@ package kdc
 
 import (
 	"context"
+	"errors"
+	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -194,6 +197,56 @@ func TestRealm(t *testing.T) {
 	}
 	if err := r.Healthy(ctx); err == nil {
 		t.Error("a KDC that was stopped is healthy")
+	}
+}
+
+// A KDC that hangs takes every connection and every request, also after many clients have come and gone, and answers none.
+func TestHungKDC(t *testing.T) {
+	livetest.NeedsContainers(t)
+	ctx := t.Context()
+	realm, err := Start(ctx, place(t), Spec{Realm: "HUNG.TEST", Hung: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = realm.Close(context.WithoutCancel(ctx)) })
+	hung := realm.Addresses()[0]
+	request := []byte{0, 0, 0, 1, 0x6A}
+	dialer := net.Dialer{Timeout: 2 * time.Second}
+	var open []net.Conn
+	for n := range 400 {
+		conn, err := dialer.DialContext(ctx, "tcp", hung)
+		if err != nil {
+			t.Fatalf("connection %d: %v", n+1, err)
+		}
+		defer conn.Close()
+		if _, err := conn.Write(request); err != nil {
+			t.Fatalf("connection %d: %v", n+1, err)
+		}
+		if open = append(open, conn); n == 199 {
+			for _, old := range open {
+				_ = old.Close()
+			}
+			open = nil
+		}
+	}
+	udp, err := dialer.DialContext(ctx, "udp", hung)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.Close()
+	if _, err := udp.Write(request[4:]); err != nil {
+		t.Fatal(err)
+	}
+	for _, conn := range append(open[len(open)-20:], udp) {
+		if err := conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := conn.Read(make([]byte, 1)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: %d bytes, %v", conn.LocalAddr(), n, err)
+		}
+	}
+	if err := realm.Healthy(ctx); err != nil {
+		t.Errorf("the KDC after it: %v", err)
 	}
 }
 

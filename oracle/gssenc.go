@@ -163,7 +163,7 @@ func (a *attempt) gssTicket(spn string, cache lookup) matrix.Reason {
 		}
 		a.why("RFC 4120, section 1.2", "the realms share the key of "+tgs+": a ticket of "+r.Name+" gets one in "+here)
 	}
-	if a.realm().Hung || a.w.Realms[0].Hung {
+	if (a.realm().Hung || a.w.Realms[0].Hung) && a.c.KRB5Conf != matrix.AnsweringKRB5Conf {
 		const source = "sendto_kdc.c, k5_sendto"
 		if info, _ := a.c.Library.Info(); info.WaitsForKDC { // without request_timeout the cell is not applicable
 			a.why(source, "the first KDC takes the connection and does not answer: libkrb5 1.22 waits for it and asks no other, until request_timeout has passed")

@@ -45,11 +45,11 @@ func (f fakeWorld) Loading() ([]matrix.LogLine, string) {
 		matrix.LogLine{Severity: "FATAL", Text: "could not load /pgam/conf/pg_hba.conf"}), "pg_ctl: no server running"
 }
 
-func (f fakeWorld) World() *matrix.World         { return f.world }
-func (f fakeWorld) ServerAddr() string           { return "10.9.0.2:5432" }
-func (f fakeWorld) SocketDir() string            { return "/run/sockets" }
-func (f fakeWorld) ClientEnv() map[string]string { return map[string]string{"KRB5_CONFIG": "/k"} }
-func (f fakeWorld) RootFile(name string) string  { return "/roots/" + name }
+func (f fakeWorld) World() *matrix.World               { return f.world }
+func (f fakeWorld) ServerAddr() string                 { return "10.9.0.2:5432" }
+func (f fakeWorld) SocketDir() string                  { return "/run/sockets" }
+func (f fakeWorld) ClientEnv(string) map[string]string { return map[string]string{"KRB5_CONFIG": "/k"} }
+func (f fakeWorld) RootFile(name string) string        { return "/roots/" + name }
 func (f fakeWorld) CRLFile(name string) string {
 	if name == "" {
 		return ""

@@ -25,7 +25,7 @@ type world interface {
 	ServerAddr() string
 	SocketDir() string
 	CCache(principal string, t matrix.Ticket) string
-	ClientEnv() map[string]string
+	ClientEnv(krb5Conf string) map[string]string
 	RootFile(name string) string
 	CRLFile(name string) string
 	CertFiles(*matrix.Certificate) (cert, key string)
@@ -109,7 +109,7 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret str
 		return request, "", err
 	}
 	request = agent.Attempt{
-		Token: cell.ID, Client: string(c.Kind()), Env: env.ClientEnv(), Query: sessionQuery(cell.World.Server), Timeout: attemptTimeout,
+		Token: cell.ID, Client: string(c.Kind()), Env: env.ClientEnv(c.KRB5Conf), Query: sessionQuery(cell.World.Server), Timeout: attemptTimeout,
 		Tamper: tamper(&c),
 	}
 	if c.Replication == matrix.Physical {

@@ -21,6 +21,10 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/jcmturner/gokrb5/v8/iana/nametype"
+	"github.com/jcmturner/gokrb5/v8/keytab"
+	"github.com/jcmturner/gokrb5/v8/spnego"
+	"github.com/jcmturner/gokrb5/v8/types"
 
 	"github.com/pgauthmatrix/pgauthmatrix/gssenc"
 )
@@ -448,6 +452,49 @@ func TestDelegation(t *testing.T) {
 			if delegated != want {
 				t.Errorf("%q: delegated %v", settings, delegated)
 			}
+		}
+	})
+}
+
+// A service in Go connects to the server in the name of the client that has forwarded its ticket.
+func TestDelegatedCredentials(t *testing.T) {
+	ctx := context.Background()
+	w := theWorld(t)
+	alice, err := gssenc.Acquire(ctx, w.ccache())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer alice.Close()
+	i, err := alice.Initiate(ctx, gssenc.InitOptions{SPN: "postgres/pg.example.test", RequireDelegation: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, _, err := i.Step(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The service: gokrb5 verifies the AP-REQ with the keytab.
+	keys, err := keytab.Load(w.file("service.keytab"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var received spnego.KRB5Token
+	if err := received.Unmarshal(token); err != nil {
+		t.Fatal(err)
+	}
+	name := types.NewPrincipalName(nametype.KRB_NT_SRV_INST, "postgres/pg.example.test")
+	if ok, err := received.APReq.Verify(keys, time.Minute, types.HostAddress{}, &name); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	delegated, err := gssenc.AcquireDelegated(received.APReq.Authenticator, received.APReq.Ticket.DecryptedEncPart.Key, gssenc.Source{Config: w.file("krb5.conf")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer delegated.Close()
+	eachVersion(t, func(t *testing.T, w *world, v int) {
+		conn := connect(t, w.config(t, v, "user=alice gssencmode=require", gssenc.Options{Credentials: delegated}))
+		if got := channel(t, conn); got != "gss alice@EXAMPLE.TEST" {
+			t.Error(got)
 		}
 	})
 }

@@ -84,9 +84,9 @@ func (c kdcContainer) run(ctx context.Context, argv ...string) (string, error) {
 	return string(text), err
 }
 
-// Tickets of another realm, by each way that leads there: gssenc gets what libkrb5 gets.
-func TestTwoRealms(t *testing.T) {
-	ctx := context.Background()
+// startRealms starts a container in which a script makes KDCs.
+func startRealms(ctx context.Context, t *testing.T, script string) (kdc kdcContainer, address string) {
+	t.Helper()
 	w := theWorld(t)
 	images, err := pgimages.Ensure(ctx, []pgimages.Spec{pgimages.KDC()}, nil)
 	if err != nil {
@@ -104,23 +104,29 @@ func TestTwoRealms(t *testing.T) {
 		},
 	})
 	if started != nil {
-		defer func() {
+		t.Cleanup(func() {
 			if err := started.Terminate(ctx); err != nil {
 				t.Error(err)
 			}
-		}()
+		})
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	kdc := kdcContainer{started}
-	if out, err := kdc.run(ctx, "sh", "-c", twoRealms); err != nil {
+	kdc = kdcContainer{started}
+	if out, err := kdc.run(ctx, "sh", "-c", script); err != nil {
 		t.Fatal(err, out)
 	}
-	address, err := started.ContainerIP(ctx)
-	if err != nil {
+	if address, err = started.ContainerIP(ctx); err != nil {
 		t.Fatal(err)
 	}
+	return kdc, address
+}
+
+// Tickets of another realm, by each way that leads there: gssenc gets what libkrb5 gets.
+func TestTwoRealms(t *testing.T) {
+	ctx := context.Background()
+	kdc, address := startRealms(ctx, t, twoRealms)
 	conf := func(kdc, further string) string {
 		return fmt.Sprintf("[libdefaults]\n default_realm = A.TEST\n dns_lookup_kdc = false\n dns_canonicalize_hostname = false\n rdns = false\n udp_preference_limit = 1\n"+
 			"[realms]\n A.TEST = {\n  kdc = %s\n }\n B.TEST = {\n  kdc = %[1]s\n }\n%s", kdc, further)
@@ -158,6 +164,74 @@ func TestTwoRealms(t *testing.T) {
 				argv = []string{"sh", "-c", strings.Replace(kvno, `kvno "$1"`, `kvno -S "$1" "$2"`, 1), "kvno", service, host}
 			}
 			_, theirs := kdc.run(ctx, argv...)
+			if (ours == nil) != tt.there || (theirs == nil) != tt.there {
+				t.Errorf("gssenc: %v; libkrb5: %v", ours, theirs)
+			}
+		})
+	}
+}
+
+// threeRealms starts a KDC for A.TEST, which trusts B.TEST, and one for B.TEST and C.TEST, which trust each other. The first knows no way to
+// C.TEST; the others accept the one by B.TEST.
+const threeRealms = `set -eu
+mkdir -p /r/A.TEST /r/B.TEST /r/C.TEST
+realm() { printf '  %s = {\n    database_name = /r/%s/principal\n    key_stash_file = /r/%s/stash\n  }\n' $1 $1 $1; }
+conf() { printf '[libdefaults]\n  default_realm = A.TEST\n  dns_lookup_kdc = false\n[realms]\n  A.TEST = {\n  }\n%s\n' "$1"; }
+conf '' >/r/a.conf
+conf '[capaths]
+  A.TEST = {
+    C.TEST = B.TEST
+  }' >/r/bc.conf
+{ printf '[kdcdefaults]\n  kdc_tcp_listen = 88\n  kdc_listen = 88\n[realms]\n'; realm A.TEST; } >/r/a.kdc.conf
+{ printf '[kdcdefaults]\n  kdc_tcp_listen = 1088\n  kdc_listen = 1088\n[realms]\n'; realm B.TEST; realm C.TEST; } >/r/bc.kdc.conf
+a() { KRB5_CONFIG=/r/a.conf KRB5_KDC_PROFILE=/r/a.kdc.conf "$@"; }
+bc() { KRB5_CONFIG=/r/bc.conf KRB5_KDC_PROFILE=/r/bc.kdc.conf "$@"; }
+a kdb5_util -r A.TEST -P master create -s
+bc kdb5_util -r B.TEST -P master create -s
+bc kdb5_util -r C.TEST -P master create -s
+a kadmin.local -r A.TEST -q "addprinc -pw ab krbtgt/B.TEST@A.TEST"
+bc kadmin.local -r B.TEST -q "addprinc -pw ab krbtgt/B.TEST@A.TEST"
+bc kadmin.local -r B.TEST -q "addprinc -pw bc krbtgt/C.TEST@B.TEST"
+bc kadmin.local -r C.TEST -q "addprinc -pw bc krbtgt/C.TEST@B.TEST"
+a kadmin.local -r A.TEST -q "addprinc -pw alice alice@A.TEST"
+bc kadmin.local -r C.TEST -q "addprinc -randkey postgres/pg.c.test@C.TEST"
+a krb5kdc -r A.TEST -P /r/a.pid
+bc krb5kdc -r B.TEST -r C.TEST -P /r/bc.pid
+`
+
+// A realm that is trusted only by way of another, and a KDC that does not know the way: gssenc gets what libkrb5 gets.
+func TestCapaths(t *testing.T) {
+	ctx := context.Background()
+	kdc, address := startRealms(ctx, t, threeRealms)
+	conf := func(kdc, further string) string {
+		return fmt.Sprintf("[libdefaults]\n default_realm = A.TEST\n dns_lookup_kdc = false\n dns_canonicalize_hostname = false\n rdns = false\n udp_preference_limit = 1\n"+
+			"[realms]\n A.TEST = {\n  kdc = %s\n }\n B.TEST = {\n  kdc = %[1]s:1088\n }\n C.TEST = {\n  kdc = %[1]s:1088\n }\n%s", kdc, further)
+	}
+	for _, tt := range []struct {
+		name, conf string
+		there      bool
+	}{
+		{"by B.TEST", "[capaths]\n A.TEST = {\n  C.TEST = B.TEST\n }\n", true},
+		{"directly", "[capaths]\n A.TEST = {\n  C.TEST = .\n }\n", false},
+		{"by a realm that A.TEST does not trust", "[capaths]\n A.TEST = {\n  C.TEST = D.TEST\n }\n", false},
+		{"in the other direction", "[capaths]\n C.TEST = {\n  A.TEST = B.TEST\n }\n", false},
+		{"no capaths", "", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "krb5.conf")
+			if err := os.WriteFile(file, []byte(conf(address, tt.conf)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			alice, err := gssenc.Acquire(ctx, gssenc.Source{Config: file, Principal: "alice", Password: "alice"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer alice.Close()
+			_, ours := alice.Initiate(ctx, gssenc.InitOptions{SPN: "postgres/pg.c.test@C.TEST"})
+			if err := kdc.CopyToContainer(ctx, []byte(conf("127.0.0.1", tt.conf)), "/r/client.conf", 0o644); err != nil {
+				t.Fatal(err)
+			}
+			_, theirs := kdc.run(ctx, "sh", "-c", kvno, "kvno", "postgres/pg.c.test@C.TEST")
 			if (ours == nil) != tt.there || (theirs == nil) != tt.there {
 				t.Errorf("gssenc: %v; libkrb5: %v", ours, theirs)
 			}
