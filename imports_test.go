@@ -32,6 +32,7 @@ var rooms = map[string]struct {
 	"playground/wasm":          {[]string{"playground/answer"}, "thin: the answers as a function of the browser"},
 	"docs":                     {nil, "texts that reports quote"},
 	"reports":                  {[]string{"matrix", "verdict", "audit", "docs"}, "drawn from records and audits alone, without anything live"},
+	"reports/browser":          {[]string{"livetest", "pgimages", "reports", "matrix", "verdict", "playground"}, "pages in a real browser; only tests"},
 	"wire":                     {nil, "a library for others"},
 	"gssenc":                   {nil, "a library for others"},
 	"livetest":                 {nil, "only tests and the command line ask how deep to sample"},
@@ -113,8 +114,8 @@ func TestImportsGoOneWay(t *testing.T) {
 				}
 				continue
 			}
-			if name == "net/netip" || strings.HasSuffix(file, "_test.go") {
-				continue // netip is values, no network; tests may use any library; of our own rooms only those of their room
+			if name == "net/netip" || name == "net/url" || strings.HasSuffix(file, "_test.go") {
+				continue // netip and url are values, no network; tests may use any library; of our own rooms only those of their room
 			}
 			for _, ban := range bans {
 				if ban.room == room && (name == strings.TrimSuffix(ban.prefix, "/") || strings.HasPrefix(name, path.Clean(ban.prefix)+"/") || strings.HasSuffix(ban.prefix, "/") && strings.HasPrefix(name, ban.prefix)) {

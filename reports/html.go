@@ -31,6 +31,9 @@ var pageTemplate = template.Must(template.ParseFS(pageParts, "html/page.html"))
 // out the times of events, and then the evidence of scenarios without a failure; it says so.
 const htmlLimit = 10_000_000
 
+// htmlRest is set aside for style, script, summary, and what is said of scenarios.
+const htmlRest = 300_000
+
 // htmlFailures is the number of groups of failures that the top of the page lists when Options.Failures does not say.
 const htmlFailures = 10
 
@@ -82,7 +85,7 @@ func (s segment) size() int { return base64.StdEncoding.EncodedLen(len(s.data)) 
 
 // segmentsOf makes the tables, and says what had no room.
 func segmentsOf(cells *htmlCells, scenarios []*htmlScenario, limit int) (segments []segment, leftOut string, err error) {
-	limit -= 300_000 // style, script, summary, and what is said of scenarios
+	limit -= htmlRest
 	index, err := cells.index(scenarios).compressed()
 	if err != nil {
 		return nil, "", err

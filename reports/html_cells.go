@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,17 +58,25 @@ func classOf(r *Record) uint32 {
 	return classPlain
 }
 
-// verified says whether a client with the settings of a TLS session verifies the server's certificate. Clients read the same sslmode
-// differently: the prediction says, in the rule about it, how this one does. No rule that says so means no, but for a cell that is
-// judged by hand, which has no rules: there it is what the sslmode asks for.
+// verified says whether a client with the settings of a TLS session verifies the server's certificate. A cell that is judged by hand has
+// no prediction: there it is what its sslmode asks for.
 func verified(r *Record) bool {
-	yes := r.ByHand != "" && strings.HasPrefix(r.Axes["sslmode"], "verify-")
-	for _, b := range r.Because {
-		if says, told := verification(b.Text); told {
-			yes = says
+	if r.ByHand != "" {
+		return strings.HasPrefix(r.Axes["sslmode"], "verify-")
+	}
+	yes, _ := CertificateVerified(r.Because)
+	return yes
+}
+
+// CertificateVerified reads in the rules of a prediction whether the client verifies the server's certificate. Clients read the same
+// sslmode differently, and the rule about it says how this one does. told is false where no rule says so.
+func CertificateVerified(rules []matrix.Because) (yes, told bool) {
+	for _, b := range rules {
+		if says, about := verification(b.Text); about {
+			yes, told = says, true
 		}
 	}
-	return yes
+	return yes, told
 }
 
 // verification reads a rule of a prediction: does it say whether the server's certificate is verified, and is it?
@@ -140,10 +149,10 @@ func (h *htmlCells) add(r *Record) error {
 		h.scenarios[r.Scenario] = s
 	}
 	c := &htmlCell{name: h.names.add(idForm(r)), status: h.statuses.add(string(r.Verdict.Status)), class: classOf(r), cause: h.causes.add(r.Verdict.Cause)}
-	for name, value := range r.Axes {
+	for _, name := range slices.Sorted(maps.Keys(r.Axes)) {
 		i := h.axis(name)
 		c.axes = append(c.axes, make([]uint32, max(0, i+1-len(c.axes)))...)
-		c.axes[i] = h.values[i].add(value)
+		c.axes[i] = h.values[i].add(r.Axes[name])
 	}
 	var err error
 	if r.Predicted.End != "" {

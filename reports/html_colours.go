@@ -2,7 +2,6 @@ package reports
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -32,14 +31,6 @@ var colours = []colour{
 	{"badground", "#fdeceb", "#3a1c1e"},
 }
 
-// pairs are colours of letters and of what they stand on: names of colours.
-var pairs = [][2]string{
-	{"text", "ground"}, {"text", "panel"}, {"muted", "ground"}, {"muted", "panel"}, {"link", "ground"}, {"link", "panel"},
-	{"on", "gss"}, {"on", "verified"}, {"on", "unverified"}, {"on", "plain"}, {"on", "refused"}, {"on", "none"},
-	{"bad", "ground"}, {"bad", "panel"}, {"bad", "badground"}, {"text", "badground"}, {"muted", "badground"}, {"link", "badground"},
-	{"warn", "ground"}, {"warn", "panel"}, {"odd", "ground"}, {"odd", "panel"}, {"good", "ground"}, {"good", "panel"},
-}
-
 // styleVariables are the colours as variables of the style sheet; light is what paper gets.
 func styleVariables() string {
 	var b strings.Builder
@@ -61,12 +52,4 @@ func styleVariables() string {
 	set(":root:not([data-theme=light])", "screen and (prefers-color-scheme:dark)", func(c colour) string { return c.dark })
 	set(":root[data-theme=dark]", "screen", func(c colour) string { return c.dark })
 	return b.String()
-}
-
-func colourByName(name string) (colour, bool) {
-	i := slices.IndexFunc(colours, func(c colour) bool { return c.name == name })
-	if i < 0 {
-		return colour{}, false
-	}
-	return colours[i], true
 }

@@ -110,7 +110,7 @@ function outcomes(index: Index, row: number, e?: Evidence): HTMLElement {
       h("th", { scope: "row" }, r.field),
       h("td", {}, predicted.length ? r.predicted || "–" : h("span", { class: "muted" }, "not predicted")),
       h("td", {}, observed.length ? (r.unseen && !r.observed ? h("span", { class: "muted" }, "no witness can tell") : r.observed || "–") : h("span", { class: "muted" }, "no outcome")),
-      h("td", {}, r.wrong.map((d) => h("span", { class: "bad" }, `✗ ${{ prediction: "predicted", expect: "expected", golden: "approved" }[d.against] ?? d.against} ${d.want || "absent"}, observed ${d.observed || "absent"} `)),
+      h("td", {}, r.wrong.map((d) => h("span", { class: "bad" }, d.against === "prediction" ? "✗ differs " : `✗ ${{ expect: "expected", golden: "approved" }[d.against] ?? d.against} ${d.want || "absent"} `)),
         r.field === "reason" && (r.observed || r.predicted) && h("span", { class: "muted" }, index.about.reasons[r.observed || r.predicted] ?? "")))))));
 }
 

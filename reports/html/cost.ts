@@ -19,7 +19,7 @@ export function costPage(index: Index, mask: Uint8Array, query: string, open: (q
   const observed = index.table.column("observed"), connections = index.table.column("connections"), rounds = index.table.column("rounds"), tenths = index.table.column("tenths");
   const end = index.about.fields.indexOf("end"), trace = index.about.fields.indexOf("trace");
   const attack = index.field("attack"), attacked = attack?.texts?.map((t) => t[0] !== "none" && t[0] !== "");
-  const usable = (i: number) => mask[i] && connections[i]! > 0 && !(attacked && attacked[attack!.values[i]!]);
+  const usable = (i: number) => mask[i] && rounds[i]! > 0 && !(attacked && attacked[attack!.values[i]!]);
   const kinds = index.field("kind"), byTrace = new Map<string, { s: Sample; cls: number; trace: string }>(), byClass = new Map<string, { s: Sample; cls: number; kind: string }>();
   const add = <K, V extends { s: Sample }>(map: Map<K, V>, key: K, make: () => V, i: number) => {
     let v = map.get(key);
@@ -40,7 +40,7 @@ export function costPage(index: Index, mask: Uint8Array, query: string, open: (q
   const kindsSeen = [...new Set([...byClass.values()].map((v) => v.kind))];
   return [
     h("h1", { tabindex: -1 }, "Cost"),
-    h("p", {}, "What a connection costs until its session has answered a query, by the run's own records. A round trip is a message of the client's for which it waited, as far as the relay sees it without reading what is encrypted. ",
+    h("p", {}, "What a connection costs until its session has answered a query, by the run's own records. A round trip is a message of the client's for which it waited, as far as the relay sees it without reading what is encrypted; attempts without a relay are left out. ",
       "Attempts run several at a time on a busy machine, through a relay: compare the figures of one table with each other, and with nothing else. Figures are medians; attacks are left out. No throughput is measured."),
     table("TLS, GSS encryption and plaintext, where the first attempt succeeded", ["Client", "Obtained", "Cells", "Connections", "Round trips", "ms"],
       kindsSeen.flatMap((kind) => [...byClass.values()].filter((v) => v.kind === kind).sort((a, b) => a.cls - b.cls).map((v) => [kind, label(v.cls), ...numbers(v.s)])), [2, 3, 4, 5]),

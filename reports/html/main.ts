@@ -175,7 +175,7 @@ function references(of: About["scenarios"][number]): Node {
 function obtained(of: About["scenarios"][number]): Node[] {
   const t = of.obtained;
   if (!t) return [];
-  return [table(`What an attacker in the middle obtains: ${of.name}`, t.header.map((c) => c), t.rows.map((row) => row.map((c, i) => (i < t.settings ? c : c === "–" ? h("span", { class: "muted", title: "nothing" }, "–") : h("span", { class: "gain" }, c)))), [], t.settings)];
+  return [table(`What an attacker in the middle obtains: ${of.name}`, t.header.map((c) => c), t.rows.map((row) => row.map((c, i) => (i < t.settings ? c : c === "–" ? h("span", { class: "muted", title: "nothing" }, "–") : h("span", { class: /downgrade|session|injected/.test(c) ? "gain lost" : "gain" }, c)))), [], t.settings)];
 }
 
 function attacksPage(): Node[] {
@@ -188,7 +188,7 @@ function attacksPage(): Node[] {
 
 function downgradePage(s: State): Node[] {
   return [h("h1", { tabindex: -1 }, "Downgrade map"),
-    h("p", {}, "For each set of rules: the weakest that a client with these settings still obtains, whichever server, client or ticket. Groups of columns are values of gssencmode, columns are values of sslmode; default means that the option is not given."),
+    h("p", {}, "For each set of rules: the weakest that a client with these settings still obtains, whichever server, client or ticket, under attack or not. Groups of columns are values of gssencmode, columns are values of sslmode; default means that the option is not given."),
     ...mapPart(s, "downgrade", "", { rows: ["scenario", "hba", "ssl"], group: "gssencmode", strip: "sslmode" }, "weakest", "Weakest channel by rule set and client settings")];
 }
 

@@ -117,11 +117,11 @@ export interface Drawing {
   turn: (page: number) => string; // the fragment of another page of the map
 }
 
-const size = 18; // px of a block
+const sizes = { shares: 17, weakest: 26 }; // px of a block
 
 /** draw makes the table of one page of rows. */
 export function draw(index: Index, p: Pivot, d: Drawing): HTMLElement {
-  const { classes } = index.about, n = classes.length;
+  const { classes } = index.about, n = classes.length, size = sizes[d.mode];
   const from = Math.min(d.page, Math.max(0, Math.ceil(p.rowKeys.length / d.perPage) - 1)) * d.perPage;
   const shown = p.rowKeys.slice(from, from + d.perPage);
   const used = p.groups.map((_, g) => usedStrips(p, g, n));
@@ -145,7 +145,7 @@ export function draw(index: Index, p: Pivot, d: Drawing): HTMLElement {
   function strip(row: number, g: number, name: string, columns: number[]): HTMLElement {
     const first = (row * p.groups.length + g) * p.strips.length;
     let letters = "", marks = "";
-    const stops: string[] = [];
+    const stops: string[] = [], failures: string[] = [];
     const sums = new Array<number>(n).fill(0);
     let failing = 0;
     columns.forEach((s, at) => {
@@ -157,6 +157,7 @@ export function draw(index: Index, p: Pivot, d: Drawing): HTMLElement {
       let x = at * size + 1;
       const end = (at + 1) * size - 1;
       stops.push(`transparent ${x - 1}px ${x}px`);
+      if (p.fails[block]) failures.push(`transparent ${x}px,var(--bad) ${x}px ${end}px,transparent ${end}px`);
       if (w >= 0 && d.mode === "weakest") stops.push(`var(--${classes[w]!.name}) ${x}px ${end}px`);
       else if (w >= 0) {
         const all = total(p, block, n);
@@ -181,7 +182,7 @@ export function draw(index: Index, p: Pivot, d: Drawing): HTMLElement {
       tip.textContent = words(row, g, columns[chosen]!);
     };
     const button = h("button", {
-      class: "blocks", type: "button", "aria-label": label, style: `width:${columns.length * size}px;background-image:linear-gradient(90deg,${stops.join(",")})`,
+      class: "blocks", type: "button", "aria-label": label, style: `width:${columns.length * size}px;background-image:${failures.length ? `linear-gradient(90deg,${failures.join(",")}),` : ""}linear-gradient(90deg,${stops.join(",")});${failures.length ? "background-size:100% 3px,100%" : ""}`,
       click: (e) => {
         const m = e as MouseEvent;
         if (m.detail > 0) choose(Math.floor(m.offsetX / size));
@@ -206,7 +207,7 @@ export function draw(index: Index, p: Pivot, d: Drawing): HTMLElement {
   }
   const pages = Math.ceil(p.rowKeys.length / d.perPage);
   return h("div", { class: "map" },
-    h("div", { class: "scroll heat", tabindex: 0, role: "region", "aria-label": d.caption },
+    h("div", { class: "scroll heat " + d.mode, style: `--block:${size}px`, tabindex: 0, role: "region", "aria-label": d.caption },
       h("table", { class: "heatmap", "aria-rowcount": p.rowKeys.length + 1 },
         h("caption", {}, d.caption),
         h("thead", {}, h("tr", {}, h("td", { class: "corner" }), p.groups.map((name, g) => {
