@@ -22,7 +22,7 @@ type Format struct {
 var Formats = []Format{
 	{"terminal", "", "the matrix, the failures with their evidence and the counts, as wide as the terminal", Terminal},
 	{"junit", "junit.xml", "JUnit XML for CI servers: a suite per scenario, a test case per cell", JUnit},
-	{"markdown", SummaryFile, "a short summary for the page of a CI job: the counts, the scenarios that fail, the worst failures", Markdown},
+	{"markdown", SummaryFile, "a short summary for the page of a CI job: the counts, the scenarios that fail, the worst failures, and the tables of what attackers and clients obtain", Markdown},
 }
 
 // SummaryFile is the file of the format for a CI job's page.
