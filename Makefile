@@ -21,7 +21,7 @@ help: ## this list
 ##@ The matrix
 test-matrix: build ## build images, provision, attempt, judge: QUICK=1 a first run, FULL=1 every cell, RUN='negotiation/**' these cells, SHARD=i/n a part
 	@go test -c -o bin/matrix.test ./suites
-	@bin/matrix.test -runs runs $(if $(QUICK),-quick,-strength $(if $(FULL)$(RUN),0,3)) $(if $(RUN),-cells '$(RUN)') $(if $(SHARD),-shard $(SHARD))
+	@GOMEMLIMIT=$${GOMEMLIMIT:-1500MiB} bin/matrix.test -runs runs $(if $(QUICK),-quick,-strength $(if $(FULL)$(RUN),0,3)) $(if $(RUN),-cells '$(RUN)') $(if $(SHARD),-shard $(SHARD))
 
 images: build ## build or find every image, with a line for each
 	@bin/pgauthmatrix images

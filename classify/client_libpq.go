@@ -8,7 +8,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// libpq: fe-connect.c, fe-auth.c, fe-auth-scram.c, fe-secure-openssl.c, fe-secure-common.c, fe-secure-gssapi.c and fe-gssapi-common.c of 13 to 18,
+// libpq: fe-connect.c, fe-auth.c, fe-auth-scram.c, fe-secure-openssl.c, fe-secure-common.c, fe-secure-gssapi.c and fe-gssapi-common.c of 13 to 19,
 // and in them the texts of OpenSSL (ssl/ssl_err.c; "sslv3" up to 3.1, "ssl/tls" since).
 var libpq = client{
 	settle:     (*classifier).library,

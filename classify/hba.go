@@ -10,7 +10,7 @@ import (
 )
 
 // This file reads records of pg_hba.conf, in the text of the whole file and as the server quotes one in its log. It follows
-// src/backend/libpq/hba.c of 13 to 18: tokenize_auth_file (tokenize_file up to 14), next_field_expand, next_token, parse_hba_line.
+// src/backend/libpq/hba.c of 13 to 19: tokenize_auth_file (tokenize_file up to 14), next_field_expand, next_token, parse_hba_line.
 
 // hbaRecord is one record of pg_hba.conf.
 type hbaRecord struct {

@@ -9,7 +9,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// The messages of a postmaster that loads rules (src/backend/postmaster/postmaster.c and libpq/hba.c of 13 to 18).
+// The messages of a postmaster that loads rules (src/backend/postmaster/postmaster.c and libpq/hba.c of 13 to 19).
 var (
 	loadBegun    = regexp.MustCompile(`^(received SIGHUP, reloading configuration files|starting PostgreSQL .*)$`)
 	loadQuiet    = regexp.MustCompile(`^(parameter ".*" changed to "(?s:.*)"|parameter ".*" removed from configuration file, reset to default|listening on .*|database system is (ready to accept connections|shut down)|hostssl record cannot match because SSL is disabled)$`)

@@ -10,7 +10,7 @@ import (
 // lines of its log are in serverlog.go.
 
 // fatalCauses are the FATAL messages that end a connection, each with its SQLSTATE before it. Those of a failed method
-// are not here: see methodFailures. Sources: auth.c, postmaster.c or backend_startup.c, postinit.c, miscinit.c of 13 to 18.
+// are not here: see methodFailures. Sources: auth.c, postmaster.c or backend_startup.c, postinit.c, miscinit.c of 13 to 19.
 var fatalCauses = []textCause{
 	row(`^28000 no pg_hba\.conf entry for (host|replication connection from host) `, matrix.StageHBA, matrix.NoHBAEntry),
 	row(`^28000 pg_hba\.conf rejects (replication )?connection for host `, matrix.StageHBA, matrix.HBAReject),

@@ -67,7 +67,7 @@ func ExpandSelected(scenarios []*Scenario, s Selection) ([]Cell, error) {
 	return nil, cmp.Or(s.validatePatterns(cells), errNothingTogether)
 }
 
-// Select takes cells out of a list, in its order. A pattern, family or axis value that takes nothing is an error that
+// Select takes cells out of a list, in its order; where it takes all, the result is the list itself. A pattern, family or axis value that takes nothing is an error that
 // says what there is; axis values are looked for among the cells that patterns and family take.
 //
 // With a Strength it chooses among each scenario's applicable cells, greedily, until the chosen cells have every combination of
@@ -87,6 +87,9 @@ func Select(cells []Cell, s Selection) ([]Cell, Coverage, error) {
 	}
 	coverage.Selected = len(taken)
 	taken = s.Shard.of(taken)
+	if len(taken) == len(cells) {
+		return cells, coverage, nil // a full run has no memory for two copies
+	}
 	selected := make([]Cell, len(taken))
 	for i, c := range taken {
 		selected[i] = *c

@@ -8,7 +8,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// libpq is the model of libpq 13 to 18, and of psql, which is a program on it. Sources: fe-connect.c, fe-auth.c,
+// libpq is the model of libpq 13 to 19, and of psql, which is a program on it. Sources: fe-connect.c, fe-auth.c,
 // fe-secure-openssl.c and fe-secure-gssapi.c. Its walk is in libpq_walk.go, and that of 13 to 16 in libpq_walk16.go.
 type libpq struct {
 	*attempt

@@ -1,8 +1,8 @@
 // Package pgimages has the catalogue of container images (PostgreSQL servers, clients with the libpq of each major
 // version, the base of a KDC), finds or makes them, and starts containers from them.
 //
-// Each image stands on a suite: a Debian release, or an official PostgreSQL image for the versions that no release
-// carries. The sources of a suite, in order: a local image of the same inputs; a base that is pulled; a base that
+// Each image stands on a suite: a Debian release, Debian's experimental on sid for a version that is not released yet, or an official
+// PostgreSQL image for the versions that Debian does not carry. The sources of a suite, in order: a local image of the same inputs; a base that is pulled; a base that
 // mmdebstrap makes from the Debian mirror. Tags carry a hash of every input, so that an image is rebuilt when its inputs
 // change and never otherwise. What the suite carries is taken and recorded, never pinned.
 package pgimages

@@ -27,15 +27,20 @@ func TestEnsure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var had []Spec
 	for _, i := range images {
 		t.Log(i)
+		if i.NoSource && len(suiteFor(i.Spec.major).releases()) > 1 {
+			continue // Debian's experimental has it or not
+		}
+		had = append(had, i.Spec)
 		if i.Unavailable != "" {
 			t.Errorf("%s: %s", i.Name, i.Unavailable)
 		} else if i.Version == "" || i.Source == "" || i.Size == 0 || i.Created.IsZero() {
 			t.Errorf("%s: incomplete: %+v", i.Name, i)
 		}
 	}
-	again, err := Ensure(t.Context(), all(), func(name, line string) { t.Errorf("nothing was to be built: %s: %s", name, line) })
+	again, err := Ensure(t.Context(), had, func(name, line string) { t.Errorf("nothing was to be built: %s: %s", name, line) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -87,10 +87,21 @@ func TestAdmittedTable(t *testing.T) {
 			{"hostssl", "scram", "any", "–", "tls"},
 			{"hostssl", "trust", "any", "tls", "tls"},
 		}}},
-		"one set of rules":       {drop: func(a map[string]string) bool { return a["record"] != "host" || a["method"] != "trust" }},
-		"half of every setting":  {drop: func(a map[string]string) bool { return (a["sslmode"] == "disable") == (a["password"] == "right") }},
-		"an attacker stands by":  {change: func(_ map[string]string, o *matrix.Outcome) { o.Obtains = matrix.Plaintext }},
-		"ssl differs, no ruling": {change: func(a map[string]string, _ *matrix.Outcome) { a["ssl"] = map[string]string{"17": "off", "18": "on"}[a["server"]] }},
+		"one set of rules for two addresses": {drop: func(a map[string]string) bool { return a["record"] != "host" || a["method"] != "trust" }, change: func(a map[string]string, o *matrix.Outcome) {
+			a["address"] = map[string]string{"17": "10.0.0.7", "18": "10.0.0.8"}[a["server"]]
+			if a["address"] == "10.0.0.8" {
+				*o = matrix.Outcome{End: matrix.Refused, Stage: matrix.StageHBA, Reason: matrix.NoHBAEntry}
+			}
+		}, want: &Table{Settings: 2, Header: []string{"server", "address", "no credential", "password"}, Rows: [][]string{
+			{"17", "10.0.0.7", "plain, tls", "plain, tls"},
+			{"18", "10.0.0.8", "–", "–"},
+		}}},
+		"one set of rules":      {drop: func(a map[string]string) bool { return a["record"] != "host" || a["method"] != "trust" }},
+		"half of every setting": {drop: func(a map[string]string) bool { return (a["sslmode"] == "disable") == (a["password"] == "right") }},
+		"an attacker stands by": {change: func(_ map[string]string, o *matrix.Outcome) { o.Obtains = matrix.Plaintext }},
+		"ssl differs, no ruling": {change: func(a map[string]string, _ *matrix.Outcome) {
+			a["ssl"] = map[string]string{"17": "off", "18": "on"}[a["server"]]
+		}},
 	} {
 		if diff := cmp.Diff(c.want, rulesView(c.drop, c.change).Admitted); diff != "" {
 			t.Errorf("%s: %s", name, diff)

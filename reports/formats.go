@@ -28,7 +28,7 @@ var Formats = []Format{
 	{Name: "html", File: "report.html", Meaning: "one page with every cell and its evidence, for a browser: heat map, filters, downgrade map, attacks, cost", Render: HTML},
 	{Name: "junit", File: "junit.xml", Meaning: fmt.Sprintf("JUnit XML for CI servers: a suite per scenario, a test case per cell. Above %s cells a case per scenario, server and client, and one for each cell that fails. More than %s cases are junit-1.xml, junit-2.xml, …",
 		thousands(junitCells), thousands(junitCases)), Render: JUnit, split: junitFiles},
-	{Name: "markdown", File: SummaryFile, Meaning: "a short summary for the page of a CI job: the counts, the scenarios that fail, the worst failures; at most 900 kB", Render: Markdown},
+	{Name: "markdown", File: SummaryFile, Meaning: "a short summary for the page of a CI job: the counts, the scenarios that fail, the worst failures, and the tables of what attackers and clients obtain; at most 900 kB", Render: Markdown},
 	{Name: "csv", Meaning: "a row per cell: its ID, its value on every axis, what was predicted and observed, the verdict, the group in which it fails", Render: CSV},
 }
 

@@ -121,7 +121,11 @@ func (a *admitted) table(values map[string][]string, own []string) *Table {
 			return nil
 		}
 	}
-	if !slices.ContainsFunc(rules, func(axis string) bool { return len(values[axis]) > 1 }) {
+	addresses := map[string]bool{} // they belong to the rules: records have a column for them
+	for _, r := range a.rows {
+		addresses[r.axes["address"]] = true
+	}
+	if len(addresses) < 2 && !slices.ContainsFunc(rules, func(axis string) bool { return len(values[axis]) > 1 }) {
 		return nil
 	}
 	var credentials []string
