@@ -62,7 +62,7 @@ func TestOptionalAxes(t *testing.T) {
 			}
 		}
 	}
-	if got, want := strings.Join(optional, " "), "address gssencmode sslmode sslnegotiation channel_binding require_auth krbsrvname"; got != want {
+	if got, want := strings.Join(optional, " "), "address gssencmode sslmode sslnegotiation sslcertmode channel_binding require_auth krbsrvname"; got != want {
 		t.Errorf("optional axes are %s, want %s", got, want)
 	}
 }

@@ -61,6 +61,9 @@ var Clients = slices.Concat(
 		{Name: Raw, Kind: KindRaw, Named: true, Lacks: []Lack{
 			{"hosts", []string{DeadFirst, Twice}, "the raw client takes one host"},
 			{"ticket", []string{Ambient}, "the raw client uses only credentials that it is given"},
+			{"key", keyFormNames()[1:], "the raw client uses no certificate"},
+			{"sslpassword", []string{"right", "wrong"}, "the raw client uses no certificate"},
+			{"sslcertmode", nil, "the raw client uses no certificate"},
 			{"cert", []string{Ambient}, "the raw client uses only credentials that it is given"},
 		}},
 	})
@@ -73,7 +76,7 @@ func onLibpq(kind ClientKind, versions ...int) (clients []ClientInfo) {
 			c.Lacks = append(c.Lacks, Lack{"sslnegotiation", []string{"direct"}, fmt.Sprintf("libpq %d has no sslnegotiation (since 17)", v)})
 		}
 		if v < 16 {
-			c.Lacks = append(c.Lacks, Lack{"require_auth", nil, fmt.Sprintf("libpq %d has no require_auth (since 16)", v)})
+			c.Lacks = append(c.Lacks, Lack{"require_auth", nil, fmt.Sprintf("libpq %d has no require_auth (since 16)", v)}, Lack{"sslcertmode", []string{"disable", "require"}, fmt.Sprintf("libpq %d has no sslcertmode (since 16)", v)})
 		}
 		clients = append(clients, c)
 	}
@@ -86,6 +89,8 @@ func asyncpg(version string) ClientInfo {
 		{"gssencmode", []string{"prefer", "require"}, "asyncpg has no gssencmode and cannot encrypt with GSSAPI"},
 		{"channel_binding", []string{"prefer", "require"}, "asyncpg has no channel_binding and cannot bind SCRAM to TLS"},
 		{"require_auth", nil, "asyncpg has no require_auth"},
+		{"sslcertmode", []string{"disable", "require"}, "asyncpg has no sslcertmode"},
+		{"sslpassword", []string{"right", "wrong"}, "the driver program of asyncpg does not pass sslpassword on"},
 	}}
 	if version == "0.27" {
 		c.Lacks = append(c.Lacks, Lack{"krbsrvname", nil, "asyncpg 0.27 has no krbsrvname (since 0.30)"})
