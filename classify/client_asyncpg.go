@@ -44,6 +44,7 @@ const (
 var asyncpgCauses = []textCause{
 	row(`^(asyncpg\.exceptions\._base\.ClientConfigurationError|ValueError): root certificate file ".*" does not exist`, matrix.StageOptions, matrix.BadOptions),
 	row("^asyncpg\\.exceptions\\._base\\.(ClientConfigurationError|InterfaceError): `sslmode` parameter must be one of: ", matrix.StageOptions, matrix.BadOptions),
+	row(`^ssl\.SSLError: \[(SSL|X509: KEY_VALUES_MISMATCH)\] (PEM lib|key values mismatch) \(`, matrix.StageOptions, matrix.BadOptions), // load_cert_chain
 	row(asyncpgCert+`(unable to get local issuer certificate|self[- ]signed certificate( in certificate chain)?|unable to get certificate CRL) \(`, matrix.StageTLS, matrix.ServerCertTrust),
 	row(asyncpgCert+`Hostname mismatch, certificate is not valid for '.*'\. \(`, matrix.StageTLS, matrix.ServerCertName),
 	row(asyncpgCert+`(certificate|CRL) has expired \(`, matrix.StageTLS, matrix.ServerCertExpired),
@@ -68,12 +69,14 @@ var asyncpgSpecial = []specialCause{
 	// It reads its files before it opens a socket. Nothing but the cell tells a file from a socket that is missing.
 	{regexp.MustCompile(`^FileNotFoundError: \[Errno 2\] No such file or directory$`), func(c *classifier, said []string, n *connection) (cause, error) {
 		client := &c.cell.Client
+		form, _ := c.cell.World.KeyFormOf(client)
+		reads := client.SSLMode != "disable" && form.Absent
 		missing := client.Root == "missing" || client.Root == "system" || client.CRL == "missing"
-		reads := slices.Contains([]string{"require", "verify-ca", "verify-full"}, client.SSLMode)
+		insists := slices.Contains([]string{"require", "verify-ca", "verify-full"}, client.SSLMode)
 		switch {
 		case n != nil:
 			return cause{}, fmt.Errorf("witnesses contradict: the client says %q, and opened a connection", said[0])
-		case missing && reads:
+		case missing && insists || reads:
 			return cause{matrix.StageOptions, matrix.BadOptions}, nil
 		case c.unix():
 			return cause{matrix.StageDial, matrix.DialRefused}, nil

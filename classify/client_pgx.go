@@ -31,6 +31,7 @@ var pgx = client{
 
 var pgxCauses = []textCause{
 	row(`^cannot parse .*: .*$`, matrix.StageOptions, matrix.BadOptions),
+	row(`^sslcertmode check failed: server (did not request an SSL certificate|accepted connection without a valid SSL certificate)$`, matrix.StageAuth, matrix.CertMode),
 	row(`^tls error: server refused TLS connection$`, matrix.StageTLS, matrix.TLSRefused),
 	row(`^channel binding check failed: |channel binding required but `, matrix.StageAuth, matrix.ChannelBinding),
 	row(`^authentication method requirement ".*" failed: `, matrix.StageAuth, matrix.MethodRejected),

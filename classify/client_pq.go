@@ -34,6 +34,12 @@ var pqCauses = []textCause{
 
 var pqSpecial = []specialCause{
 	{pqGSS, gssAuthCause},
+	{regexp.MustCompile(`^(stat .*: no such file or directory|private key has world access; .*|tls: failed to find any PEM data in key input|tls: failed to parse private key|tls: private key does not match public key)$`), func(c *classifier, said []string, n *connection) (cause, error) {
+		if n == nil || !n.unused() {
+			return cause{}, fmt.Errorf("witnesses contradict: the client says %q, the wire shows %v", said[0], c.outcome.Trace)
+		}
+		return cause{matrix.StageTLS, matrix.KeyUnusable}, nil
+	}},
 	// It reads its files between connecting and its first byte.
 	{regexp.MustCompile(`^open (.*): no such file or directory$`), func(c *classifier, said []string, n *connection) (cause, error) {
 		switch {

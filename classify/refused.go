@@ -193,7 +193,7 @@ func (c *classifier) clientRefused(n *connection, last saying) error {
 	if err != nil {
 		return err
 	}
-	if found.reason != matrix.MethodRejected && found.reason != matrix.ChannelBinding {
+	if !slices.Contains([]matrix.Reason{matrix.MethodRejected, matrix.ChannelBinding, matrix.CertMode}, found.reason) {
 		return fmt.Errorf("witnesses contradict: the server authorized the connection, the client says %q", last.text)
 	}
 	c.outcome.Stage, c.outcome.Reason = found.stage, found.reason
@@ -359,7 +359,7 @@ func (c *classifier) checkLocal(found cause, text string, n *connection) error {
 		return fmt.Errorf("witnesses contradict: the client says %q, and opened a connection", text)
 	case found.reason == matrix.ServerUnproven && (n == nil || !n.token):
 		return fmt.Errorf("witnesses contradict: the client says %q, and nobody forged a token", text)
-	case found.reason == matrix.RootMissing && c.cell.Client.SSLNegotiation == "direct": // the files are read before the first byte is sent
+	case (found.reason == matrix.RootMissing || found.reason == matrix.KeyUnusable) && c.cell.Client.SSLNegotiation == "direct": // the files are read before the first byte is sent
 		if n == nil || !n.unused() {
 			return fmt.Errorf("witnesses contradict: the client says %q, the wire shows %v", text, c.outcome.Trace)
 		}

@@ -21,7 +21,7 @@ var fatalCauses = []textCause{
 	row(`^28000 role ".*" does not exist$`, matrix.StageStartup, matrix.RoleMissing),
 	row(`^28000 role ".*" is not permitted to log in$`, matrix.StageStartup, matrix.RoleNoLogin),
 	row(`^3D000 database ".*" does not exist$`, matrix.StageStartup, matrix.DatabaseMissing),
-	row(`^42704 unrecognized configuration parameter "sslcrl"$`, matrix.StageStartup, matrix.SettingUnknown),
+	row(`^42704 unrecognized configuration parameter "(sslcrl|sslpassword|sslcertmode)"$`, matrix.StageStartup, matrix.SettingUnknown),
 	row(`^42501 permission denied for database ".*"$`, matrix.StageStartup, matrix.NoPrivilege),
 	row(`^42501 (must be superuser or replication role to start walsender|permission denied to start WAL sender)$`, matrix.StageStartup, matrix.NoReplication),
 	row(`^08P01 received unencrypted data after SSL request$`, matrix.StageTLS, matrix.ProtocolViolation),

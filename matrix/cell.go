@@ -223,6 +223,9 @@ type Client struct {
 	SSLMode        string // "" | disable | allow | prefer | require | verify-ca | verify-full
 	SSLNegotiation string // "" | postgres | direct
 	Cert           string // name of a certificate, of the world's Certificates or ClientCertificates; none; ambient
+	Key            string // name of a KeyForm
+	SSLPassword    string // none | right | wrong
+	SSLCertMode    string // "" | disable | allow | require
 	Root           string // trusted root by name: right | other | missing | none | system
 	CRL            string // revocation list by name: none | right | stale | missing
 	ChannelBinding string // "" | disable | prefer | require

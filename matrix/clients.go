@@ -64,6 +64,9 @@ var Clients = slices.Concat(
 		{Name: Raw, Kind: KindRaw, Named: true, Lacks: []Lack{
 			{"hosts", []string{DeadFirst, Twice}, "the raw client takes one host"},
 			{"ticket", []string{Ambient}, "the raw client uses only credentials that it is given"},
+			{"key", keyFormNames()[1:], "the raw client uses no certificate"},
+			{"sslpassword", []string{"right", "wrong"}, "the raw client uses no certificate"},
+			{"sslcertmode", nil, "the raw client uses no certificate"},
 			{"cert", []string{Ambient}, "the raw client uses only credentials that it is given"},
 			{"target_session_attrs", nil, "the raw client takes any session"},
 			{"replication", nil, "the raw client does not use the replication protocol"},
@@ -82,7 +85,7 @@ func onLibpq(kind ClientKind, versions ...int) (clients []ClientInfo) {
 			c.Lacks = append(c.Lacks, Lack{"target_session_attrs", []string{ReadOnly, Primary, Standby, PreferStandby}, fmt.Sprintf("libpq %d knows only the values any and read-write of target_session_attrs (the others since 14)", v)})
 		}
 		if v < 16 {
-			c.Lacks = append(c.Lacks, Lack{"require_auth", nil, fmt.Sprintf("libpq %d has no require_auth (since 16)", v)})
+			c.Lacks = append(c.Lacks, Lack{"require_auth", nil, fmt.Sprintf("libpq %d has no require_auth (since 16)", v)}, Lack{"sslcertmode", []string{"disable", "require"}, fmt.Sprintf("libpq %d has no sslcertmode (since 16)", v)})
 		}
 		clients = append(clients, c)
 	}
@@ -96,6 +99,8 @@ func asyncpg(version string) ClientInfo {
 		{"channel_binding", []string{"prefer", "require"}, "asyncpg has no channel_binding and cannot bind SCRAM to TLS"},
 		{"require_auth", nil, "asyncpg has no require_auth"},
 		{"replication", nil, "asyncpg uses the extended query protocol, which a replication connection does not have"},
+		{"sslcertmode", []string{"disable", "require"}, "asyncpg has no sslcertmode"},
+		{"sslpassword", []string{"right", "wrong"}, "the driver program of asyncpg does not pass sslpassword on"},
 	}}
 	if version == "0.27" {
 		c.Lacks = append(c.Lacks, Lack{"krbsrvname", nil, "asyncpg 0.27 has no krbsrvname (since 0.30)"},

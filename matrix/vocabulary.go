@@ -59,6 +59,8 @@ const (
 	ServerCertBad     Reason = "server-cert-bad"
 	CertMissing       Reason = "cert-missing"
 	ClientCAMissing   Reason = "client-ca-missing"
+	KeyUnusable       Reason = "key-unusable"
+	CertMode          Reason = "cert-mode"
 	CertUntrusted     Reason = "cert-untrusted"
 	CertExpired       Reason = "cert-expired"
 	CertRevoked       Reason = "cert-revoked"
@@ -129,6 +131,8 @@ var Reasons = []ReasonInfo{
 	{ServerCertPurpose, []Stage{StageTLS}, "the server's certificate is not for servers, by its extended key usage (alert unsupported_certificate)"},
 	{ServerCertBad, []Stage{StageTLS}, "the server's certificate is not valid yet, or bad in another way for which TLS has no alert of its own (alert bad_certificate)"},
 	{CertMissing, []Stage{StageAuth}, "the record requires a client certificate and the client presented none"},
+	{KeyUnusable, []Stage{StageTLS}, "the client cannot read the key of its certificate: no such file, open to others, encrypted, in another form, or another key"},
+	{CertMode, []Stage{StageAuth}, "sslcertmode=require, and the server did not ask for the client's certificate, or let the client in without one"},
 	{ClientCAMissing, []Stage{StageAuth}, "the record requires a client certificate and the server has no CA to verify one with"},
 	{CertUntrusted, []Stage{StageTLS}, "the client's certificate is not signed by a CA that the server trusts"},
 	{CertExpired, []Stage{StageTLS}, "the client's certificate has expired, or the server's revocation list is out of date: TLS has one alert for both"},

@@ -82,7 +82,6 @@ func (p *asyncpg) options() (bad *ending) {
 	case !sslmodes.knows(p.sslmode):
 		return reject("there is no sslmode=" + p.sslmode)
 	case !p.insists():
-		return nil
 	case p.root() == "missing":
 		return reject("sslmode=" + p.sslmode + ": the root file is read before anything is connected, over a unix socket, too, and does not exist")
 	case p.root() == "system":
@@ -91,6 +90,9 @@ func (p *asyncpg) options() (bad *ending) {
 		return reject("sslmode=" + p.sslmode + " needs a root file, and ~/.postgresql/root.crt does not exist")
 	case p.crl() == "missing":
 		return reject("sslmode=" + p.sslmode + ": the revocation list is read before anything is connected, and does not exist")
+	}
+	if fault := p.keyFault(asyncpgKeys); fault != "" && p.sslmode != "disable" {
+		return reject("the key is read before anything is connected, in any sslmode but disable: " + fault)
 	}
 	return nil
 }

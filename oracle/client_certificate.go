@@ -18,6 +18,8 @@ func (a *attempt) sent() *matrix.Certificate {
 	switch {
 	case cert == nil, a.serverCA() == "none":
 		return nil
+	case a.withoutCert():
+		return nil
 	case a.c.Cert == matrix.Ambient && a.client.ambientCertificate().missing != "":
 		return nil
 	case a.client.withheld(cert).missing != "":
@@ -142,6 +144,9 @@ func (x *exchange) showsCertificate() bool {
 		if withheld := x.client.withheld(cert); withheld.missing != "" {
 			found = withheld
 		}
+	}
+	if cert != nil && x.withoutCert() {
+		found = lookup{source: "libpq, sslcertmode", missing: "sslcertmode=disable: the client sends no certificate"}
 	}
 	if x.sent() == nil || x.impersonated(x.ch) {
 		x.why(x.record.rule(), "the record asks for a client certificate ("+x.record.clientCert+") and the server gets none")

@@ -120,6 +120,9 @@ func (l *libpq) verification() verification {
 		v.checks, text = l.fileChecks()
 		text += l.loadList(&v)
 	}
+	if fault := l.keyFault(libpqKeys); fault != "" && !v.noRoot && l.c.SSLCertMode != "disable" {
+		v.noKey, text = true, text+"; "+fault+": the client gives up before its handshake"
+	}
 	v.because = matrix.Because{Text: "sslmode=" + l.sslmode + text, Source: "libpq, sslrootcert"}
 	return v
 }
@@ -170,6 +173,9 @@ func (l *libpq) onRequest(ask request, ch matrix.Channel) (*objection, error) {
 
 // onOK is fe-auth.c, check_expected_areq. libpq does not object that its GSSAPI exchange is unfinished.
 func (l *libpq) onOK(ok authenticationOK) *objection {
+	if o := l.certMode(ok.ch, "fe-auth.c, check_expected_areq"); o != nil {
+		return o
+	}
 	switch {
 	case l.required.exchange && !ok.exchanged && (ok.ch != matrix.GSS || !l.required.allows(askGSS)):
 		return &objection{matrix.MethodRejected, matrix.Because{Text: "require_auth=" + l.required.text + ": the server has completed no authentication exchange", Source: "libpq, require_auth"}}

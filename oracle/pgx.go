@@ -65,6 +65,10 @@ func (p *pgx) options() (bad *ending) {
 		if !sslmodes.knows(p.c.SSLMode) {
 			return reject("pgconn/config.go, configTLS", "there is no sslmode="+p.c.SSLMode)
 		}
+		reads := (p.c.SSLMode != "disable" || p.root() == "system") && p.c.SSLCertMode != "disable"
+		if fault := p.keyFault(pgxKeys); fault != "" && reads {
+			return reject("pgconn/config.go, loadClientCertificate", "pgx reads the key in any sslmode but disable, and before it connects: "+fault)
+		}
 	}
 	if !channelBindings.knows(p.c.ChannelBinding) {
 		return reject("pgconn/config.go, ParseConfigWithOptions", "there is no channel_binding="+p.c.ChannelBinding)
@@ -156,6 +160,10 @@ func (p *pgx) host() (last ending, final bool, err error) {
 		}
 		if last.how == hungUp && last.outcome.Stage == matrix.StageGSSEnc { // it objects to G: no other method is tried with this host
 			return last, false, nil
+		}
+		if last.outcome.Reason == matrix.CertMode {
+			p.why("pgconn.go, connectPreferred", "after the check of sslcertmode pgx tries nothing else")
+			return last, true, nil
 		}
 		if slices.Contains(pgxFinal, last.state) {
 			p.why("pgconn.go, connectPreferred", "SQLSTATE "+last.state+" is final for pgx")
@@ -252,7 +260,10 @@ func (p *pgx) onRequest(ask request, ch matrix.Channel) (*objection, error) {
 
 // onOK is pgconn.go, connectOne, and in a GSSAPI exchange pgconn/krb5.go, rxGSSContinue.
 func (p *pgx) onOK(ok authenticationOK) *objection {
+	mode := p.certMode(ok.ch, "pgconn/config.go, checkRequired")
 	switch {
+	case mode != nil && !ok.tokenDue:
+		return mode
 	case ok.tokenDue:
 		return &objection{matrix.ProtocolViolation, matrix.Because{Text: "AuthenticationOk where the server's token is due", Source: "pgconn/krb5.go, rxGSSContinue"}}
 	case p.channelBinding == "require" && !ok.bound:
@@ -285,7 +296,12 @@ func (p *pgx) onGSSAccept() *objection {
 }
 
 // asSetting: what ParseConfig does not know is a run-time parameter.
-func (p *pgx) asSetting(string) (source string) { return "pgconn/config.go, ParseConfigWithOptions" }
+func (p *pgx) asSetting(parameter string) (source string) {
+	if parameter != "sslcrl" {
+		return ""
+	}
+	return "pgconn/config.go, ParseConfigWithOptions"
+}
 
 // service: pgx asks for the service of the first host in the connection string, whichever it has connected to.
 func (p *pgx) service() string {

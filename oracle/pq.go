@@ -121,6 +121,9 @@ func (p *pq) host() (ending, error) {
 func (p *pq) preferTLS() (last ending, final bool, err error) {
 	p.connect()
 	v := p.verification("prefer")
+	if bad := p.unreadable(); bad != nil {
+		return *bad, false, nil
+	}
 	last = p.encryptTLS(p.direct, v)
 	verifies := len(v.checks) > 0
 	switch {
@@ -150,6 +153,9 @@ func (p *pq) plain() (ending, error) {
 func (p *pq) tls(sslmode string) (ending, error) {
 	p.connect()
 	v := p.verification(sslmode)
+	if bad := p.unreadable(); bad != nil {
+		return *bad, nil
+	}
 	if v.noRoot {
 		p.because = append(p.because, v.because)
 		return refused(broken, matrix.StageTLS, matrix.RootMissing), nil
@@ -162,6 +168,17 @@ func (p *pq) tls(sslmode string) (ending, error) {
 		return refused(broken, matrix.StageTLS, matrix.DirectTLSRefused), nil
 	}
 	return p.authenticate(matrix.TLS)
+}
+
+// unreadable: lib/pq reads the key after it has connected, before it asks for TLS and before it reads the root file; nil: it can read it.
+func (p *pq) unreadable() *ending {
+	fault := p.keyFault(pqKeys)
+	if fault == "" {
+		return nil
+	}
+	p.why("ssl.go, sslClientCertificates", fault)
+	e := refused(broken, matrix.StageTLS, matrix.KeyUnusable)
+	return &e
 }
 
 // verification: prefer and require verify the issuer if the root file exists, which lib/pq looks for before each handshake. An issuer

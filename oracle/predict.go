@@ -164,6 +164,8 @@ func (a *attempt) check(c *matrix.Cell) error {
 		{"replication", a.c.Replication, []string{"", matrix.Physical, matrix.Logical}},
 		{"root", cmp.Or(a.c.Root, "right"), []string{"right", "other", "missing", "none", "system"}},
 		{"crl", a.crl(), []string{"none", "right", "stale", "missing"}},
+		{"sslpassword", cmp.Or(a.c.SSLPassword, "none"), []string{"none", "right", "wrong"}},
+		{"sslcertmode", cmp.Or(a.c.SSLCertMode, "allow"), []string{"disable", "allow", "require"}},
 		{"password", cmp.Or(a.c.Password, "none"), []string{"none", "right", "wrong"}},
 	} {
 		if !slices.Contains(known.values, known.value) {
@@ -171,6 +173,9 @@ func (a *attempt) check(c *matrix.Cell) error {
 		}
 	}
 	if err := a.checkCertificates(); err != nil {
+		return err
+	}
+	if err := a.checkKey(); err != nil {
 		return err
 	}
 	if err := a.checkTLSVersion(); err != nil {

@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
@@ -69,12 +70,13 @@ func (a *attempt) database() (*refusal, error) {
 // unknownSetting: some clients send a connection parameter that they do not know to the server, as a setting of the session. The
 // server looks at settings last (postinit.c, process_startup_options).
 func (a *attempt) unknownSetting() *refusal {
-	if a.crl() == "none" {
-		return nil
+	for _, parameter := range []struct {
+		name  string
+		given bool
+	}{{"sslcrl", a.crl() != "none"}, {"sslpassword", cmp.Or(a.c.SSLPassword, "none") != "none"}, {"sslcertmode", a.c.SSLCertMode != ""}} {
+		if source := a.client.asSetting(parameter.name); source != "" && parameter.given {
+			return &refusal{matrix.SettingUnknown, "42704", string(a.c.Library) + " has no " + parameter.name + ": it sends it to the server, which does not know it either and says so after AuthenticationOk", source}
+		}
 	}
-	source := a.client.asSetting("sslcrl")
-	if source == "" {
-		return nil
-	}
-	return &refusal{matrix.SettingUnknown, "42704", string(a.c.Library) + " has no sslcrl: it sends it to the server, which does not know it either and says so after AuthenticationOk", source}
+	return nil
 }

@@ -11,6 +11,7 @@ import (
 // verification is what a client verifies of the server's certificate.
 type verification struct {
 	noRoot     bool    // the root file is missing and the client insists on it: it fails before its ClientHello
+	noKey      bool    // the client cannot read the key of its certificate: it fails before its ClientHello
 	checks     []check // in the client's order; none: it verifies nothing
 	crl        string  // the revocation list that the client has loaded: "" | right | stale
 	source     string  // of what the checks find
@@ -74,6 +75,8 @@ func (a *attempt) encryptTLS(direct bool, v verification) ending {
 	switch {
 	case v.noRoot:
 		return refused(broken, matrix.StageTLS, matrix.RootMissing)
+	case v.noKey:
+		return refused(broken, matrix.StageTLS, matrix.KeyUnusable)
 	case stuffed == toClient && !ssl.stuffed.late:
 		return a.answerStuffed(matrix.StageTLS, ssl)
 	case stuffed == toServer && a.w.Server >= 17: // in the handshake; older servers look after it
@@ -95,7 +98,7 @@ func (a *attempt) encryptTLS(direct bool, v verification) ending {
 func (a *attempt) answerToTLS(direct bool, v *verification) *ending {
 	on := a.w.SSL == "on" && !a.unix()
 	switch {
-	case direct && v.noRoot:
+	case direct && (v.noRoot || v.noKey):
 		// The client reads its files before it sends anything.
 	case direct && on && a.w.Server >= 17:
 		a.step(matrix.StepDirectAccept)

@@ -68,15 +68,18 @@ func (f fakeWorld) CCache(principal string, t matrix.Ticket) string {
 	return "/caches/" + principal + "-" + kind
 }
 
-func (f fakeWorld) CertFiles(c *matrix.Certificate) (cert, key string) {
+func (f fakeWorld) CertFiles(c *matrix.Certificate, form matrix.KeyForm) (cert, key string) {
 	if c == nil {
 		return "", ""
+	}
+	if form != matrix.KeyForms[0] {
+		return "/certs/" + c.CommonName() + ".crt", "/certs/" + form.Name + ".key"
 	}
 	return "/certs/" + c.CommonName() + ".crt", "/certs/" + c.CommonName() + ".key"
 }
 
 func (f fakeWorld) Password(role, kind string) (string, error) {
-	if kind == "none" {
+	if kind == "" || kind == "none" {
 		return "", nil
 	}
 	return "s3cret-of-" + role, nil
@@ -348,7 +351,7 @@ func TestRequest(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, _, err := requestFor(fakeWorld{tt.cell.World}, tt.cell)
+			got, err := requestFor(fakeWorld{tt.cell.World}, tt.cell)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -391,14 +394,14 @@ func TestRoute(t *testing.T) {
 				c.World.Networks = append(c.World.Networks, netip.MustParsePrefix(n))
 			}
 		})
-		got, _, err := requestFor(fakeWorld{cell.World}, cell)
+		got, err := requestFor(fakeWorld{cell.World}, cell)
 		if err != nil || got.Server != tt.server || got.From != tt.from {
 			t.Errorf("from %q: %s from %q, %v", tt.address, got.Server, got.From, err)
 		}
 	}
 	for address, want := range map[string]string{"10.20.0.7": "the server has no address of that family", "app1": "address: "} {
 		cell := testCell(17, "libpq17", func(c *matrix.Cell) { c.Client.Address = address })
-		if _, _, err := requestFor(fakeWorld{cell.World}, cell); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := requestFor(fakeWorld{cell.World}, cell); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("from %s: %v, want %s", address, err, want)
 		}
 	}
@@ -418,7 +421,7 @@ func TestFilesThatMustBeThere(t *testing.T) {
 	} {
 		for _, library := range []string{"libpq13", "psql18", "pgx", "pq"} {
 			cell := testCell(17, library, func(c *matrix.Cell) { c.Client.Root, c.Client.CRL, c.Client.Cert = tt.root, tt.crl, tt.cert })
-			request, _, err := requestFor(fakeWorld{cell.World}, cell)
+			request, err := requestFor(fakeWorld{cell.World}, cell)
 			if err != nil {
 				t.Fatal(err)
 			}

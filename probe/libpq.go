@@ -20,8 +20,9 @@ func askLibpq(request *agent.Attempt, env world, cell *matrix.Cell, password str
 func commonOptions(env world, cell *matrix.Cell, password string) []agent.Option {
 	c := cell.Client
 	var cert, key string
+	form, _ := cell.World.KeyFormOf(&c)
 	if c.Cert != matrix.Ambient {
-		cert, key = env.CertFiles(cell.World.ClientCertificate(&c))
+		cert, key = env.CertFiles(cell.World.ClientCertificate(&c), form)
 	}
 	o := option(nil, "user", c.User)
 	o = option(o, "dbname", c.Database)
@@ -36,7 +37,15 @@ func commonOptions(env world, cell *matrix.Cell, password string) []agent.Option
 	o = fileOption(o, "sslrootcert", env.RootFile(c.Root), c.Root)
 	o = fileOption(o, "sslcrl", env.CRLFile(c.CRL), c.CRL)
 	o = fileOption(o, "sslcert", cert, c.Cert)
-	o = fileOption(o, "sslkey", key, c.Cert)
+	if form.Absent {
+		o = option(o, "sslkey", key)
+	} else {
+		o = fileOption(o, "sslkey", key, c.Cert)
+	}
+	// Before 16 libpq has no such parameter, and does only what sslcertmode=allow means.
+	if c.SSLCertMode != "allow" || !c.Library.UsesLibpq() || c.Library.Libpq() >= 16 {
+		o = option(o, "sslcertmode", c.SSLCertMode)
+	}
 	o = option(o, "channel_binding", c.ChannelBinding)
 	o = option(o, "require_auth", c.RequireAuth)
 	o = option(o, "krbsrvname", c.KrbSrvName)

@@ -28,7 +28,7 @@ type world interface {
 	ClientEnv(krb5Conf string) map[string]string
 	RootFile(name string) string
 	CRLFile(name string) string
-	CertFiles(*matrix.Certificate) (cert, key string)
+	CertFiles(*matrix.Certificate, matrix.KeyForm) (cert, key string)
 	Password(role, kind string) (string, error)
 	Loading() (said []matrix.LogLine, down string)
 }
@@ -71,7 +71,7 @@ func attempt(ctx context.Context, env world, client maker, server collector, alo
 	} else if w.Key() != cell.World.Key() {
 		return matrix.Observation{Fault: fmt.Sprintf("the server runs under another world than the cell's:\n%s\n%s", w.Key(), cell.World.Key())}
 	}
-	request, secret, err := requestFor(env, cell)
+	request, err := requestFor(env, cell)
 	if err != nil {
 		return matrix.Observation{Fault: err.Error()}
 	}
@@ -83,13 +83,12 @@ func attempt(ctx context.Context, env world, client maker, server collector, alo
 	defer cancel()
 	evidence, err := witness(ctx, client, server, cell, request)
 	evidence.Load, evidence.Down = env.Loading()
-	leaked := redact(&evidence, secret)
+	secrets := secretsOf(&request)
+	leaked := agent.Redact(&evidence, secrets)
 	fault := ""
 	switch {
-	case err != nil && secret != "":
-		fault = strings.ReplaceAll(err.Error(), secret, "********")
 	case err != nil:
-		fault = err.Error()
+		fault = secrets.Replace(err.Error())
 	case leaked:
 		fault = "a password was in the evidence; it was removed"
 	default:
@@ -98,15 +97,16 @@ func attempt(ctx context.Context, env world, client maker, server collector, alo
 	return matrix.Observation{Fault: fault, Evidence: evidence}
 }
 
-// requestFor turns a cell into what the agent is asked. The secret is the password, "" if none is given.
-func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret string, err error) {
+// requestFor turns a cell into what the agent is asked.
+func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, err error) {
 	c := cell.Client
 	ask := askers[c.Kind()]
 	if ask == nil {
-		return request, "", fmt.Errorf("library %q: no client of that name can be asked", c.Library)
+		return request, fmt.Errorf("library %q: no client of that name can be asked", c.Library)
 	}
-	if secret, err = env.Password(c.User, c.Password); err != nil {
-		return request, "", err
+	secret, err := env.Password(c.User, c.Password)
+	if err != nil {
+		return request, err
 	}
 	request = agent.Attempt{
 		Token: cell.ID, Client: string(c.Kind()), Env: env.ClientEnv(c.KRB5Conf), Query: sessionQuery(cell.World.Server), Timeout: attemptTimeout,
@@ -120,24 +120,24 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret str
 	}
 	ticket, ok := cell.World.TicketOf(&c)
 	if !ok {
-		return request, "", fmt.Errorf("nothing describes ticket %q", c.Ticket)
+		return request, fmt.Errorf("nothing describes ticket %q", c.Ticket)
 	}
 	request.Default, request.CCache = ticket.Ambient, env.CCache(cmp.Or(c.Principal, c.User), ticket)
 	lines, ok := cell.World.KRB5ConfOf(&c)
 	if !ok {
-		return request, "", fmt.Errorf("nothing describes krb5_conf %q", c.KRB5Conf)
+		return request, fmt.Errorf("nothing describes krb5_conf %q", c.KRB5Conf)
 	}
 	for _, line := range lines {
 		request.KRB5 = append(request.KRB5, line.Name+" = "+line.Value)
 	}
 	if c.Cert == matrix.Ambient {
-		cert, key := env.CertFiles(cell.World.ClientCertificate(&c))
+		cert, key := env.CertFiles(cell.World.ClientCertificate(&c), matrix.KeyForms[0])
 		request.Home = map[string]string{".postgresql/postgresql.crt": cert, ".postgresql/postgresql.key": key}
 	}
 	switch c.Transport {
 	case "tcp":
 		if request.Server, request.From, err = route(env, cell); err != nil {
-			return request, "", err
+			return request, err
 		}
 		request.Dead = c.Hosts == matrix.DeadFirst
 		// A relay would take the connection that a server that does not run refuses.
@@ -145,17 +145,24 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, secret str
 		request.Direct = down != ""
 		names := classify.HostNames(cell)
 		if names == "" {
-			return request, "", fmt.Errorf("hosts %q: want one, dead-first or twice", c.Hosts)
+			return request, fmt.Errorf("hosts %q: want one, dead-first or twice", c.Hosts)
 		}
 		request.Options = []agent.Option{{Name: "host", Value: names}}
 	case "unix":
 		_, port, _ := strings.Cut(env.ServerAddr(), ":")
 		request.Options = []agent.Option{{Name: "host", Value: env.SocketDir()}, {Name: "port", Value: port}}
 	default:
-		return request, "", fmt.Errorf("transport %q: want tcp or unix", c.Transport)
+		return request, fmt.Errorf("transport %q: want tcp or unix", c.Transport)
 	}
 	ask(&request, env, cell, secret)
-	return request, secret, nil
+	passphrase, err := env.Password("", c.SSLPassword)
+	if err != nil {
+		return request, err
+	}
+	if passphrase != "" {
+		request.Options = append(request.Options, agent.Option{Name: "sslpassword", Value: passphrase, Secret: true})
+	}
+	return request, nil
 }
 
 // route is where the relay dials, and from where; "" is wherever the kernel chooses.
@@ -344,7 +351,13 @@ func readBareSession(row map[string]string) (*matrix.Session, error) {
 	return &matrix.Session{SessionUser: user, Bare: true}, nil
 }
 
-// redact takes a password out of the evidence, where the agent's redaction should have left none.
-func redact(e *matrix.Evidence, secret string) (leaked bool) {
-	return secret != "" && agent.Redact(e, strings.NewReplacer(secret, "********"))
+// secretsOf takes the secrets of a request out of texts, where the agent's redaction should have left none.
+func secretsOf(request *agent.Attempt) *strings.Replacer {
+	var pairs []string
+	for _, o := range request.Options {
+		if o.Secret {
+			pairs = append(pairs, o.Value, "********")
+		}
+	}
+	return strings.NewReplacer(pairs...)
 }

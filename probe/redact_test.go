@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgauthmatrix/pgauthmatrix/agent"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
@@ -43,14 +44,15 @@ func TestEveryStringIsRedacted(t *testing.T) {
 	if n := fill(t, reflect.ValueOf(&e).Elem(), "it is "+secret+"!"); n < 25 {
 		t.Fatalf("only %d strings", n)
 	}
-	if !redact(&e, secret) {
+	secrets := secretsOf(&agent.Attempt{Options: []agent.Option{{Name: "user", Value: "alice"}, {Name: "password", Value: secret, Secret: true}, {Name: "sslpassword", Value: "another", Secret: true}}})
+	if !agent.Redact(&e, secrets) {
 		t.Error("nothing leaked")
 	}
 	text, err := json.Marshal(e)
 	if err != nil || strings.Contains(string(text), secret) {
 		t.Errorf("%v: a secret is left: %s", err, text)
 	}
-	if redact(&e, secret) || redact(&e, "") {
+	if agent.Redact(&e, secrets) || agent.Redact(&e, secretsOf(&agent.Attempt{})) {
 		t.Error("leaked after it was redacted")
 	}
 	// Each string alone.
@@ -59,7 +61,7 @@ func TestEveryStringIsRedacted(t *testing.T) {
 		if !only(reflect.ValueOf(&one).Elem(), secret, &i) {
 			break
 		}
-		if !redact(&one, secret) {
+		if !agent.Redact(&one, secrets) {
 			t.Errorf("string %d leaked unseen: %+v", i, one)
 		}
 	}

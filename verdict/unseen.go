@@ -75,7 +75,7 @@ func clientLeft(o matrix.Outcome) bool {
 
 // authenticationOK: the server sent AuthenticationOk.
 func authenticationOK(o matrix.Outcome) bool {
-	return o.Stage == matrix.StageSession || o.Stage == matrix.StageStartup || clientLeft(o) && !asks(o)
+	return o.Stage == matrix.StageSession || o.Stage == matrix.StageStartup || o.Reason == matrix.CertMode || clientLeft(o) && !asks(o)
 }
 
 // asks: the server sends an authentication request for this method on this channel.
