@@ -183,6 +183,7 @@ type limits struct {
 	lacks    []Lack           // of its clients, those that concern a cell
 	of       map[string][]int // by client: which of lacks are its own
 	byServer bool             // attacks are limited by server version and ticket
+	lists    bool             // a directory of revocation lists is limited by server version
 	hung     bool             // a KDC hangs: clients that wait for it are limited by ticket and krb5.conf
 }
 
@@ -205,6 +206,7 @@ func (s *Scenario) limitsAmong(dimensions []dimension) limits {
 			l.of[name] = append(l.of[name], n)
 		}
 	}
+	l.lists = slices.Contains(values("servercrl"), CRLDirectory)
 	l.byServer = slices.ContainsFunc(values("attack"), func(name string) bool {
 		info := Attack(name).Info()
 		return info != nil && (info.GSS || info.Server != 0)
@@ -218,12 +220,16 @@ func (l limits) tellApart(axis, value string) (difference []byte) {
 	case "library":
 		info, _ := Library(value).Info()
 		return fmt.Append(nil, l.of[value], Library(value) == Raw, l.hung && info.WaitsForKDC)
-	case "address":
+	case "address", "os_user":
 		return strconv.AppendBool(nil, value != "")
+	case "replication": // clients can lack it, too
+		difference = strconv.AppendBool(nil, value != "")
+	case "servercrl":
+		return strconv.AppendBool(nil, value == CRLDirectory)
 	case "transport", "hosts", "attack":
 		return []byte(value)
 	case "server", "ticket", "krb5_conf":
-		if l.byServer && axis != "krb5_conf" || l.hung && axis != "server" {
+		if l.byServer && axis != "krb5_conf" || l.lists && axis == "server" || l.hung && axis != "server" {
 			difference = append(difference, value...)
 		}
 	}
