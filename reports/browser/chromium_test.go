@@ -78,7 +78,7 @@ func (c *chromium) start(ctx context.Context, progress func(name, line string)) 
 	if images[0].Unavailable != "" {
 		return fmt.Errorf("image %s is unavailable: %s", images[0].Name, images[0].Unavailable)
 	}
-	const run = "report-browser"
+	run := fmt.Sprintf("report-browser-%d", os.Getpid()) // two of these tests can run at a time
 	if c.network, err = pgimages.NewNetwork(ctx, run); err != nil {
 		return err
 	}
@@ -235,6 +235,14 @@ func open(t testing.TB, ctx context.Context, url string) {
 func scheme(name string) chromedp.Action[chromedp.Void] {
 	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}}})
+		return err
+	})
+}
+
+// media is what the page is shown on for a reader who prefers dark colours: screen, where it is empty, or print.
+func media(name string) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: name, Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}})
 		return err
 	})
 }

@@ -105,7 +105,7 @@ function outcomes(index: Index, row: number, e?: Evidence): HTMLElement {
   if (!rows.length) return h("p", { class: "muted" }, "There is no outcome.");
   return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Outcome, field by field" }, h("table", { class: "plain-table outcome" },
     h("caption", {}, "Outcome, field by field"),
-    h("thead", {}, h("tr", {}, ["Field", "Predicted", "Observed", ""].map((c) => h("th", { scope: "col" }, c)))),
+    h("thead", {}, h("tr", {}, ["Field", "Predicted", "Observed", "Note"].map((c) => h("th", { scope: "col" }, c)))),
     h("tbody", {}, rows.map((r) => h("tr", { class: r.wrong.length ? "differs" : undefined },
       h("th", { scope: "row" }, r.field),
       h("td", {}, predicted.length ? r.predicted || "–" : h("span", { class: "muted" }, "not predicted")),

@@ -283,6 +283,7 @@ async function show(keep: boolean): Promise<void> {
     app.replaceChildren(...(parts.filtered ? [filters(s, s.page + (s.argument ? "/" + s.argument.split("/").map(encodeURIComponent).join("/") : ""), parts.filtered === "rows")] : []), live, stage);
     drawn = where;
   }
+  if (!parts.filtered) live.textContent = "";
   const problem = document.getElementById("queryerror");
   try {
     const nodes = await parts.nodes();
