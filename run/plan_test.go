@@ -163,3 +163,23 @@ func TestControlsStandInTheRealmOfTheirEnv(t *testing.T) {
 		}
 	}
 }
+
+// TestControlsDoNotAskAKDCThatHangs: some clients would wait for it without end.
+func TestControlsDoNotAskAKDCThatHangs(t *testing.T) {
+	const realms = "realms:\n  EXAMPLE.TEST: {hung: true}\n"
+	control := scenario(t, "controls/gss", "server: 17\n"+trustAll, "library: libpq18\nuser: pgam_control\nticket: valid\n", "expect:\n  - then: connected, role pgam_control\n")
+	for world, want := range map[string]string{realms: matrix.AnsweringKRB5Conf, "": matrix.PlainKRB5Conf} {
+		plan, err := NewPlan(scenario(t, "a/one", "server: 17\n"+world+trustAll, "library: libpq18\nticket: none\n", ""), control)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range plan.Envs[0].Controls {
+			if why := matrix.NotApplicable(c); c.Client.KRB5Conf != want || why != "" {
+				t.Errorf("%q: the control has krb5_conf=%s, want %s (%s)", world, c.Client.KRB5Conf, want, why)
+			}
+		}
+		if len(plan.Envs[0].Controls) != 1 {
+			t.Errorf("%d controls", len(plan.Envs[0].Controls))
+		}
+	}
+}
