@@ -193,6 +193,7 @@ type Client struct {
 	Transport      string  // tcp | unix
 	Address        string  // "" | the address that it connects from, of one of World.Networks
 	Hosts          string  // one | dead-first | twice
+	HostName       string  // of HostNames: how it names the server
 	User           string  // the database role that it requests
 	Database       string
 	Principal      string // Kerberos principal of the ticket, NAME of the server's realm or NAME@REALM; default: User
