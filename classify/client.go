@@ -112,7 +112,7 @@ func goTLS(prefix string) tlsTexts {
 
 // goX509 are what crypto/x509 says of the server's certificate (verify.go).
 var goX509 = []textCause{
-	row(`x509: certificate is (valid for .*, )?not (valid for )?|x509: certificate is not valid for any names`, matrix.StageTLS, matrix.ServerCertName),
+	row(`x509: certificate is (valid for .*, )?not (valid for )?|x509: certificate is not valid for any names|x509: cannot validate certificate for \S+ because it doesn't contain any IP SANs$`, matrix.StageTLS, matrix.ServerCertName),
 	row(`x509: certificate relies on legacy Common Name field, use SANs instead$`, matrix.StageTLS, matrix.ServerCertName),
 	row(`x509: certificate signed by unknown authority`, matrix.StageTLS, matrix.ServerCertTrust),
 	row(`x509: certificate has expired or is not yet valid: current time \S+ is before `, matrix.StageTLS, matrix.ServerCertBad),

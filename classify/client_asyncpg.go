@@ -46,7 +46,7 @@ var asyncpgCauses = []textCause{
 	row("^asyncpg\\.exceptions\\._base\\.(ClientConfigurationError|InterfaceError): `sslmode` parameter must be one of: ", matrix.StageOptions, matrix.BadOptions),
 	row(`^ssl\.SSLError: \[(SSL|X509: KEY_VALUES_MISMATCH)\] (PEM lib|key values mismatch) \(`, matrix.StageOptions, matrix.BadOptions), // load_cert_chain
 	row(asyncpgCert+`(unable to get local issuer certificate|self[- ]signed certificate( in certificate chain)?|unable to get certificate CRL) \(`, matrix.StageTLS, matrix.ServerCertTrust),
-	row(asyncpgCert+`Hostname mismatch, certificate is not valid for '.*'\. \(`, matrix.StageTLS, matrix.ServerCertName),
+	row(asyncpgCert+`(Hostname|IP address) mismatch, certificate is not valid for '.*'\. \(`, matrix.StageTLS, matrix.ServerCertName),
 	row(asyncpgCert+`(certificate|CRL) has expired \(`, matrix.StageTLS, matrix.ServerCertExpired),
 	row(asyncpgCert+`certificate is not yet valid( or the system clock is incorrect)? \(`, matrix.StageTLS, matrix.ServerCertBad),
 	row(asyncpgCert+`(unsupported|unsuitable) certificate purpose \(`, matrix.StageTLS, matrix.ServerCertPurpose),

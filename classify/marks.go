@@ -11,7 +11,7 @@ const HeldSeconds = 3
 func HostNames(cell *matrix.Cell) string {
 	switch w := cell.World; cell.Client.Hosts {
 	case "", matrix.OneHost:
-		return w.Host
+		return cell.NameOfServer()
 	case matrix.DeadFirst:
 		return w.DeadHost() + "," + w.Host
 	case matrix.Twice:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // AxisKind says what another value of an axis costs.
@@ -87,6 +88,10 @@ var Axes = []Axis{
 		Doc: "the hosts in the connection string. one: the server; dead-first: a host that refuses TCP connections, then the server; twice: the server twice",
 		get: func(_ *World, c *Client) string { return c.Hosts },
 		set: func(_ *World, c *Client, v string) { c.Hosts = v }},
+	{Name: "hostname", Kind: ClientAxis, Values: HostNames, Default: HostNames[0],
+		Doc: "how the connection string names the server over TCP. name: by its host name; upper-case: by its host name in upper case; localhost: by that name; address: by the address 127.0.0.1. Each leads to the server",
+		get: func(_ *World, c *Client) string { return c.HostName },
+		set: func(_ *World, c *Client, v string) { c.HostName = v }},
 	{Name: "user", Kind: ClientAxis, Default: "alice",
 		Doc: "the database role that the client requests",
 		get: func(_ *World, c *Client) string { return c.User },
@@ -171,6 +176,22 @@ var Axes = []Axis{
 		Doc: "what an attacker between client and server does, or what the raw client sends: see the tables of attacks",
 		get: func(_ *World, c *Client) string { return string(c.Attack) },
 		set: func(_ *World, c *Client, v string) { c.Attack = Attack(v) }},
+}
+
+// HostNames are the values of the axis hostname.
+var HostNames = []string{"name", "upper-case", "localhost", "address"}
+
+// NameOfServer is the text by which the connection string names the server.
+func (c *Cell) NameOfServer() string {
+	switch c.Client.HostName {
+	case "upper-case":
+		return strings.ToUpper(c.World.Host)
+	case "localhost":
+		return "localhost"
+	case "address":
+		return "127.0.0.1"
+	}
+	return c.World.Host
 }
 
 // ServerCRLs and ServerCAs are the values of the axes servercrl and serverca.

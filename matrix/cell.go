@@ -213,6 +213,7 @@ type Client struct {
 	Address        string  // "" | the address that it connects from, of one of World.Networks
 	Hosts          string  // one | dead-first | twice
 	OSUser         string  // "" | the operating system user that makes the attempt
+	HostName       string  // of HostNames: how it names the server
 	User           string  // the database role that it requests
 	Database       string
 	Replication    string // "" | physical | logical

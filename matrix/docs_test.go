@@ -113,6 +113,15 @@ func attackTable(attacks []AttackInfo) string {
 	return table
 }
 
+func keyFormTable() string {
+	var b strings.Builder
+	b.WriteString("| key | which |\n| --- | --- |\n")
+	for _, k := range KeyForms {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", k.Name, k.Doc)
+	}
+	return b.String()
+}
+
 func certificateTable(what string, catalogue []Certificate) string {
 	table := row(what, "which") + row("---", "---")
 	for _, c := range catalogue {
@@ -181,6 +190,7 @@ func tables(t *testing.T) map[string]string {
 		"issuers":             issuerTable(),
 		"server certificates": certificateTable("servercert", ServerCertificates),
 		"client certificates": certificateTable("cert", ClientCertificates),
+		"keys of clients":     keyFormTable(),
 		"obtained":            meanings(t, "obtains", "Obtained", Obtaineds),
 		"descents":            meanings(t, "descent", "Descent", []Descent{First, Fallback, Downgrade}),
 		"stages":              meanings(t, "stage", "Stage", Stages),

@@ -53,6 +53,7 @@ var driverOptions = []struct {
 }{
 	{"transport", []string{"tcp"}},
 	{"hosts", []string{"", OneHost}},
+	{"hostname", HostNames},
 	{"ticket", []string{"", "none"}},
 	{"gssencmode", []string{"", "disable"}},
 	{"sslmode", []string{""}},

@@ -190,7 +190,7 @@ func (p *asyncpg) tls() (ending, error) {
 
 // verification: allow and prefer read no root file. asyncio closes the connection of a handshake that has failed without sending the alert.
 func (p *asyncpg) verification() verification {
-	v := verification{source: "OpenSSL, X509_verify_cert"}
+	v := verification{source: "OpenSSL, X509_verify_cert", names: strictNames}
 	text := ""
 	switch {
 	case !p.insists():

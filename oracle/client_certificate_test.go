@@ -17,6 +17,10 @@ func usual(name string, change func(*matrix.Certificate)) matrix.Certificate {
 // ownCertificates are those of the cells of these tests.
 var ownCertificates = []matrix.Certificate{
 	usual("usual", func(*matrix.Certificate) {}),
+	usual("with-address", func(c *matrix.Certificate) { c.DNS, c.IP = nil, []string{"127.0.0.1"} }),
+	usual("address-in-subject", func(c *matrix.Certificate) {
+		c.DNS, c.Subject = nil, []matrix.Attribute{{Type: "CN", Value: "127.0.0.1"}}
+	}),
 	usual("two-names", func(c *matrix.Certificate) {
 		c.Subject = []matrix.Attribute{{Type: "CN", Value: "alice"}, {Type: "CN", Value: "bob"}}
 	}),
@@ -175,7 +179,7 @@ func TestEveryPropertyCounts(t *testing.T) {
 	}{
 		"Name":     {"", nil}, // it is not in the certificate
 		"Doc":      {"", nil},
-		"IP":       {"", nil}, // no client connects to an address
+		"IP":       {"gssencmode=disable sslmode=verify-full hostname=address servercert=", func(c *matrix.Certificate) { c.IP = []string{"127.0.0.1"} }},
 		"URI":      {"", nil}, // neither libpq nor PostgreSQL reads them
 		"Email":    {"", nil},
 		"PSS":      {"", nil}, // OpenSSL and Go verify both

@@ -66,3 +66,28 @@ sslcertmode=disable library=pq => refused at startup, setting-unknown, channel t
 hba='hostssl all all all cert' sslcertmode=disable => refused at auth, cert-missing, channel tls, method cert, hba:1, trace connect sslaccept authfail
 `)
 }
+
+// TestNamesOfTheServer: how a client names the server, and which names of a certificate it compares that with.
+func TestNamesOfTheServer(t *testing.T) {
+	const (
+		ok    = "connected tls, method trust, role alice, hba:1, trace connect sslaccept authok\n"
+		wrong = "refused at tls, server-cert-name, trace connect sslaccept\n"
+	)
+	certificates := "gssencmode=disable hba='host all all all trust' sslmode=verify-full "
+	checkRows(t, certificates, `
+hostname=upper-case => `+ok+`
+hostname=upper-case library=pgx => `+ok+`
+hostname=localhost => `+wrong+`
+hostname=address => `+wrong+`
+hostname=address sslmode=verify-ca => `+ok+`
+hostname=address servercert=with-address => `+ok+`
+hostname=address servercert=with-address library=libpq13 => `+wrong+`
+hostname=address servercert=with-address library=pq => `+ok+`
+hostname=address servercert=with-address library=asyncpg0.31 => `+ok+`
+hostname=name servercert=with-address => `+wrong+`
+hostname=address servercert=address-in-subject => `+ok+`
+hostname=address servercert=address-in-subject library=libpq13 => `+ok+`
+hostname=address servercert=address-in-subject library=pgx => `+wrong+`
+hostname=address servercert=address-in-subject library=asyncpg0.31 => `+wrong+`
+`)
+}

@@ -101,7 +101,10 @@ func (l *libpq) insistsOnTLS() bool {
 // verification: a root file that exists is used by every sslmode, and with it a revocation list that can be read. With the system's
 // roots there is no revocation list (fe-secure-openssl.c, initialize_SSL).
 func (l *libpq) verification() verification {
-	v := verification{source: "X509_verify_cert of OpenSSL; open_client_SSL, fe-secure-openssl.c"}
+	v := verification{source: "X509_verify_cert of OpenSSL; open_client_SSL, fe-secure-openssl.c", names: libpqNames}
+	if l.version < 15 {
+		v.names = forHost // alternative names that are addresses came with 15
+	}
 	insists := strings.HasPrefix(l.sslmode, "verify-")
 	noRoot := l.root() == "missing" || l.root() == "none" // the default is ~/.postgresql/root.crt, which no attempt has
 	text := ""

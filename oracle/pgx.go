@@ -226,7 +226,7 @@ func (p *pgx) try(ch matrix.Channel) (ending, error) {
 
 // verification: unlike libpq, pgx lets allow and prefer use the root file for nothing.
 func (p *pgx) verification() verification {
-	v := verification{source: goSource, sealsAlert: true}
+	v := verification{source: goSource, names: strictNames, sealsAlert: true}
 	text := ""
 	switch {
 	case p.sslmode == "allow", p.sslmode == "prefer":

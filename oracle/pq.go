@@ -184,7 +184,7 @@ func (p *pq) unreadable() *ending {
 // verification: prefer and require verify the issuer if the root file exists, which lib/pq looks for before each handshake. An issuer
 // without a name it verifies after the handshake.
 func (p *pq) verification(sslmode string) verification {
-	v := verification{source: goSource, sealsAlert: true}
+	v := verification{source: goSource, names: strictNames, sealsAlert: true}
 	insists := strings.HasPrefix(sslmode, "verify-")
 	text := ""
 	switch {

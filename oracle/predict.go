@@ -17,7 +17,7 @@ import (
 // Predict says how the attempt will end, with which trace, and by which rules. It never guesses: a cell that holds
 // something it does not model is a *CannotPredict, and rules that the server would not load are a *RulesError.
 func Predict(c *matrix.Cell) (matrix.Prediction, error) {
-	a := attempt{w: c.World, c: &c.Client}
+	a := attempt{w: c.World, c: &c.Client, host: c.NameOfServer()}
 	if err := a.check(c); err != nil {
 		return matrix.Prediction{}, err
 	}
@@ -58,6 +58,7 @@ func unknown(why, what string, args ...any) error {
 type attempt struct {
 	w       *matrix.World
 	c       *matrix.Client
+	host    string // as the client names the server
 	keytab  matrix.Keytab
 	ticket  matrix.Ticket
 	client  client
@@ -180,6 +181,14 @@ func (a *attempt) check(c *matrix.Cell) error {
 	}
 	if err := a.checkTLSVersion(); err != nil {
 		return err
+	}
+	if named := cmp.Or(a.c.HostName, matrix.HostNames[0]); named != matrix.HostNames[0] {
+		switch {
+		case !slices.Contains(matrix.HostNames, named):
+			return unknown("it knows "+strings.Join(matrix.HostNames, ", "), "hostname=%s", named)
+		case a.hosts() != matrix.OneHost, a.c.Attacked(), a.unix(), cmp.Or(a.c.Ticket, "none") != "none":
+			return unknown("it is modelled over TCP, with one host, and without tickets and attackers", "hostname=%s", named)
+		}
 	}
 	if a.hosts() != matrix.OneHost && a.c.Attacked() {
 		return unknown("an attacker between several hosts is not modelled", "attack=%s with hosts=%s", a.c.Attack, a.hosts())

@@ -40,7 +40,7 @@ var fields = map[string]func(*matrix.Cell) *string{
 	"gssencmode": func(c *matrix.Cell) *string { return &c.Client.GSSEncMode }, "sslmode": func(c *matrix.Cell) *string { return &c.Client.SSLMode },
 	"sslnegotiation": func(c *matrix.Cell) *string { return &c.Client.SSLNegotiation }, "root": func(c *matrix.Cell) *string { return &c.Client.Root },
 	"crl": func(c *matrix.Cell) *string { return &c.Client.CRL }, "cert": func(c *matrix.Cell) *string { return &c.Client.Cert },
-	"key": func(c *matrix.Cell) *string { return &c.Client.Key }, "sslpassword": func(c *matrix.Cell) *string { return &c.Client.SSLPassword },
+	"hostname": func(c *matrix.Cell) *string { return &c.Client.HostName }, "key": func(c *matrix.Cell) *string { return &c.Client.Key }, "sslpassword": func(c *matrix.Cell) *string { return &c.Client.SSLPassword },
 	"sslcertmode": func(c *matrix.Cell) *string { return &c.Client.SSLCertMode }, "channel_binding": func(c *matrix.Cell) *string { return &c.Client.ChannelBinding }, "require_auth": func(c *matrix.Cell) *string { return &c.Client.RequireAuth },
 	"krbsrvname": func(c *matrix.Cell) *string { return &c.Client.KrbSrvName }, "password": func(c *matrix.Cell) *string { return &c.Client.Password },
 	"target_session_attrs": func(c *matrix.Cell) *string { return &c.Client.TargetSession },

@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -10,12 +11,13 @@ import (
 
 // verification is what a client verifies of the server's certificate.
 type verification struct {
-	noRoot     bool    // the root file is missing and the client insists on it: it fails before its ClientHello
-	noKey      bool    // the client cannot read the key of its certificate: it fails before its ClientHello
-	checks     []check // in the client's order; none: it verifies nothing
-	crl        string  // the revocation list that the client has loaded: "" | right | stale
-	source     string  // of what the checks find
-	sealsAlert bool    // in TLS 1.3 the client encrypts the alert by which it refuses a certificate
+	noRoot     bool                                             // the root file is missing and the client insists on it: it fails before its ClientHello
+	noKey      bool                                             // the client cannot read the key of its certificate: it fails before its ClientHello
+	checks     []check                                          // in the client's order; none: it verifies nothing
+	crl        string                                           // the revocation list that the client has loaded: "" | right | stale
+	names      func(cert *matrix.Certificate, host string) bool // whether the certificate is for the host
+	source     string                                           // of what the checks find
+	sealsAlert bool                                             // in TLS 1.3 the client encrypts the alert by which it refuses a certificate
 	because    matrix.Because
 }
 
@@ -215,9 +217,9 @@ func (a *attempt) flawed(f flaw, v *verification) (reason matrix.Reason, text st
 			found, reason, text = true, matrix.ServerCertBad, "the server's certificate is not valid yet"
 		}
 	case wrongName:
-		found, reason, text = !forHost(cert, a.w.Host), matrix.ServerCertName, "the server's certificate is not for "+a.w.Host
+		found, reason, text = !v.names(cert, a.host), matrix.ServerCertName, "the server's certificate is not for "+a.host
 	case nameInSubject:
-		found, reason, text = len(cert.DNS) == 0, matrix.ServerCertName, "the server's certificate has its name in its subject only, where the client does not look"
+		found, reason, text = len(cert.DNS) == 0 && !isAddress(a.host), matrix.ServerCertName, "the server's certificate has its name in its subject only, where the client does not look"
 	}
 	if !found {
 		return "", ""
@@ -235,6 +237,29 @@ func forHost(cert *matrix.Certificate, host string) bool {
 	return slices.ContainsFunc(names, func(name string) bool {
 		return strings.EqualFold(name, host) || strings.EqualFold(name, "*."+domain)
 	})
+}
+
+// strictNames is forHost, and of an address that it is among the alternative names of its type: OpenSSL's X509_check_ip, and Certificate.VerifyHostname
+// of crypto/x509.
+func strictNames(cert *matrix.Certificate, host string) bool {
+	if isAddress(host) {
+		return slices.Contains(cert.IP, host)
+	}
+	return forHost(cert, host)
+}
+
+// libpqNames is fe-secure-openssl.c, pgtls_verify_peer_name_matches_certificate_guts: an address is compared with the alternative names of both
+// types as a text, and where there is none of its own type with the common name.
+func libpqNames(cert *matrix.Certificate, host string) bool {
+	if !isAddress(host) {
+		return forHost(cert, host)
+	}
+	return slices.Contains(cert.IP, host) || slices.Contains(cert.DNS, host) || len(cert.IP) == 0 && cert.CommonName() == host
+}
+
+func isAddress(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil
 }
 
 // checkCertificates finds a certificate that is not modelled.
