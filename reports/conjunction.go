@@ -10,8 +10,8 @@ import (
 
 // Pair is an axis and one or several values of it: a cell matches if it has one of them.
 type Pair struct {
-	Axis   string
-	Values []string
+	Axis   string   `json:"axis"`
+	Values []string `json:"values"`
 }
 
 func (p Pair) String() string { return p.Axis + "=" + strings.Join(p.Values, ",") }

@@ -11,7 +11,7 @@ import (
 const (
 	pairsAtMost      = 4  // a longer conjunction is a list of cells, not an explanation
 	failuresPerFit   = 20 // one cell may agree for so many that fail
-	failuresPerOther = 3  // one cell may agree, or fail in another way, for so many that fail in this one
+	failuresPerOther = 10 // one cell may agree, or fail in another way, for so many that fail in this one
 	pairWorth        = 10 // another pair must explain about a tenth more failures
 )
 

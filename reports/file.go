@@ -209,6 +209,7 @@ type brief struct {
 	ID          string            `json:"id"`
 	Scenario    string            `json:"scenario"`
 	Axes        map[string]string `json:"axes"`
+	World       string            `json:"world"`
 	Predicted   matrix.Outcome    `json:"predicted"`
 	ByHand      string            `json:"by_hand"`
 	Verdict     verdict.Verdict   `json:"verdict"`
@@ -216,6 +217,7 @@ type brief struct {
 	Micros      int64             `json:"us"`
 	Observation *struct {
 		Outcome matrix.Outcome `json:"outcome"`
+		Unseen  []matrix.Field `json:"unseen"`
 		Fault   string         `json:"fault"`
 	} `json:"observation"`
 }
@@ -231,9 +233,9 @@ func decodeBrief(text []byte, into *line) error {
 	}
 	into.Trailer = l.Trailer
 	if b := l.Record; b != nil {
-		into.Record = &Record{ID: b.ID, Scenario: b.Scenario, Axes: b.Axes, Predicted: b.Predicted, ByHand: b.ByHand, Verdict: b.Verdict, Start: b.Start, Micros: b.Micros}
+		into.Record = &Record{ID: b.ID, Scenario: b.Scenario, Axes: b.Axes, World: b.World, Predicted: b.Predicted, ByHand: b.ByHand, Verdict: b.Verdict, Start: b.Start, Micros: b.Micros}
 		if b.Observation != nil {
-			into.Record.Observation = &matrix.Observation{Outcome: b.Observation.Outcome, Fault: b.Observation.Fault}
+			into.Record.Observation = &matrix.Observation{Outcome: b.Observation.Outcome, Unseen: b.Observation.Unseen, Fault: b.Observation.Fault}
 		}
 	}
 	return nil

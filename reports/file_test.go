@@ -94,7 +94,7 @@ func TestRecordsComeBackWhole(t *testing.T) {
 	}
 }
 
-// What a View reads of a line is the record without world and evidence.
+// What a View reads of a line is the record without reasons and evidence.
 func TestBriefIsTheRecord(t *testing.T) {
 	generate(300, 7, func(r *Record) {
 		text, err := json.Marshal(line{Record: r})
@@ -106,9 +106,9 @@ func TestBriefIsTheRecord(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := whole.Record
-		want.World, want.Because = "", nil
+		want.Because = nil
 		if o := want.Observation; o != nil {
-			o.Unseen, o.Because, o.Evidence = nil, nil, matrix.Evidence{}
+			o.Because, o.Evidence = nil, matrix.Evidence{}
 		}
 		if diff := cmp.Diff(want, brief.Record); diff != "" {
 			t.Errorf("%s (-want +brief):\n%s", r.ID, diff)

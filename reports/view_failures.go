@@ -14,18 +14,12 @@ import (
 // Group is failing cells that are told together: a conjunction explains them, or else they are the cells of one scenario (of any
 // scenario, where they are Broken) that fail with the same values. Every failing cell is in one group.
 type Group struct {
-	Where     Conjunction // if Explained: (nearly) all cells that match fail in this way
-	Explained bool
-	Count     int // cells of the group
-	Failing   int // if Explained: of the cells that match, those that fail in this way, in another group or in this one
-	Matching  int // if Explained: the applicable cells that match
-	Ways      int // different values of the fields that differ, among the cells; the example has the most frequent
-	Verdict   verdict.Verdict
-	First     string   // ID of the example
-	Record    *Record  // of the example; nil where too many other groups are worse
-	Others    []string // IDs of some of the others
-
-	order int
+	share
+	Count   int // cells of the group
+	Verdict verdict.Verdict
+	First   string   // ID of the example
+	Record  *Record  // of the example; nil where too many other groups are worse
+	Others  []string // IDs of some of the others
 }
 
 // Case is one cell in short.
@@ -121,59 +115,28 @@ func number(known map[string]int, text string) int {
 
 // group makes the groups of the failing cells.
 func (b *builder) group() {
-	explained, rest := explain(b.axes, b.class, len(b.ways))
+	members := make([]member, len(b.failing))
 	byRow := make(map[int]failing, len(b.failing))
-	for _, f := range b.failing {
+	for i, f := range b.failing {
 		byRow[f.row] = f
-	}
-	for _, e := range explained {
-		g := &Group{Where: e.where, Explained: true, Failing: e.failing, Matching: e.matching}
-		b.fill(g, byRow, e.rows)
-	}
-	type key struct {
-		exact    int
-		scenario string
-	}
-	alike := map[key][]int{}
-	var order []key
-	for _, row := range rest {
-		k := key{byRow[row].exact, byRow[row].scenario}
-		if b.exact[k.exact].Status == verdict.Broken { // a harness that fails does so whatever a scenario asks
-			k.scenario = ""
+		members[i] = member{row: f.row, exact: f.exact, scenario: f.scenario}
+		if b.exact[f.exact].Status == verdict.Broken { // a harness that fails does so whatever a scenario asks
+			members[i].scenario = ""
 		}
-		if alike[k] == nil {
-			order = append(order, k)
-		}
-		alike[k] = append(alike[k], row)
 	}
-	for _, k := range order {
-		b.fill(&Group{}, byRow, alike[k])
+	for _, s := range shares(b.axes, b.class, len(b.ways), members) {
+		example := byRow[s.example]
+		g := &Group{share: s, Count: len(s.rows), Verdict: b.exact[example.exact], First: b.id(example)}
+		for _, row := range s.rows {
+			f := byRow[row]
+			b.scenarios[f.scenario].Cases[f.place].Group = g
+			if row != s.example && len(g.Others) < othersKept {
+				g.Others = append(g.Others, b.id(f))
+			}
+		}
+		b.view.Failures = append(b.view.Failures, g)
 	}
 	slices.SortFunc(b.view.Failures, compareGroups)
-}
-
-// fill gives a group its cells, and an example that fails as most of them do.
-func (b *builder) fill(g *Group, byRow map[int]failing, rows []int) {
-	g.Count, g.order = len(rows), rows[0]
-	frequency := map[int]int{}
-	for _, row := range rows {
-		frequency[byRow[row].exact]++
-	}
-	example := byRow[rows[0]]
-	for _, row := range rows {
-		if f := byRow[row]; frequency[f.exact] > frequency[example.exact] {
-			example = f
-		}
-	}
-	g.Ways, g.Verdict, g.First = len(frequency), b.exact[example.exact], b.id(example)
-	for _, row := range rows {
-		f := byRow[row]
-		b.scenarios[f.scenario].Cases[f.place].Group = g
-		if row != example.row && len(g.Others) < othersKept {
-			g.Others = append(g.Others, b.id(f))
-		}
-	}
-	b.view.Failures = append(b.view.Failures, g)
 }
 
 func (b *builder) id(f failing) string {
@@ -219,7 +182,7 @@ func (b *builder) fetch(run *Run) error {
 }
 
 func compareGroups(a, b *Group) int {
-	return cmp.Or(int(a.Verdict.Severity)-int(b.Verdict.Severity), b.Count-a.Count, a.order-b.order)
+	return cmp.Or(int(a.Verdict.Severity)-int(b.Verdict.Severity), b.Count-a.Count, a.rows[0]-b.rows[0])
 }
 
 // Message says in one line why the cells fail.
@@ -228,21 +191,6 @@ func (g *Group) Message() string {
 		return g.Verdict.Cause
 	}
 	return "differs in " + strings.Join(differingFields(g.Verdict.Differences), ", ")
-}
-
-// extent says how many cells the group has, and of how many.
-func (g *Group) extent() string {
-	text := fmt.Sprintf("%s; no short conjunction of axis values has these cells and none that agree", thousands(g.Count))
-	if g.Explained {
-		text = fmt.Sprintf("%s of %s fail in this way", thousands(g.Failing), count(g.Matching, "cell that matches", "cells that match"))
-		if told := g.Failing - g.Count; told > 0 {
-			text += fmt.Sprintf("; %s are in other groups", thousands(told))
-		}
-	}
-	if g.Ways > 1 {
-		text += fmt.Sprintf("; with %d different values, of which the example has the most frequent", g.Ways)
-	}
-	return text
 }
 
 // differingFields names each field once; the outcomes show the values.

@@ -22,15 +22,14 @@ func Interruption(ctx context.Context) string {
 }
 
 // Finish waits for the end, writes the trailer and says what came of the run. interrupted is why it ended before
-// its time, or empty.
+// its time, or empty. Whatever went wrong, what is in the file is drawn.
 func (r *Run) Finish(out io.Writer, interrupted string) (*reports.Summary, error) {
-	if err := r.end(interrupted); err != nil {
-		return nil, errors.Join(err, r.file.Close())
-	}
-	if err := r.file.Close(); err != nil {
+	ended := errors.Join(r.end(interrupted), r.file.Close())
+	summary, err := r.publish(out)
+	if err := errors.Join(ended, err); err != nil {
 		return nil, err
 	}
-	return r.publish(out)
+	return summary, nil
 }
 
 // end waits for the end and writes the trailer.
@@ -54,6 +53,12 @@ func (r *Run) end(interrupted string) error {
 			if _, reached := r.verdicts[c.ID]; !reached {
 				trailer.NotReached[c.Scenario]++
 			}
+		}
+	}
+	if len(trailer.NotReached) > 0 && trailer.Interrupted == "" { // after a panic, or where a record could not be written
+		trailer.Interrupted = "an env ended and its cells have no records"
+		if r.fatal != nil {
+			trailer.Interrupted = r.fatal.Error()
 		}
 	}
 	if r.whole() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -22,19 +23,12 @@ import (
 
 // Prepare provisions nothing but images. It expands the scenarios that the selection names, finds which images are available, selects,
 // plans, and predicts every cell of the plan, so that whatever is wrong with it is known before a container starts. Then
-// it opens the run's file.
+// it opens the run's file. Where the engine or an image fails, it leaves the files of a run that reached no cell.
 func Prepare(ctx context.Context, out io.Writer, config Config) (*Run, error) {
 	r := newRun(config)
 	cells, err := matrix.ExpandSelected(config.Scenarios, config.Selection)
 	if err != nil {
 		return nil, err
-	}
-	dead, err := pgimages.Sweep(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, id := range dead {
-		fmt.Fprintf(out, "removed the containers that run %s left\n", id)
 	}
 	named := config.Selection // what people name comes first: the images that it takes are those that count
 	named.Strength, named.Shard = 0, matrix.Shard{}
@@ -44,22 +38,63 @@ func Prepare(ctx context.Context, out io.Writer, config Config) (*Run, error) {
 	if config.Driver != nil {
 		cells = config.Driver.Cells(cells)
 	}
+	if err := r.prepare(ctx, out, cells); err != nil {
+		return nil, errors.Join(err, r.died(out, cells, err))
+	}
+	return r, nil
+}
+
+// prepare goes from the cells that were named to those of the run.
+func (r *Run) prepare(ctx context.Context, out io.Writer, cells []matrix.Cell) error {
+	dead, err := pgimages.Sweep(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range dead {
+		fmt.Fprintf(out, "removed the containers that run %s left\n", id)
+	}
 	if cells, err = r.images(ctx, out, cells); err != nil {
-		return nil, err
+		return err
 	}
-	if cells, r.Coverage, err = matrix.Select(cells, matrix.Selection{Strength: config.Selection.Strength, Seed: config.Selection.Seed, Shard: config.Selection.Shard}); err != nil {
-		return nil, err
+	selection := r.config.Selection
+	if cells, r.Coverage, err = matrix.Select(cells, matrix.Selection{Strength: selection.Strength, Seed: selection.Seed, Shard: selection.Shard}); err != nil {
+		return err
 	}
-	cells = spread(cells, config.AtMost)
+	cells = spread(cells, r.config.AtMost)
 	if err := r.plan(cells); err != nil {
-		return nil, err
+		return err
 	}
 	engine, err := engineText(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	r.display = NewDisplay(out, r.Plan.attempts())
-	return r, r.open(cells, engine)
+	return r.open(cells, engine)
+}
+
+// died writes the records and the reports of a run that could not begin: the cells that were named, and why none was reached.
+func (r *Run) died(out io.Writer, cells []matrix.Cell, cause error) error {
+	r.display.Close()
+	if r.file != nil { // it began: the file says so itself
+		return r.file.Close()
+	}
+	if err := r.create(); err != nil {
+		return err
+	}
+	var err error
+	if r.writer, err = reports.NewWriter(r.file, reports.Header{Run: r.ID, Start: r.start, Tool: version(), Selection: r.config.Described, Cells: len(cells),
+		Images: r.Images, Scenarios: reports.ScenariosOf(r.config.Scenarios, cells)}); err != nil {
+		return errors.Join(err, r.file.Close())
+	}
+	trailer := reports.Trailer{End: time.Now(), Interrupted: "set-up failed: " + cause.Error(), NotReached: map[string]int{}}
+	for i := range cells {
+		trailer.NotReached[cells[i].Scenario]++
+	}
+	if err := errors.Join(r.writer.Close(trailer), r.file.Close()); err != nil {
+		return err
+	}
+	_, err = r.publish(out)
+	return err
 }
 
 func newRun(config Config) *Run {
@@ -100,8 +135,8 @@ func NewID() string {
 	return time.Now().UTC().Format("20060102-150405-") + hex.EncodeToString(suffix)
 }
 
-// open makes the run's folder and its file.
-func (r *Run) open(cells []matrix.Cell, engine string) error {
+// create makes the run's folder and its file.
+func (r *Run) create() (err error) {
 	dir := r.config.Dir
 	if dir == "" {
 		dir = "runs"
@@ -110,9 +145,16 @@ func (r *Run) open(cells []matrix.Cell, engine string) error {
 	if err := os.MkdirAll(r.Dir, 0o755); err != nil {
 		return fmt.Errorf("cannot make the run's folder: %w", err)
 	}
-	var err error
 	if r.file, err = os.OpenFile(filepath.Join(r.Dir, reports.FileName), os.O_CREATE|os.O_EXCL|os.O_APPEND|os.O_WRONLY, 0o644); err != nil {
 		return fmt.Errorf("cannot write the run's records: %w", err)
+	}
+	return nil
+}
+
+// open creates the file and begins the records.
+func (r *Run) open(cells []matrix.Cell, engine string) error {
+	if err := r.create(); err != nil {
+		return err
 	}
 	coverage := Describe(r.Coverage)
 	if selected := r.Coverage.Selected; r.config.AtMost > 0 && selected > r.config.AtMost {

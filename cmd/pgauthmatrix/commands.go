@@ -241,6 +241,84 @@ same. Where the run was killed, the lines before are printed and the exit status
 	}
 }
 
+func diffCommand() *cobra.Command {
+	var between string
+	var asJSON bool
+	var groups int
+	cmd := &cobra.Command{
+		Use:   "diff FOLDER [FOLDER]",
+		Short: "Compare two saved runs, or two versions in one: which cells changed, and what these share",
+		Long: `Compare what was observed in two saved runs, cell by cell. Cells that changed in one way are told together, with what they share; the worst
+first: admitted (it was refused), weakened (a weaker channel, or the attacker obtains more), now fails; these are regressions. Then what is
+news: refused, changed, vanished, appeared, mended.
+
+With --between, cells with one value of an axis are held against those with another, in one run or from the first to the second:
+
+  pgauthmatrix diff runs/MONDAY runs/TUESDAY
+  pgauthmatrix diff runs/ID --between server=17,18
+  pgauthmatrix diff runs/ID --between library=libpq17,pgx
+
+Exit status: 0 no cell changed, 1 a regression, 3 news and no regression, 2 bad input.`,
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			values, err := parseBetween(between)
+			if err != nil {
+				return err
+			}
+			if values == nil && len(args) == 1 {
+				return fmt.Errorf("diff needs two runs, or --between AXIS=OLD,NEW for one")
+			}
+			var runs []*reports.Run
+			for _, folder := range []string{args[0], args[len(args)-1]} {
+				saved, err := reports.Open(folder)
+				if err != nil {
+					return err
+				}
+				runs = append(runs, saved)
+			}
+			d, err := reports.NewDiff(runs[0], runs[1], values)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				err = reports.DiffJSON(cmd.OutOrStdout(), d)
+			} else {
+				o := options()
+				o.Failures = groups
+				err = reports.DrawDiff(cmd.OutOrStdout(), d, o)
+			}
+			switch {
+			case err != nil:
+				return err
+			case d.Regressions() > 0:
+				return errNotGreen
+			case len(d.Changes) > 0:
+				return errNews
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&between, "between", "", "`AXIS=OLD,NEW`: hold the cells with one value against those with the other")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "JSON in place of a page")
+	cmd.Flags().IntVar(&groups, "groups", 20, "groups that are drawn; -1: all")
+	return cmd
+}
+
+// parseBetween is nil of an empty text.
+func parseBetween(text string) (*reports.Between, error) {
+	if text == "" {
+		return nil, nil
+	}
+	a, err := matrix.ParseAxisValues(text)
+	if err != nil {
+		return nil, fmt.Errorf("--between: %w", err)
+	}
+	if len(a.Values) != 2 || a.Values[0] == a.Values[1] {
+		return nil, fmt.Errorf("--between %q: want two different values, AXIS=OLD,NEW", text)
+	}
+	return &reports.Between{Axis: a.Axis, Old: a.Values[0], New: a.Values[1]}, nil
+}
+
 func imagesCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "images",

@@ -17,6 +17,9 @@ import (
 // already said. Every other error is status 2.
 var errNotGreen = errors.New("not green")
 
+// errNews ends diff with status 3: cells changed, none for the worse.
+var errNews = errors.New("news")
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second interrupt ends the program at once
@@ -25,6 +28,8 @@ func main() {
 	switch {
 	case errors.Is(err, errNotGreen):
 		os.Exit(1)
+	case errors.Is(err, errNews):
+		os.Exit(3)
 	case err != nil:
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
@@ -42,7 +47,7 @@ Exit status: 0 green, 1 a run that is not green, 2 bad input or nothing could be
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	cmd.AddCommand(listCommand(), explainCommand(), runCommand(), judgeCommand(), approveCommand(), renderCommand(), catCommand(), imagesCommand(), proveCommand(), benchCommand(), depthCommand())
+	cmd.AddCommand(listCommand(), explainCommand(), runCommand(), judgeCommand(), approveCommand(), renderCommand(), catCommand(), diffCommand(), imagesCommand(), proveCommand(), benchCommand(), depthCommand())
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	return cmd
 }

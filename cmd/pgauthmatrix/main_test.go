@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -147,5 +148,38 @@ func TestCat(t *testing.T) {
 	}
 	if _, _, err := call("cat", filepath.Join(dir, "none")); err == nil {
 		t.Error("a folder that is not there has lines")
+	}
+}
+
+// The exit status of diff tells regressions from news and from nothing.
+func TestDiff(t *testing.T) {
+	write := func(outcome, status string) string {
+		dir := t.TempDir()
+		text := `{"run":{"format":2,"run":"r","tool":"0.1.0","selection":"all","cells":1}}` + "\n" +
+			`{"cell":{"id":"a/b/pg17/pgx/x","scenario":"a/b","axes":{"server":"17"},"observation":{"outcome":` + outcome + `},"verdict":{"status":"` + status + `"}}}` + "\n" + `{"end":{"counts":{"` + status + `":1}}}` + "\n"
+		if err := os.WriteFile(filepath.Join(dir, reports.PlainFileName), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	const in, out = `{"end":"connected","stage":"session","channel":"tls"}`, `{"end":"refused","stage":"hba","reason":"no-hba-entry"}`
+	connected, refused, differs := write(in, "Agree"), write(out, "Agree"), write(in, "Differ")
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{connected, connected}, "<nil>"}, {[]string{refused, connected}, "not green"}, {[]string{connected, differs}, "not green"}, {[]string{connected, refused}, "news"},
+		{[]string{refused, connected, "--json"}, "not green"},
+		{[]string{connected}, "diff needs two runs, or --between AXIS=OLD,NEW for one"},
+		{[]string{connected, "--between", "server=17"}, `--between "server=17": want two different values, AXIS=OLD,NEW`},
+		{[]string{connected, "--between", "server=17,17"}, `--between "server=17,17": want two different values, AXIS=OLD,NEW`},
+		{[]string{connected, "--between", "server=17,18"}, "run r has no cell with server=18"},
+	} {
+		if _, _, err := call(append([]string{"diff"}, tt.args...)...); fmt.Sprint(err) != tt.want {
+			t.Errorf("diff %q: %v, want %s", tt.args, err, tt.want)
+		}
+	}
+	if _, _, err := call("diff", connected, "--between", "sever=17,18"); err == nil || !strings.Contains(err.Error(), "--between: ") {
+		t.Errorf("an axis that does not exist: %v", err)
 	}
 }
