@@ -31,8 +31,8 @@ var pageTemplate = template.Must(template.ParseFS(pageParts, "html/page.html"))
 // out the times of events, and then the evidence of scenarios without a failure; it says so.
 const htmlLimit = 10_000_000
 
-// htmlRest is set aside for style, script, summary, and what is said of scenarios.
-const htmlRest = 300_000
+// htmlRest is set aside for style and summary.
+const htmlRest = 100_000
 
 // htmlFailures is the number of groups of failures that the top of the page lists when Options.Failures does not say.
 const htmlFailures = 10
@@ -49,11 +49,15 @@ func writePage(w io.Writer, v *View, o Options, limit int) error {
 		return err
 	}
 	scenarios := cells.sort()
-	segments, leftOut, err := segmentsOf(cells, scenarios, limit)
+	about, err := json.Marshal(aboutPage(v, o, scenarios))
 	if err != nil {
 		return err
 	}
-	about, err := json.Marshal(aboutPage(v, o, scenarios))
+	script, err := pageParts.ReadFile("html/app.js")
+	if err != nil {
+		return err
+	}
+	segments, leftOut, err := segmentsOf(cells, scenarios, limit-len(about)-len(script)-htmlRest)
 	if err != nil {
 		return err
 	}
@@ -61,14 +65,10 @@ func writePage(w io.Writer, v *View, o Options, limit int) error {
 	if err := pageTemplate.Execute(out, pageTop(v, o, leftOut)); err != nil {
 		return err
 	}
-	script, err := pageParts.ReadFile("html/app.js")
-	if err != nil {
-		return err
-	}
 	// encoding/json has escaped <, > and &.
 	fmt.Fprintf(out, "<script type=\"application/json\" id=\"about\">%s</script>\n", about)
 	for _, s := range segments {
-		fmt.Fprintf(out, "<script type=\"application/octet-stream\" id=\"%s\">%s</script>\n", s.id, base64.StdEncoding.EncodeToString(s.data))
+		fmt.Fprintf(out, segmentElement, s.id, base64.StdEncoding.EncodeToString(s.data))
 	}
 	fmt.Fprintf(out, "<script>%s</script>\n</body>\n</html>\n", script)
 	return out.Flush()
@@ -81,11 +81,14 @@ type segment struct {
 	fails bool
 }
 
-func (s segment) size() int { return base64.StdEncoding.EncodedLen(len(s.data)) }
+const segmentElement = "<script type=\"application/octet-stream\" id=\"%s\">%s</script>\n"
+
+func (s segment) size() int {
+	return len(segmentElement) + len(s.id) + base64.StdEncoding.EncodedLen(len(s.data))
+}
 
 // segmentsOf makes the tables, and says what had no room.
 func segmentsOf(cells *htmlCells, scenarios []*htmlScenario, limit int) (segments []segment, leftOut string, err error) {
-	limit -= htmlRest
 	index, err := cells.index(scenarios).compressed()
 	if err != nil {
 		return nil, "", err

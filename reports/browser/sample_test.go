@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -128,24 +129,16 @@ func each(records []*reports.Record) func(func(*reports.Record)) {
 	}
 }
 
-// replicated are so many records: those of the sample in scenarios of other names, each with ports, processes, addresses and times of its own.
-func replicated(t testing.TB, header *reports.Header, records []*reports.Record, n int) func(func(*reports.Record)) {
-	t.Helper()
-	about := header.Scenarios
-	for copied := 1; copied*len(records) < n; copied++ {
-		for _, s := range about {
-			s.Name += fmt.Sprintf("-%d", copied)
-			header.Scenarios = append(header.Scenarios, s)
-		}
-	}
+// replicated are so many records: those of the sample with another value of an axis of the scenario's own, each with ports, processes and
+// times of its own.
+func replicated(records []*reports.Record, n int) func(func(*reports.Record)) {
 	return func(yield func(*reports.Record)) {
 		for i := range n {
 			source := records[i%len(records)]
 			r, copied := *source, i/len(records)
-			if copied > 0 {
-				r.Scenario = fmt.Sprintf("%s-%d", source.Scenario, copied)
-				r.ID = r.Scenario + strings.TrimPrefix(source.ID, source.Scenario)
-			}
+			r.Axes = maps.Clone(source.Axes)
+			r.Axes["copy"] = fmt.Sprint(copied)
+			r.ID += ",copy=" + r.Axes["copy"]
 			if source.Observation != nil {
 				o := *source.Observation
 				r.Observation = &o
