@@ -347,6 +347,11 @@ func TestRequest(t *testing.T) {
 		{"ambient credentials", testCell(17, "pq", func(c *matrix.Cell) {
 			c.Client.Ticket, c.Client.Cert, c.Client.Principal = matrix.Ambient, matrix.Ambient, "bob"
 		}), "10.9.0.2:5432", "/caches/bob-valid", []string{"host=pg.example.test", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "pq")), "connect_timeout=60", "sslrootcert=/roots/right"}},
+		{"physical replication", testCell(17, "pgx", func(c *matrix.Cell) { c.Client.Replication = matrix.Physical }), "10.9.0.2:5432", "",
+			[]string{"host=pg.example.test", "user=alice", "dbname=postgres", "replication=true", "application_name=" + classify.ApplicationName(testCell(17, "pgx")), "connect_timeout=60", "sslrootcert=/roots/right"}},
+		{"logical replication", testCell(17, "pq", func(c *matrix.Cell) { c.Client.Replication = matrix.Logical }), "10.9.0.2:5432", "",
+			[]string{"host=pg.example.test", "user=alice", "dbname=postgres", "replication=database", "application_name=" + classify.ApplicationName(testCell(17, "pq")), "connect_timeout=60", "sslrootcert=/roots/right"}},
+		{"an operating system user", testCell(17, "libpq17", func(c *matrix.Cell) { c.Client.Transport, c.Client.OSUser = "unix", "deploy" }), "", "", []string{"host=/run/sockets", "port=5432", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "libpq17")), "connect_timeout=60", "sslrootcert=/roots/right"}},
 		{"unix socket", testCell(17, "libpq17", func(c *matrix.Cell) { c.Client.Transport = "unix" }), "", "", []string{"host=/run/sockets", "port=5432", "user=alice", "dbname=postgres", "application_name=" + classify.ApplicationName(testCell(17, "libpq17")), "connect_timeout=60", "sslrootcert=/roots/right"}},
 	}
 	for _, tt := range tests {
@@ -369,6 +374,9 @@ func TestRequest(t *testing.T) {
 				t.Errorf("request %+v", got)
 			}
 			c := tt.cell.Client
+			if (got.Query == bareQuery) != (c.Replication == matrix.Physical) || (got.UID == matrix.UID("deploy")) != (c.OSUser == "deploy") {
+				t.Errorf("query %q, user ID %d", got.Query, got.UID)
+			}
 			var home map[string]string
 			if c.Cert == matrix.Ambient {
 				home = map[string]string{".postgresql/postgresql.crt": "/certs/service.crt", ".postgresql/postgresql.key": "/certs/service.key"}
