@@ -25,7 +25,9 @@ func TestPlayground(t *testing.T) {
 	began := time.Now()
 	open(t, ctx, address)
 	t.Logf("%d bytes; first answer after %v", page.Len(), time.Since(began).Round(time.Millisecond))
-	text := func(id string) string { return eval[string](t, ctx, fmt.Sprintf("document.getElementById(%q).innerText", id)) }
+	text := func(id string) string {
+		return eval[string](t, ctx, fmt.Sprintf("document.getElementById(%q).innerText", id))
+	}
 	set := func(id, value string) {
 		t.Helper()
 		before := eval[string](t, ctx, turn)
@@ -42,7 +44,7 @@ func TestPlayground(t *testing.T) {
 	}
 	wants("outcome", "refused at hba, hba-reject")
 	wants("why", "The record that decides", "What would let it in", "a certificate with the common name alice")
-	wants("audit", "Who gets in", "certificate", "realm-ignored")
+	wants("audit", "Who gets in", "ticket", "realm-ignored")
 	set("certName", "alice@example.com")
 	wants("outcome", "connected tls, method cert, identity CN=alice@example.com, role alice, hba:1")
 	if line := eval[string](t, ctx, "document.querySelector('.rules .decides').innerText"); !strings.Contains(line, "cert") {
