@@ -123,11 +123,16 @@ func (a *Answer) otherUsers() (users []string) {
 
 // ofServer tries one record, or one line of a map.
 func (a *Answer) ofServer() (changes []Change, err error) {
+	// What the client could have besides, unless that alone lets it in.
+	has := slices.DeleteFunc(couldHave(a.Cell), func(h changed) bool {
+		alone, err := a.try([]changed{h})
+		return err != nil || len(alone) > 0
+	})
 	for _, edit := range a.edits() {
 		after, cell := *a.server, copyOf(a.Cell)
 		edit.apply(&after)
 		cell.World.HBA, cell.World.Ident, cell.World.Files = after.HBA, after.Ident, after.Files
-		for _, h := range slices.Concat([]changed{{"", func(*matrix.Cell) {}}}, couldHave(a.Cell)) {
+		for _, h := range slices.Concat([]changed{{"", func(*matrix.Cell) {}}}, has) {
 			try := copyOf(cell)
 			h.change(try)
 			p, err := oracle.Predict(try)

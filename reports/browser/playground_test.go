@@ -43,7 +43,7 @@ func TestPlayground(t *testing.T) {
 		}
 	}
 	wants("outcome", "refused at hba, hba-reject")
-	wants("why", "The record that decides", "What would let it in", "a certificate with the common name alice")
+	wants("why", "The record that decides", "What would let it in", "the client has a Kerberos ticket of alice@EXAMPLE.TEST", "insert above it: host app alice 10.1.2.3/32 scram-sha-256, and the client has the password of alice")
 	wants("audit", "Who gets in", "ticket", "realm-ignored")
 	set("certName", "alice@example.com")
 	wants("outcome", "connected tls, method cert, identity CN=alice@example.com, role alice, hba:1")
