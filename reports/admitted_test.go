@@ -87,6 +87,17 @@ func TestAdmittedTable(t *testing.T) {
 			{"hostssl", "scram", "any", "–", "tls"},
 			{"hostssl", "trust", "any", "tls", "tls"},
 		}}},
+		"two users, each its own principal": {change: func(a map[string]string, _ *matrix.Outcome) {
+			a["user"] = map[string]string{"17": "alice", "18": "bob"}[a["server"]]
+			a["principal"] = a["user"]
+		}, drop: func(a map[string]string) bool {
+			return a["server"] == "18" && a["method"] != "peer" || a["server"] == "17" && a["method"] != "trust"
+		},
+			want: &Table{Settings: 4, Header: []string{"record", "method", "server", "user", "no credential", "password"}, Rows: [][]string{
+				{"any", "peer", "18", "bob", notLoaded, notLoaded},
+				{"host", "trust", "17", "alice", "plain, tls", "plain, tls"},
+				{"hostssl", "trust", "17", "alice", "tls", "tls"},
+			}}},
 		"one set of rules for two addresses": {drop: func(a map[string]string) bool { return a["record"] != "host" || a["method"] != "trust" }, change: func(a map[string]string, o *matrix.Outcome) {
 			a["address"] = map[string]string{"17": "10.0.0.7", "18": "10.0.0.8"}[a["server"]]
 			if a["address"] == "10.0.0.8" {

@@ -193,7 +193,11 @@ func drawn(lines []*admittedLine, axes, headings []string) *Table {
 		lines = merged(lines, axes, axis)
 	}
 	var shown []string
+	principalIsUser := !slices.ContainsFunc(lines, func(l *admittedLine) bool { return !slices.Equal(l.values["principal"], l.values["user"]) })
 	for _, axis := range axes {
+		if axis == "principal" && principalIsUser {
+			continue // it follows from user
+		}
 		if slices.ContainsFunc(lines, func(l *admittedLine) bool { return len(l.values[axis]) < len(all[axis]) }) {
 			shown = append(shown, axis)
 		}
