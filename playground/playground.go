@@ -12,6 +12,7 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"strconv"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
@@ -42,14 +43,18 @@ func Write(w io.Writer) error {
 	if err := z.Close(); err != nil {
 		return err
 	}
-	var clients []matrix.Library
+	var clients []string
 	for _, c := range matrix.Clients {
 		if !c.Named && c.Kind != matrix.KindPsql {
-			clients = append(clients, c.Name)
+			clients = append(clients, string(c.Name))
 		}
 	}
 	slices.Reverse(clients)
-	versions := slices.Clone(matrix.ServerVersions)
-	slices.Reverse(versions)
-	return parsed.Execute(w, map[string]any{"Oracle": base64.StdEncoding.EncodeToString(compressed.Bytes()), "Glue": template.JS(glue), "Versions": versions, "Clients": clients})
+	var versions []string
+	for _, v := range slices.Backward(matrix.ServerVersions) {
+		versions = append(versions, strconv.Itoa(v))
+	}
+	server, _ := matrix.AxisByName("server")
+	library, _ := matrix.AxisByName("library")
+	return parsed.Execute(w, map[string]any{"Version": server.Default, "Client": library.Default, "Oracle": base64.StdEncoding.EncodeToString(compressed.Bytes()), "Glue": template.JS(glue), "Versions": versions, "Clients": clients})
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -30,7 +31,9 @@ func (f *serverFiles) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.ident, "ident", "", "the server's pg_ident.conf; otherwise it has no maps")
 	cmd.Flags().StringVar(&f.conf, "conf", "", "the server's postgresql.conf; otherwise ssl = on is taken for granted")
 	cmd.Flags().StringVar(&f.krb5, "krb5", "", "the server's krb5.conf, for its default realm")
-	cmd.Flags().IntVar(&f.server, "server", matrix.ServerVersions[len(matrix.ServerVersions)-1], "major `VERSION` of the server")
+	newest, _ := matrix.AxisByName("server")
+	version, _ := strconv.Atoi(newest.Default)
+	cmd.Flags().IntVar(&f.server, "server", version, "major `VERSION` of the server")
 }
 
 // read reads the files from disk. Files that they include are looked for below the directory of pg_hba.conf, and nowhere else.
