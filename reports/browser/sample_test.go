@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -34,7 +35,7 @@ func sample(t testing.TB) (reports.Header, []*reports.Record) {
 	var records []*reports.Record
 	for lines := bufio.NewReader(r); ; {
 		text, err := lines.ReadBytes('\n')
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		var line struct {

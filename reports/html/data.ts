@@ -171,7 +171,15 @@ export class Index {
 
   find(id: string): number {
     const [low, high] = this.range(id.split("/").slice(0, 2).join("/"));
-    for (let row = low; row < high; row++) if (this.id(row) === id) return row;
+    // An ID is put together only where server and client can be those that it names.
+    const parts = new Set(id.split("/"));
+    const server = this.field("server"), library = this.field("library");
+    const servers = server?.texts?.map((t) => parts.has("pg" + t[0])), libraries = library?.texts?.map((t) => parts.has(idValue(t[0]!)));
+    const forms = this.table.column("name"), literal = this.table.lists["name"]!.map((f) => f.startsWith("="));
+    for (let row = low; row < high; row++) {
+      const possible = literal[forms[row]!] || ((!servers || servers[server!.values[row]!]) && (!libraries || libraries[library!.values[row]!]));
+      if (possible && this.id(row) === id) return row;
+    }
     return -1;
   }
 
