@@ -114,12 +114,11 @@ func attackTable(attacks []AttackInfo) string {
 }
 
 func keyFormTable() string {
-	var b strings.Builder
-	b.WriteString("| key | which |\n| --- | --- |\n")
+	table := row("key", "which") + row("---", "---")
 	for _, k := range KeyForms {
-		fmt.Fprintf(&b, "| `%s` | %s |\n", k.Name, k.Doc)
+		table += row("`"+k.Name+"`", k.Doc)
 	}
-	return b.String()
+	return table
 }
 
 func certificateTable(what string, catalogue []Certificate) string {

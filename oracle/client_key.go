@@ -51,6 +51,8 @@ func (a *attempt) checkKey() error {
 		return unknown("nothing describes it", "key=%s", a.c.Key)
 	case form.Name != matrix.KeyForms[0].Name && (cmp.Or(a.c.Cert, "none") == "none" || a.c.Cert == matrix.Ambient):
 		return unknown("only the key of a certificate that the connection string names has forms", "key=%s with cert=%s", a.c.Key, cmp.Or(a.c.Cert, "none"))
+	case form.Traditional && a.w.ClientCertificate(a.c).Key == matrix.Ed25519:
+		return unknown("keys of Ed25519 have no form of their own", "key=%s with cert=%s", a.c.Key, a.c.Cert)
 	case form.Name != matrix.KeyForms[0].Name && a.attack != attacks[matrix.NoAttack]:
 		return unknown("it is not modelled", "key=%s with attack=%s", a.c.Key, a.c.Attack)
 	case a.c.SSLCertMode == "require" && a.attack != attacks[matrix.NoAttack]:
