@@ -108,7 +108,7 @@ func TestBadInput(t *testing.T) {
 		{"mistake in the file", strings.Replace(good, "require", "requre", 1), []string{"list", "-f", file}, `who.yaml:6:22: impossible value "requre" of sslmode; did you mean "require"?`},
 		{"rules that do not load", strings.Replace(good, "host all all all trust", "host all all trust", 1), []string{"explain", "-f", file, "mine/who/pg18/libpq18/sslmode=disable"}, "pg_hba.conf:1: end-of-line before authentication method"},
 		{"no run", good, []string{"render", filepath.Join(dir, "nowhere")}, "nowhere"},
-		{"no format", good, []string{"render", "--format", "pdf", dir}, `--format "pdf": want terminal, junit or markdown`},
+		{"no format", good, []string{"render", "--format", "pdf", dir}, `--format "pdf": want terminal, junit, markdown or csv`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if err := os.WriteFile(file, []byte(tt.text), 0o644); err != nil {
@@ -179,7 +179,9 @@ func TestDiff(t *testing.T) {
 			t.Errorf("diff %q: %v, want %s", tt.args, err, tt.want)
 		}
 	}
-	if _, _, err := call("diff", connected, "--between", "sever=17,18"); err == nil || !strings.Contains(err.Error(), "--between: ") {
-		t.Errorf("an axis that does not exist: %v", err)
+	for _, wrong := range []string{"server", "server=17,19", "Server=17,18"} {
+		if _, _, err := call("diff", connected, "--between", wrong); err == nil || !strings.HasPrefix(err.Error(), "--between: ") {
+			t.Errorf("--between %s: %v", wrong, err)
+		}
 	}
 }
