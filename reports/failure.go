@@ -51,7 +51,7 @@ func (p *page) group(g *Group) {
 	}
 	p.line(p.text(statusStyle(g.Verdict.Status), strings.ToUpper(string(g.Verdict.Status))) + "  " + p.text(bold, printable(title)))
 	if g.Count > 1 {
-		p.hanging("cells", dim, g.extent("fail", "agree"))
+		p.hanging("cells", dim, g.extent())
 	}
 	if g.Explained {
 		p.command("example", g.First)

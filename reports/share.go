@@ -63,8 +63,8 @@ func shares(t *axisTable, class []int, ways int, members []member) (all []share)
 	return all
 }
 
-// extent says how many cells are told together, and of how many; did is what they did, alike is what the others did.
-func (s *share) extent(did, alike string) string {
+// extentOf says how many cells are told together, and of how many; did is what they did, alike is what the others did.
+func (s *share) extentOf(did, alike string) string {
 	text := fmt.Sprintf("%s; no short conjunction of axis values has these cells and none that %s", thousands(len(s.rows)), alike)
 	if s.Explained {
 		text = fmt.Sprintf("%s of %s %s in this way", thousands(s.Failing), count(s.Matching, "cell that matches", "cells that match"), did)

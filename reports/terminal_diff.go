@@ -112,7 +112,7 @@ func (p *page) change(c *Change) {
 	}
 	p.line(p.text(kindStyle(c.Kind), strings.ToUpper(string(c.Kind))) + "  " + p.text(bold, printable(title)))
 	if c.Count > 1 {
-		p.hanging("cells", dim, c.extent("changed", "did not change"))
+		p.hanging("cells", dim, c.extentOf("changed", "did not change"))
 	}
 	if c.Explained {
 		p.command("example", c.id())

@@ -193,6 +193,9 @@ func (g *Group) Message() string {
 	return "differs in " + strings.Join(differingFields(g.Verdict.Differences), ", ")
 }
 
+// extent says how many cells the group has, and of how many.
+func (g *Group) extent() string { return g.extentOf("fail", "agree") }
+
 // differingFields names each field once; the outcomes show the values.
 func differingFields(differences []verdict.Difference) []string {
 	var names []string

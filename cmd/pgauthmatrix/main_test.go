@@ -179,7 +179,9 @@ func TestDiff(t *testing.T) {
 			t.Errorf("diff %q: %v, want %s", tt.args, err, tt.want)
 		}
 	}
-	if _, _, err := call("diff", connected, "--between", "sever=17,18"); err == nil || !strings.Contains(err.Error(), "--between: ") {
-		t.Errorf("an axis that does not exist: %v", err)
+	for _, wrong := range []string{"server", "server=17,19", "Server=17,18"} {
+		if _, _, err := call("diff", connected, "--between", wrong); err == nil || !strings.HasPrefix(err.Error(), "--between: ") {
+			t.Errorf("--between %s: %v", wrong, err)
+		}
 	}
 }
