@@ -215,7 +215,7 @@ func pageTop(v *View, o Options, leftOut string) top {
 			t.More = "… and " + count(len(v.Failures)-i, "other group", "other groups")
 			break
 		}
-		worst := topFailure{Status: string(f.Verdict.Status), Glyph: glyphOf(f.Verdict.Status), Cells: f.extent("fail", "agree"), Message: printable(f.Message()), ID: f.First, Link: cellLink(f.First)}
+		worst := topFailure{Status: string(f.Verdict.Status), Glyph: glyphOf(f.Verdict.Status), Cells: f.extent(), Message: printable(f.Message()), ID: f.First, Link: cellLink(f.First)}
 		if f.Explained {
 			worst.Where, worst.All = f.Where.String(), fragment("cells", f.Where.query()+" is:failing")
 		}
