@@ -42,7 +42,7 @@ Exit status: 0 green, 1 a run that is not green, 2 bad input or nothing could be
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	cmd.AddCommand(listCommand(), explainCommand(), runCommand(), judgeCommand(), approveCommand(), renderCommand(), imagesCommand(), proveCommand(), benchCommand(), depthCommand())
+	cmd.AddCommand(listCommand(), explainCommand(), runCommand(), judgeCommand(), approveCommand(), fuzzCommand(), renderCommand(), imagesCommand(), proveCommand(), fuzzCommand(), benchCommand(), depthCommand())
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	return cmd
 }
