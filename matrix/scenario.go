@@ -135,6 +135,22 @@ func Load(fsys fs.FS, paths ...string) ([]*Scenario, error) {
 	return scenarios, nil
 }
 
+// Parse reads the text of a scenario file FAMILY/NAME.yaml that has no files beside it.
+func Parse(file string, source []byte) (*Scenario, error) {
+	s, problems := parse(file, file, source, nothing{})
+	if err := joinProblems(problems); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// nothing is a folder without files.
+type nothing struct{}
+
+func (nothing) Open(name string) (fs.File, error) {
+	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+}
+
 // LoadFile reads one scenario file from disk. The family is the name of its folder.
 func LoadFile(name string) (*Scenario, error) {
 	source, err := os.ReadFile(name)

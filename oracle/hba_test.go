@@ -76,6 +76,7 @@ func TestWhatLoads(t *testing.T) {
 		{"include other.conf more", "16 18", `invalid connection type "include"`},
 		{"host all /(x all trust", "13 15", ""},
 		{"host all /(x all trust", "16 18", `invalid regular expression "(x": parentheses () not balanced`},
+		{`host all /^\1$ all trust`, "16 18", `invalid regular expression "^\1$": invalid backreference number`},
 		{"host /[x all all trust", "16 18", `invalid regular expression "[x": brackets [] not balanced`},
 		{"host /*x all all trust", "16 18", `invalid regular expression "*x": quantifier operand invalid`},
 		{"# nothing", all, `configuration file "pg_hba.conf" contains no entries`},

@@ -159,6 +159,8 @@ func compileError(expr string, err error) string {
 	errors.As(err, &wrong) // the only error there is
 	plain := !strings.Contains(expr, `\`) && !strings.Contains(strings.ReplaceAll(expr, "(?:", ""), "(?") && !strings.Contains(expr, "[[") && !strings.HasPrefix(expr, "***")
 	switch {
+	case backReference.MatchString(expr):
+		return "invalid backreference number"
 	case wrong.Code == syntax.ErrTrailingBackslash:
 		return `invalid escape \ sequence`
 	case !plain:
@@ -178,6 +180,9 @@ func compileError(expr string, err error) string {
 	}
 	return ""
 }
+
+// backReference is a reference to a group in an expression that has none.
+var backReference = regexp.MustCompile(`^[a-zA-Z0-9@.^$-]*\\[1-9][a-zA-Z@.^$-]*$`)
 
 // shared is the syntax that means the same in PostgreSQL and in Go: literals, simple classes and groups with greedy quantifiers,
 // alternatives, anchors.

@@ -49,7 +49,7 @@ const (
 func faults() []fault {
 	on := func(scenario string) string { return scenario + "/pg17/ssl=on" }
 	const differ, broken = verdict.Differ, verdict.Broken
-	return []fault{
+	return append([]fault{
 		{"hostssl became hostnossl", cells(on("hostssl-alone"), plainOnly, tlsOnly), cells(on("host-alone"), plainOnly, tlsOnly),
 			differ, "^end (connected, observed refused|refused, observed connected)$", hba("hostssl ", "hostnossl ")},
 		{"trust became reject", cells(on("host-alone"), plainOnly, tlsOnly, gssOnly), cells(on("hostssl-gss"), plainOnly),
@@ -202,7 +202,7 @@ func faults() []fault {
 		{"agent answers for another attempt, both refused", cells(on("hostssl-alone"), plainOnly), nil, broken, contradiction, swapped(func(a, b *matrix.Evidence) {
 			*a, *b = *b, *a
 		})},
-	}
+	}, described()...)
 }
 
 // loading are cells of rules that do not load.

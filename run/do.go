@@ -33,11 +33,10 @@ func NewDisplay(out io.Writer, cells int) *reports.Progress {
 }
 
 // Do is a whole run for a person: prepare, execute, and draw what came out. A cancelled ctx ends it early; what was
-// reached is kept and drawn.
-func Do(ctx context.Context, out io.Writer, input *Input, sel matrix.Selection, described, dir string) (*reports.Summary, error) {
-	summary, _, err := do(ctx, out, Config{Scenarios: input.Scenarios, Controls: input.Controls, Golden: input.Golden,
+// reached is kept and drawn. It returns the run's folder, too.
+func Do(ctx context.Context, out io.Writer, input *Input, sel matrix.Selection, described, dir string) (*reports.Summary, string, error) {
+	return do(ctx, out, Config{Scenarios: input.Scenarios, Controls: input.Controls, Golden: input.Golden,
 		Divergences: input.Divergences, Driver: input.Driver, Selection: sel, Described: described, Dir: dir})
-	return summary, err
 }
 
 func do(ctx context.Context, out io.Writer, config Config) (*reports.Summary, string, error) {
@@ -55,7 +54,7 @@ func do(ctx context.Context, out io.Writer, config Config) (*reports.Summary, st
 	return summary, r.Dir, err
 }
 
-// Planted is a run of these cells with faults planted by its Provisioner, for package prove: nothing is drawn. It returns the run's folder.
+// Planted is a run of these cells with faults planted by its Provisioner, or none if it is nil, for package prove: nothing is drawn. It returns the run's folder.
 func Planted(ctx context.Context, input *Input, patterns []string, dir string, provision Provisioner) (*reports.Summary, string, error) {
 	return do(ctx, io.Discard, Config{Scenarios: input.Scenarios, Controls: input.Controls, Divergences: input.Divergences,
 		Selection: matrix.Selection{Patterns: patterns}, Described: "planted fault", Dir: dir, Provision: provision})

@@ -127,7 +127,7 @@ func runCommand() *cobra.Command {
 					return err
 				}
 			}
-			summary, err := run.Do(cmd.Context(), cmd.OutOrStdout(), input, sel, s.describe(args), dir)
+			summary, _, err := run.Do(cmd.Context(), cmd.OutOrStdout(), input, sel, s.describe(args), dir)
 			if err == nil && !summary.Green() {
 				err = errNotGreen
 			}
@@ -353,6 +353,34 @@ func proveCommand() *cobra.Command {
 			return err
 		},
 	}
+}
+
+func fuzzCommand() *cobra.Command {
+	var seed uint64
+	var cells int
+	var dir string
+	cmd := &cobra.Command{
+		Use:   "fuzz",
+		Short: "Try rules, maps and clients written at random, and keep the smallest scenario that disagrees",
+		Long: `Write rules, user name maps, roles, networks and clients at random, as scenarios; predict, attempt and judge their cells like those of any
+run. A seed gives the same scenarios on every machine. What disagrees is made smaller while it still disagrees in the same way; the
+scenario that is left is saved in the run's folder. Cells that the oracle does not predict are counted by cause.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cells < 1 {
+				return fmt.Errorf("--cells %d: want at least 1", cells)
+			}
+			agree, err := prove.Fuzz(cmd.Context(), cmd.OutOrStdout(), seed, cells, dir)
+			if err == nil && !agree {
+				err = errNotGreen
+			}
+			return err
+		},
+	}
+	cmd.Flags().Uint64Var(&seed, "seed", 1, "which scenarios")
+	cmd.Flags().IntVar(&cells, "cells", 2000, "how many cells that are predicted, at least")
+	cmd.Flags().StringVar(&dir, "runs", "runs", "`FOLDER` below which the run's own is made")
+	return cmd
 }
 
 func benchCommand() *cobra.Command {

@@ -61,6 +61,7 @@ Exit status: 0 green, 1 a run that is not green, 2 bad input or nothing could be
 		diffCommand(),
 		imagesCommand(),
 		proveCommand(),
+		fuzzCommand(),
 		benchCommand(),
 		depthCommand(),
 	)
