@@ -196,7 +196,7 @@ type method struct {
 	weight  int
 	conns   []string // none: all
 	options func(g *generator, conn string) []string
-	since   int
+	until   int      // the last version that has it; 0: all have it
 	refuses []string // options without which it does not load, or "-": no service answers
 }
 
@@ -219,7 +219,7 @@ var methods = []method{
 			{"ldapserver=127.0.0.1", "ldapscheme=ldaps", `ldapbasedn="dc=example,dc=test"`, `ldapbinddn="cn=x"`, "ldapbindpasswd=x", `ldapsearchfilter="(uid=$username)"`},
 		})
 	}},
-	{name: "radius", weight: 1, refuses: []string{"-"}, options: func(g *generator, _ string) []string {
+	{name: "radius", weight: 1, until: 18, refuses: []string{"-"}, options: func(g *generator, _ string) []string {
 		return anyOf(g, [][]string{{"radiusservers=127.0.0.1", "radiussecrets=x"}, {"radiusservers=127.0.0.1", "radiussecrets=x", "radiusports=1812", "radiusidentifiers=pg"}})
 	}},
 }
@@ -227,7 +227,7 @@ var methods = []method{
 func (g *generator) method(conn string) method {
 	var fit []method
 	for _, m := range methods {
-		if (m.conns == nil || slices.Contains(m.conns, conn)) && g.Server >= m.since {
+		if (m.conns == nil || slices.Contains(m.conns, conn)) && (m.until == 0 || g.Server <= m.until) {
 			for range m.weight {
 				fit = append(fit, m)
 			}
