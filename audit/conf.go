@@ -84,10 +84,13 @@ func truth(value string) (yes, ok bool) {
 	switch {
 	case v == "":
 		return false, false
-	case v == "1", strings.HasPrefix("true", v), strings.HasPrefix("yes", v), v == "on":
+	case v == "1", v == "on", begins(v, "true"), begins(v, "yes"):
 		return true, true
-	case v == "0", strings.HasPrefix("false", v), strings.HasPrefix("no", v), v == "of", v == "off":
+	case v == "0", v == "of", v == "off", begins(v, "false"), begins(v, "no"):
 		return false, true
 	}
 	return false, false
 }
+
+// begins says whether a word begins with a text.
+func begins(text, word string) bool { return strings.HasPrefix(word, text) }

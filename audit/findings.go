@@ -280,25 +280,7 @@ func (s *Server) lookAt(report *Report, x *side, r *RecordReport) {
 			says(Shadowed, "%s decides over each connection that it would take.", by)
 		}
 	}
-	for _, l := range r.Lets {
-		switch {
-		case l.Have == Nothing && l.Remote && !report.has(TrustElsewhere, record):
-			says(TrustElsewhere, "%s from %s over %s needs no credential.", l.who(), l.Example.Address, l.Channel)
-		case record.Method == matrix.MethodTrust && l.Have == AnyTicket && l.Remote && !report.has(TrustElsewhere, record):
-			says(TrustElsewhere, "%s from %s needs only a ticket of anybody, to encrypt the connection.", l.who(), l.Example.Address)
-		case record.Method != matrix.MethodTrust && (l.Have == AnyTicket || l.Have == AnyCert) && !slices.ContainsFunc(report.Findings, func(f Finding) bool {
-			return f.ID == AnybodyGetsIn.ID && f.File == record.File && f.Line == record.Line
-		}):
-			says(AnybodyGetsIn, "A %s becomes %s.", l.Have, l.who())
-		}
-	}
-	plain := slices.IndexFunc(r.Lets, func(l Lets) bool { return l.Channel == matrix.Plain && l.Remote })
-	switch {
-	case plain >= 0 && record.Method == matrix.MethodPassword:
-		says(PasswordClear, "%s from %s sends the password as it is.", r.Lets[plain].who(), r.Lets[plain].Example.Address)
-	case plain >= 0:
-		says(Plaintext, "%s from %s gets in over an unencrypted connection with %s.", r.Lets[plain].who(), r.Lets[plain].Example.Address, article(r.Lets[plain].Have))
-	}
+	report.admits(r)
 	if x.world.ServerCA == "none" && record.ClientCert() != "" {
 		says(NoCA, "It asks for clientcert=%s.", record.ClientCert())
 	}
@@ -308,19 +290,51 @@ func (s *Server) lookAt(report *Report, x *side, r *RecordReport) {
 	if record.Method == matrix.MethodMD5 {
 		says(OldMethod, "It accepts passwords that are stored as md5, and scram-sha-256 where they are stored so.")
 	}
-	switch a := record.Address(); {
-	case a.Host != "":
-		says(NeedsReverse, "The name is %s.", a.Host)
-	case a.Addr.IsValid():
-		if bits, ok := prefixLength(a.Mask); ok && netip.PrefixFrom(a.Addr, bits).Masked().Addr() != a.Addr {
-			says(HostBits, "It takes all of %s.", netip.PrefixFrom(a.Addr, bits).Masked())
+	report.columns(record, s.Version)
+}
+
+// admits finds what is wrong with whom a record lets in.
+func (r *Report) admits(record *RecordReport) {
+	says := func(rule Rule, format string, args ...any) {
+		r.record(rule, &record.Record, fmt.Sprintf(format, args...))
+	}
+	trust := record.Method == matrix.MethodTrust
+	for _, l := range record.Lets {
+		switch {
+		case trust && l.Remote && l.Have == Nothing && !r.has(TrustElsewhere, &record.Record):
+			says(TrustElsewhere, "%s from %s over %s needs no credential.", l.who(), l.Example.Address, l.Channel)
+		case trust && l.Remote && l.Have == AnyTicket && !r.has(TrustElsewhere, &record.Record):
+			says(TrustElsewhere, "%s from %s needs only a ticket of anybody, to encrypt the connection.", l.who(), l.Example.Address)
+		case !trust && (l.Have == AnyTicket || l.Have == AnyCert) && !r.has(AnybodyGetsIn, &record.Record):
+			says(AnybodyGetsIn, "A %s becomes %s.", l.Have, l.who())
 		}
 	}
-	if s.Version < 16 {
-		for _, n := range slices.Concat(record.Databases(), record.Users()) {
-			if strings.HasPrefix(n.Text, "/") {
-				says(LiteralRegex, "%s is the name of a role or database to PostgreSQL %d.", n.Text, s.Version)
-			}
+	plain := slices.IndexFunc(record.Lets, func(l Lets) bool { return l.Channel == matrix.Plain && l.Remote })
+	switch {
+	case plain < 0:
+	case record.Method == matrix.MethodPassword:
+		says(PasswordClear, "%s from %s sends the password as it is.", record.Lets[plain].who(), record.Lets[plain].Example.Address)
+	default:
+		says(Plaintext, "%s from %s gets in over an unencrypted connection with %s.", record.Lets[plain].who(), record.Lets[plain].Example.Address, article(record.Lets[plain].Have))
+	}
+}
+
+// columns finds what is odd about a record's address and names.
+func (r *Report) columns(record *oracle.Record, version int) {
+	switch a := record.Address(); {
+	case a.Host != "":
+		r.record(NeedsReverse, record, "The name is "+a.Host+".")
+	case a.Addr.IsValid():
+		if bits, ok := prefixLength(a.Mask); ok && netip.PrefixFrom(a.Addr, bits).Masked().Addr() != a.Addr {
+			r.record(HostBits, record, "It takes all of "+netip.PrefixFrom(a.Addr, bits).Masked().String()+".")
+		}
+	}
+	if version >= 16 {
+		return
+	}
+	for _, n := range slices.Concat(record.Databases(), record.Users()) {
+		if strings.HasPrefix(n.Text, "/") {
+			r.record(LiteralRegex, record, fmt.Sprintf("%s is the name of a role or database to PostgreSQL %d.", n.Text, version))
 		}
 	}
 }

@@ -32,7 +32,7 @@ func hierarchy(client, server string) []string {
 		up, down = up[:len(up)-1], down[:len(down)-1]
 	}
 	slices.Reverse(down)
-	path := append(up, down...)
+	path := slices.Concat(up, down)
 	if path[len(path)-1] != server { // a parent of the client's
 		path = append(path, server)
 	}

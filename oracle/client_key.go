@@ -8,8 +8,8 @@ import (
 
 // reader is a client that reads the key of its certificate: what it does not take.
 type reader struct {
-	open, der, encrypted bool                           // a file that others may read; DER; an encrypted key at all
-	decrypts             func(form matrix.KeyForm) bool // encrypted keys of that form, with the right passphrase
+	open, der bool                           // a file that others may read; DER
+	decrypts  func(form matrix.KeyForm) bool // encrypted keys of that form, with the right passphrase
 }
 
 // keyFault is what keeps a client from reading the key of the certificate that the connection string names; "": it reads it, or there is none.

@@ -60,8 +60,7 @@ func (r *Record) setMethodOption(name, value string, server int) (message string
 // setRadius checks a list of the method radius. Names of servers are looked up when the file is loaded.
 func (r *Record) setRadius(name, value string) (message string, err error) {
 	items, ok := guc(value)
-	switch {
-	case !ok:
+	if !ok {
 		what := map[string]string{"radiusservers": "server", "radiusports": "port", "radiussecrets": "secret", "radiusidentifiers": "identifiers"}[name]
 		return fmt.Sprintf(`could not parse RADIUS %s list "%s"`, what, value), nil
 	}

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"embed"
-	_ "embed"
 	"encoding/base64"
 	"errors"
 	"html/template"

@@ -3,7 +3,7 @@ package reports
 import (
 	"bufio"
 	"bytes"
-	"fmt"
+	"errors"
 	"io"
 	"sync"
 	"time"
@@ -102,7 +102,7 @@ func decompressed(source io.ReadCloser) (io.ReadCloser, error) {
 	}
 	decoder, err := zstd.NewReader(buffered, zstd.WithDecoderMaxWindow(64<<20))
 	if err != nil {
-		return nil, fmt.Errorf("%w (and %v)", err, source.Close())
+		return nil, errors.Join(err, source.Close())
 	}
 	return both{decoder, func() error { decoder.Close(); return source.Close() }}, nil
 }

@@ -32,7 +32,6 @@ func TestLargePage(t *testing.T) {
 		t.Errorf("the page has %d bytes", len(data))
 	}
 	address := b.put(t, "large.html", data)
-	data = nil
 	debug.FreeOSMemory() // the browser runs on the same machine
 	ctx := b.tab(t, chromedp.EmulateViewport(1360, 900))
 	open(t, ctx, address)
