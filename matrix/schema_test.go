@@ -54,7 +54,11 @@ func compiledSchema(t *testing.T) *jsonschema.Schema {
 
 // asEditorsRead reads YAML as an editor does that applies a JSON Schema, with the types of YAML.
 func asEditorsRead(source []byte) (any, error) {
-	asJSON, err := yaml.YAMLToJSON(source)
+	var read any // YAMLToJSON does not escape every character
+	if err := yaml.Unmarshal(source, &read); err != nil {
+		return nil, err
+	}
+	asJSON, err := json.Marshal(read)
 	if err != nil {
 		return nil, err
 	}
