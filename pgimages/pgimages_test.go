@@ -3,6 +3,7 @@ package pgimages
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -173,7 +174,8 @@ func TestClient(t *testing.T) {
 		if got := run(t, r, "psql", "-XAtq", "-h", SocketDir, "-U", "postgres", "-c", "select 'in'"); got != "in" {
 			t.Errorf("%s: got %q over the socket", image.Name, got)
 		}
-		if got := run(t, r, "psql", "--version"); !strings.Contains(got, "(PostgreSQL) "+strings.TrimPrefix(image.Name, "client-")+".") {
+		// 18.6, or 19rc1 of a version that is not released.
+		if got := run(t, r, "psql", "--version"); !regexp.MustCompile(fmt.Sprintf(`\(PostgreSQL\) %d[.a-z]`, major)).MatchString(got) {
 			t.Errorf("%s has %s", image.Name, got)
 		}
 		run(t, r, "sh", "-c", "command -v kinit klist; ldd /usr/local/bin/pgam-attempt | grep -q 'libpq.so.5 => /'")
