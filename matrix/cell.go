@@ -77,6 +77,15 @@ func (w *World) DeadHost() string {
 // Setting is one line of postgresql.conf.
 type Setting struct{ Name, Value string }
 
+// reloaded are settings that a reload changes (PostgreSQL manual, pg_settings.context: sighup and user). Of others it is not asked: a world that has one
+// needs an Env of its own.
+var reloaded = []string{"default_transaction_read_only", "krb_caseins_users", "password_encryption", "ssl_max_protocol_version"}
+
+// Reloads says whether a reload changes the setting, so that worlds that differ in it share an Env.
+func (s Setting) Reloads() bool { return slices.Contains(reloaded, strings.ToLower(s.Name)) }
+
+func (s Setting) key() string { return " set:" + s.Name + "=" + strconv.Quote(s.Value) }
+
 // Role is a database role.
 type Role struct {
 	Name          string
@@ -122,13 +131,15 @@ const (
 )
 
 // EnvKey identifies what cannot be changed in a running Env. Worlds with equal keys share one Env, one after another; they differ
-// only in what a reload, a statement or a file can change: ssl, server certificate and revocation list, keytab, hba, ident, roles, databases, operating system users and names of addresses. Principals of users are not part of
+// only in what a reload, a statement or a file can change: ssl, settings that reload, server certificate and revocation list, keytab, hba, ident, roles, databases, operating system users and names of addresses. Principals of users are not part of
 // the key: an Env has those of all its worlds.
 func (w *World) EnvKey() string {
 	var b strings.Builder
 	b.WriteString("pg" + strconv.Itoa(w.Server) + " host=" + w.Host)
 	for _, s := range w.Settings {
-		b.WriteString(" set:" + s.Name + "=" + strconv.Quote(s.Value))
+		if !s.Reloads() {
+			b.WriteString(s.key())
+		}
 	}
 	for i, r := range w.Realms {
 		b.WriteString(" realm:" + r.Name)
@@ -161,7 +172,13 @@ func (w *World) EnvKey() string {
 // In is this world in the Env of another: it has all that EnvKey names from there. The realm has the principals of both.
 func (w *World) In(home *World) *World {
 	moved := *w
-	moved.Server, moved.Host, moved.Settings, moved.Networks = home.Server, home.Host, home.Settings, home.Networks
+	moved.Server, moved.Host, moved.Networks = home.Server, home.Host, home.Networks
+	moved.Settings = slices.DeleteFunc(slices.Clone(home.Settings), Setting.Reloads)
+	for _, s := range w.Settings {
+		if s.Reloads() {
+			moved.Settings = append(moved.Settings, s)
+		}
+	}
 	moved.ClientRealm, moved.Keytabs, moved.Realms = home.ClientRealm, home.Keytabs, slices.Clone(home.Realms)
 	moved.Realms[0].Principals = slices.Concat(home.Realms[0].Principals, w.Realms[0].Principals)
 	return &moved
@@ -176,6 +193,11 @@ func (w *World) Key() string {
 	}
 	if slices.ContainsFunc(w.Certificates, func(c Certificate) bool { return c.Name == w.ServerCert }) { // another scenario's may have the same name
 		b.WriteString(" cert:" + w.ServerCertificate().Digest())
+	}
+	for _, s := range w.Settings {
+		if s.Reloads() {
+			b.WriteString(s.key())
+		}
 	}
 	if w.ServerCRL != "" && w.ServerCRL != "none" {
 		b.WriteString(" crl=" + w.ServerCRL)

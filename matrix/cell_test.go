@@ -20,6 +20,7 @@ func TestWorldKeys(t *testing.T) {
 		"server":          {func(w *World) { w.Server = 18 }, false},
 		"host":            {func(w *World) { w.Host = "db.example.test" }, false},
 		"setting":         {func(w *World) { w.Settings[0].Value = "4097" }, false},
+		"reloaded":        {func(w *World) { w.Settings = append(w.Settings, Setting{"KRB_caseins_users", "on"}) }, true},
 		"setting's end":   {func(w *World) { w.Settings[0] = Setting{"work_mem", `4096" set:x="1`} }, false},
 		"role":            {func(w *World) { w.Roles = append(w.Roles, Role{Name: "b"}) }, true},
 		"role's login":    {func(w *World) { w.Roles[0].NoLogin = true }, true},

@@ -9,8 +9,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,10 +103,31 @@ func TestKilled(t *testing.T) {
 	}
 }
 
+// lockedBuffer is written by the timer of a flush, and read by the test.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	data []byte
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.data = append(b.data, p...)
+	return len(p), nil
+}
+
+func (b *lockedBuffer) Bytes() []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.data)
+}
+
+func (b *lockedBuffer) Len() int { return len(b.Bytes()) }
+
 // A flush comes by itself, once for all that was written in the meantime, and ends the frame if that is large.
 func TestFlush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var file bytes.Buffer
+		var file lockedBuffer
 		c, err := newCompressor(&file)
 		if err != nil {
 			t.Fatal(err)
