@@ -20,7 +20,7 @@ import (
 // A page of 150,000 cells: its size and nodes are limits; times are printed, and fail only far above what they are to be.
 func TestLargePage(t *testing.T) {
 	b := theBrowser(t)
-	n := livetest.Pick(t, 50_000, 150_000, 150_000)
+	n := livetest.Pick(t, 20_000, 50_000, 150_000)
 	if n < 150_000 {
 		livetest.LeftOut(t, "%s: a page of 150,000 cells; %d are tried", t.Name(), n)
 	}
