@@ -33,7 +33,7 @@ func controls(t *testing.T, libraries string) []matrix.Cell {
 
 func TestNewPlanGroupsByEnvAndWorld(t *testing.T) {
 	cells := scenario(t, "a/one", "server: [15, 17]\nssl: [off, on]\n"+trustAll, "library: [libpq15, pgx]\nuser: [alice, bob]\n", "")
-	cells = append(cells, scenario(t, "a/two", "server: 17\nsettings:\n  krb_caseins_users: true\n"+trustAll, "library: pgx\n", "")...)
+	cells = append(cells, scenario(t, "a/two", "server: 17\nsettings:\n  work_mem: 5MB\n"+trustAll, "library: pgx\n", "")...)
 	cells = append(cells, scenario(t, "a/three", "server: 17\nssl: [off, on]\nroles: [alice, bob]\n"+trustAll, "library: pgx\nuser: alice\n", "")...)
 	cells = append(cells, scenario(t, "a/four", "server: 17\n"+trustAll, "library: [libpq15]\nsslnegotiation: [postgres, direct]\n", "")...)
 	plan, err := NewPlan(cells, controls(t, "[libpq15, pgx]"))
@@ -69,7 +69,7 @@ func TestNewPlanGroupsByEnvAndWorld(t *testing.T) {
 }
 
 func TestNewPlanMovesControlsIntoEachEnv(t *testing.T) {
-	cells := scenario(t, "a/one", "server: 17\nhost: db.other.test\nrealm: OTHER.TEST\nsettings:\n  krb_caseins_users: true\n"+trustAll, "library: pgx\n", "")
+	cells := scenario(t, "a/one", "server: 17\nhost: db.other.test\nrealm: OTHER.TEST\nsettings:\n  work_mem: 5MB\n"+trustAll, "library: pgx\n", "")
 	plan, err := NewPlan(cells, controls(t, "[libpq15, pgx]"))
 	if err != nil {
 		t.Fatal(err)
