@@ -48,6 +48,9 @@ func TestJudgeWantsEveryFaultSeenAndNobodyBlamed(t *testing.T) {
 // TestFaultsNameCells checks by the scenarios that every pattern names cells, and that what is planted changes the
 // world that they are tried in.
 func TestFaultsNameCells(t *testing.T) {
+	if testing.Short() {
+		t.Skip("exhaustive: make test runs it")
+	}
 	input, err := run.Load()
 	if err != nil {
 		t.Fatal(err)

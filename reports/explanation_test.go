@@ -234,6 +234,9 @@ func TestExplain_Invariants(t *testing.T) {
 
 // A run of the size of the whole matrix, with failures of several causes and some without one, is explained in seconds.
 func TestExplain_AtSize(t *testing.T) {
+	if testing.Short() {
+		t.Skip("exhaustive: make test runs it")
+	}
 	table := newAxisTable()
 	var class []int
 	random := rand.New(rand.NewPCG(1, 1))

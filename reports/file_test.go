@@ -381,6 +381,9 @@ func TestRecordHoldsTheCell(t *testing.T) {
 
 // A View holds what there is to say, not the evidence: a record of the sample is about 2 KiB.
 func TestMemoryDoesNotGrowWithTheRun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("exhaustive: make test runs it")
+	}
 	held := func(cells int) uint64 {
 		path := filepath.Join(t.TempDir(), FileName)
 		f, err := os.Create(path)

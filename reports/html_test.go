@@ -326,6 +326,9 @@ func TestIDForms(t *testing.T) {
 
 // A page that would be too large leaves out times, then evidence, and says so; the index and the failing cells stay.
 func TestPageKeepsToItsSize(t *testing.T) {
+	if testing.Short() {
+		t.Skip("exhaustive: make test runs it")
+	}
 	v := view(t, saved(t, 6000, 3000))
 	whole := pageOf(t, v, htmlLimit)
 	sizes := map[string]int{} // of the tables

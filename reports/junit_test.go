@@ -50,6 +50,9 @@ type parsed struct {
 // However many cells there are: no file has more than 5,000 cases, 250,000 objects or 30 MB, all have different names and all suites
 // different numbers, and every cell that fails is a case of its own.
 func TestJUnitLimits(t *testing.T) {
+	if testing.Short() {
+		t.Skip("exhaustive: make test runs it")
+	}
 	for _, tt := range []struct{ cells, failEvery, cases, files int }{
 		{0, 0, 0, 1}, {5000, 7, 5000, 1}, {5001, 0, 5001, 2}, {20_000, 13, 20_000, 4},
 		{20_001, 0, 41*32 - 31, 1}, {150_000, 100, 300*32 + 1500, 3}, {150_000, 1, 150_000, 30},

@@ -13,6 +13,9 @@ import (
 
 // TestQuick: few cells, and yet every family, every independent client and every attack that the newest server knows.
 func TestQuick(t *testing.T) {
+	if testing.Short() {
+		t.Skip("exhaustive: make test runs it")
+	}
 	input, err := Load()
 	if err != nil {
 		t.Fatal(err)

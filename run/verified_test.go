@@ -10,6 +10,9 @@ import (
 
 // Reports read in the rules of a prediction whether the client verifies the server's certificate: every prediction of a TLS session says it.
 func TestPredictionsOfTLSSayWhetherItIsVerified(t *testing.T) {
+	if testing.Short() {
+		t.Skip("exhaustive: make test runs it")
+	}
 	all, err := matrix.Load(scenarios.Files)
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,9 @@ import (
 
 // TestEverythingIsGenerated counts what hba.c knows in the texts of 10,000 scenarios. The expressions are written by hand, and know nothing of the generator's tables.
 func TestEverythingIsGenerated(t *testing.T) {
+	if testing.Short() {
+		t.Skip("exhaustive: make test runs it")
+	}
 	const sets = 10000
 	features := map[string]string{}
 	for _, word := range []string{"local", "host", "hostssl", "hostnossl", "hostgssenc", "hostnogssenc"} {
@@ -79,6 +82,9 @@ func TestEverythingIsGenerated(t *testing.T) {
 }
 
 func TestScenariosLoad(t *testing.T) {
+	if testing.Short() {
+		t.Skip("exhaustive: make test runs it")
+	}
 	cells := 0
 	for n := range 1500 {
 		s := Generate(8, n)
@@ -117,6 +123,9 @@ func TestSeed(t *testing.T) {
 
 // TestSteps takes every step by itself and all of them together: the scenario loads or says why not, and nothing but the copy is changed.
 func TestSteps(t *testing.T) {
+	if testing.Short() {
+		t.Skip("exhaustive: make test runs it")
+	}
 	for n := range 300 {
 		s := Generate(9, n)
 		before := s.YAML()
