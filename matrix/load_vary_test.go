@@ -17,10 +17,10 @@ world:
   vary:
     record: [host, hostssl]
     clientcert: {none: "", ca: clientcert=verify-ca}
-    caseins: [on, off]
+    quoted: [on, off]
     tail: ["", "# x, y"]
   settings:
-    krb_caseins_users: "{caseins}"
+    quote_all_identifiers: "{quoted}"
     work_mem: 4096
   ident: |
     m{2}  /^(.{2,3})$  {record}
@@ -30,30 +30,30 @@ world:
 
 // TestVary: own axes are world axes, after those of the table, and their texts stand where {NAME} is.
 func TestVary(t *testing.T) {
-	s := load(t, varied+"client:\n  sslmode: [disable, require]\nexclude:\n  - {record: hostssl, sslmode: disable}\n  - {tail: '# x, y', caseins: off}\nexpect:\n  - when: {clientcert: ca, tail: none}\n    then: connected, hba:1\n")
+	s := load(t, varied+"client:\n  sslmode: [disable, require]\nexclude:\n  - {record: hostssl, sslmode: disable}\n  - {tail: '# x, y', quoted: off}\nexpect:\n  - when: {clientcert: ca, tail: none}\n    then: connected, hba:1\n")
 	cells := s.Expand()
 	if len(cells) != 2*3*2*3 {
 		t.Errorf("%d cells", len(cells))
 	}
 	first, last := cells[0], cells[len(cells)-1]
-	if want := "auth/case/pg17/record=host,clientcert=none,caseins=on,tail=none/libpq18/sslmode=disable"; first.ID != want {
+	if want := "auth/case/pg17/record=host,clientcert=none,quoted=on,tail=none/libpq18/sslmode=disable"; first.ID != want {
 		t.Errorf("first is %s, want %s", first.ID, want)
 	}
-	if want := "auth/case/pg13/record=hostssl,clientcert=ca,caseins=off,tail=none/libpq18/sslmode=require"; last.ID != want {
+	if want := "auth/case/pg13/record=hostssl,clientcert=ca,quoted=off,tail=none/libpq18/sslmode=require"; last.ID != want {
 		t.Errorf("last is %s, want %s", last.ID, want)
 	}
 	byID := map[string]Cell{}
 	for _, c := range cells {
 		byID[c.ID] = c
 	}
-	c, ok := byID["auth/case/pg17/record=hostssl,clientcert=ca,caseins=on,tail=%23%20x%2C%20y/libpq18/sslmode=require"]
+	c, ok := byID["auth/case/pg17/record=hostssl,clientcert=ca,quoted=on,tail=%23%20x%2C%20y/libpq18/sslmode=require"]
 	if !ok {
 		t.Fatal("no cell with an escaped value")
 	}
 	want := World{Server: 17, SSL: "on", ServerCert: "good", ServerCRL: "none", ServerCA: "right", Keytab: "good",
-		Vary: []Variation{{"record", "hostssl"}, {"clientcert", "ca"}, {"caseins", "on"}, {"tail", "# x, y"}},
+		Vary: []Variation{{"record", "hostssl"}, {"clientcert", "ca"}, {"quoted", "on"}, {"tail", "# x, y"}},
 		HBA:  "hostssl  all  all  all  trust  clientcert=verify-ca # x, y\n", Ident: "m{2}  /^(.{2,3})$  hostssl\n",
-		Settings: []Setting{{"krb_caseins_users", "on"}, {"work_mem", "4096"}}, Roles: s.Roles, Realms: s.Realms, Host: DefaultHost}
+		Settings: []Setting{{"quote_all_identifiers", "on"}, {"work_mem", "4096"}}, Roles: s.Roles, Realms: s.Realms, Host: DefaultHost}
 	if diff := cmp.Diff(&want, c.World); diff != "" {
 		t.Error(diff)
 	}
@@ -70,7 +70,7 @@ func TestVary(t *testing.T) {
 	if len(envs) != 2*2 || len(worlds) != 2*2*2*3 { // a setting of its own is an Env of its own
 		t.Errorf("%d envs and %d worlds", len(envs), len(worlds))
 	}
-	if names := strings.Join(c.World.OwnAxes(), " "); names != "record clientcert caseins tail" || len(c.World.Axes()) != len(Axes)+4 {
+	if names := strings.Join(c.World.OwnAxes(), " "); names != "record clientcert quoted tail" || len(c.World.Axes()) != len(Axes)+4 {
 		t.Errorf("own axes are %s", names)
 	}
 }
