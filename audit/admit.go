@@ -80,7 +80,13 @@ func (x *side) attempt(c Class, have Credential) *matrix.Cell {
 // admissions remembers what was asked: many classes differ in nothing that the methods look at.
 type admissions struct {
 	x     *side
-	known map[asked][]Credential
+	known map[asked]admission
+}
+
+// admission is whom a record lets in, or why that cannot be said.
+type admission struct {
+	lets    []Credential
+	unknown string
 }
 
 type asked struct {
@@ -91,14 +97,23 @@ type asked struct {
 
 // admitted are the credentials with which a client of the class gets in by the record, of those that include one another the least. unknown is why that
 // cannot be said, where it cannot.
-func (m *admissions) admitted(c Class, record int) (list []Credential, unknown string, err error) {
+func (m *admissions) admitted(c Class, record int) (lets []Credential, unknown string, err error) {
 	if record < 0 {
 		return nil, "", nil
 	}
 	key := asked{record, c.Channel, c.User}
-	if list, ok := m.known[key]; ok {
-		return list, "", nil
+	a, ok := m.known[key]
+	if !ok {
+		if a, err = m.ask(c); err != nil {
+			return nil, "", err
+		}
+		m.known[key] = a
 	}
+	return a.lets, a.unknown, nil
+}
+
+// ask tries one credential after the other.
+func (m *admissions) ask(c Class) (a admission, err error) {
 	has := map[Credential]bool{}
 	for _, have := range credentials {
 		if !possible(c.Channel, have) || implied(c.Channel, has, have) {
@@ -106,18 +121,17 @@ func (m *admissions) admitted(c Class, record int) (list []Credential, unknown s
 		}
 		p, err := oracle.Predict(m.x.attempt(c, have))
 		if cannot := (*oracle.CannotPredict)(nil); errors.As(err, &cannot) {
-			return nil, err.Error(), nil
+			return admission{unknown: err.Error()}, nil
 		}
 		if err != nil {
-			return nil, "", err
+			return admission{}, err
 		}
 		if p.Outcome.End == matrix.Connected {
 			has[have] = true
-			list = append(list, have)
+			a.lets = append(a.lets, have)
 		}
 	}
-	m.known[key] = list
-	return list, "", nil
+	return a, nil
 }
 
 // possible says whether a client with the credential can have the channel, and the credential a meaning there.
@@ -135,7 +149,7 @@ func possible(channel matrix.Channel, have Credential) bool {
 	return true
 }
 
-// implied says whether a client gets in with less. Whoever encrypts with GSSAPI has somebody's ticket.
+// implied says whether a client gets in with less. A client that encrypts with GSSAPI has a ticket, of one principal or another.
 func implied(channel matrix.Channel, has map[Credential]bool, have Credential) bool {
 	if channel == matrix.GSS && has[AnyTicket] {
 		return true
@@ -148,4 +162,4 @@ func implied(channel matrix.Channel, has map[Credential]bool, have Credential) b
 	return false
 }
 
-func newAdmissions(x *side) *admissions { return &admissions{x, map[asked][]Credential{}} }
+func newAdmissions(x *side) *admissions { return &admissions{x, map[asked]admission{}} }

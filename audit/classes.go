@@ -3,6 +3,7 @@ package audit
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"regexp/syntax"
 	"slices"
@@ -72,17 +73,9 @@ func sampleOf(rules ...*oracle.Rules) sample {
 		}
 	}
 	users[otherUser], databases[otherDatabase] = true, true
-	s.users, s.databases = sorted(users), sorted(databases)
-	s.addAddresses(networks, single, sorted(hosts))
+	s.users, s.databases = slices.Sorted(maps.Keys(users)), slices.Sorted(maps.Keys(databases))
+	s.addAddresses(networks, single, slices.Sorted(maps.Keys(hosts)))
 	return s
-}
-
-func sorted(set map[string]bool) (list []string) {
-	for name := range set {
-		list = append(list, name)
-	}
-	slices.Sort(list)
-	return list
 }
 
 // addNames adds a name for each item of a column.
@@ -198,7 +191,7 @@ func addressIn(n netip.Prefix, others []netip.Prefix) netip.Addr {
 	inner := func(a netip.Addr) (last netip.Addr, found bool) {
 		for _, o := range others {
 			if o.Bits() > n.Bits() && n.Contains(o.Addr()) && o.Contains(a) {
-				return lastOf(o), true
+				return matrix.LastAddress(o), true
 			}
 		}
 		return netip.Addr{}, false
@@ -217,15 +210,6 @@ func addressIn(n netip.Prefix, others []netip.Prefix) netip.Addr {
 		}
 	}
 	return n.Addr()
-}
-
-func lastOf(n netip.Prefix) netip.Addr {
-	b := n.Addr().AsSlice()
-	for i := n.Bits(); i < len(b)*8; i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
 }
 
 // on is the world of a server in which the sample's classes can be asked about.

@@ -130,18 +130,16 @@ var without = []string{
 	"requirepeer", "min_protocol_version", "max_protocol_version", "sslkeylogfile",
 }
 
-// client makes the client of a connection string. named are the parameters that it gives.
-func client(parameters []Parameter) (c matrix.Client, host string, named map[string]bool, err error) {
+// client makes the client of a connection string, with the host that it names.
+func client(parameters []Parameter) (c matrix.Client, host string, err error) {
 	c = matrix.Client{Transport: "tcp", Hosts: matrix.OneHost, Ticket: "none", Cert: "none", CRL: "none", Password: "none", Attack: matrix.NoAttack, Root: "none"}
-	named = map[string]bool{}
 	fields := map[string]*string{"gssencmode": &c.GSSEncMode, "sslmode": &c.SSLMode, "sslnegotiation": &c.SSLNegotiation, "channel_binding": &c.ChannelBinding, "require_auth": &c.RequireAuth, "krbsrvname": &c.KrbSrvName}
 	for _, p := range parameters {
 		at := p.At - 1
-		named[p.Name] = true
 		switch p.Name {
 		case "host":
 			if strings.Contains(p.Value, ",") {
-				return c, "", nil, conninfoError(at, "the connection string has several hosts", "ask for each host apart")
+				return c, "", conninfoError(at, "the connection string has several hosts", "ask for each host apart")
 			}
 			if host = p.Value; strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") {
 				c.Transport, host = "unix", ""
@@ -149,7 +147,7 @@ func client(parameters []Parameter) (c matrix.Client, host string, named map[str
 			continue
 		case "hostaddr":
 			if _, err := netip.ParseAddr(p.Value); err != nil {
-				return c, "", nil, conninfoError(at, fmt.Sprintf("hostaddr %q is no address", p.Value), "want an IPv4 or IPv6 address")
+				return c, "", conninfoError(at, fmt.Sprintf("hostaddr %q is no address", p.Value), "want an IPv4 or IPv6 address")
 			}
 			continue
 		case "user":
@@ -176,20 +174,20 @@ func client(parameters []Parameter) (c matrix.Client, host string, named map[str
 		switch field := fields[p.Name]; {
 		case slices.Contains(without, p.Name):
 		case field == nil:
-			return c, "", nil, conninfoError(at, fmt.Sprintf("%q is no connection parameter of libpq", p.Name), "those that change who gets in are host hostaddr user dbname password gssencmode sslmode sslnegotiation sslrootcert sslcert sslcrl channel_binding require_auth krbsrvname")
+			return c, "", conninfoError(at, fmt.Sprintf("%q is no connection parameter of libpq", p.Name), "those that change who gets in are host hostaddr user dbname password gssencmode sslmode sslnegotiation sslrootcert sslcert sslcrl channel_binding require_auth krbsrvname")
 		default:
 			if a, _ := matrix.AxisByName(p.Name); len(a.Values) > 0 && !slices.Contains(a.Values, p.Value) {
-				return c, "", nil, conninfoError(at, fmt.Sprintf("%s has no value %q", p.Name, p.Value), "want "+strings.Join(a.Values, ", "))
+				return c, "", conninfoError(at, fmt.Sprintf("%s has no value %q", p.Name, p.Value), "want "+strings.Join(a.Values, ", "))
 			}
 			*field = p.Value
 		}
 	}
 	if c.User == "" {
-		return c, "", nil, conninfoError(0, "no user is given", "add user=NAME: libpq would take the name of the operating system's account")
+		return c, "", conninfoError(0, "no user is given", "add user=NAME: libpq would take the name of the operating system's account")
 	}
 	if c.Database == "" {
 		c.Database = c.User
 	}
 	c.Principal = c.User
-	return c, host, named, nil
+	return c, host, nil
 }

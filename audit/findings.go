@@ -31,13 +31,16 @@ const (
 	LevelNote    Level = "note"
 )
 
+// Levels are all levels, worst first.
+var Levels = []Level{LevelError, LevelWarning, LevelNote}
+
 // The kinds of findings, and Kinds, the table of them in the order of docs/findings.md.
 var (
 	NotLoaded      = Rule{"not-loaded", LevelError, "The server does not load the file.", "A server does not start with a pg_hba.conf that it cannot load, and a running server goes on with the rules of before. A server whose pg_ident.conf does not load has no new maps. Mend the line."}
-	TrustElsewhere = Rule{"trust-elsewhere", LevelError, "The record lets in without any credential from another machine.", "Whoever can reach the server under an address of the record becomes the role. Ask for scram-sha-256, gss or cert."}
+	TrustElsewhere = Rule{"trust-elsewhere", LevelError, "The record lets clients on other machines in without any credential.", "A client that connects from an address of the record becomes the role, without proving anything. Ask for scram-sha-256, gss or cert."}
 	AnybodyGetsIn  = Rule{"anybody-becomes", LevelError, "A principal or certificate of any name becomes the role.", "The map lets every name of the realm or CA become the role. Anchor the regular expression, and let it name who is meant."}
-	PasswordClear  = Rule{"password-in-the-clear", LevelError, "The client sends the password in the clear, over a connection that is not encrypted.", "Whoever reads the network has the password. Write scram-sha-256, or make the record hostssl or hostgssenc."}
-	Plaintext      = Rule{"plaintext", LevelWarning, "The record lets in over connections that nothing encrypts, from another machine.", "Whoever reads the network reads the session, and whoever can change it can take it over. ssl = on does not forbid it: only hostssl, hostgssenc or a reject record do."}
+	PasswordClear  = Rule{"password-in-the-clear", LevelError, "The client sends its password over a connection that is not encrypted.", "An attacker who reads the network gets the password. Write scram-sha-256, or make the record hostssl or hostgssenc."}
+	Plaintext      = Rule{"plaintext", LevelWarning, "The record lets clients on other machines in over connections that are not encrypted.", "An attacker who reads the network reads the session, and one who can change the traffic can take the session over. ssl = on does not forbid it: only hostssl, hostgssenc or a reject record do."}
 	FallsThrough   = Rule{"prefer-falls-through", LevelWarning, "A client that prefers encryption is refused over it and let in without.", "With sslmode=prefer, libpq's default, the client tries again without encryption after an encrypted connection was refused, and this record lets it in. Make the record hostssl, or let the client say sslmode=verify-full."}
 	Shadowed       = Rule{"shadowed", LevelWarning, "The record never decides: records above it take every connection that it would take.", "The first record that matches decides, and no later one is looked at. Move the record up, or remove it."}
 	NoTLS          = Rule{"no-tls", LevelWarning, "A hostssl record never matches: the server has ssl = off.", "Without TLS there are no connections that hostssl takes. Set ssl = on and a certificate."}
@@ -143,13 +146,7 @@ func (r *Report) has(rule Rule, record *oracle.Record) bool {
 }
 
 func (r *Report) sort() {
-	levels := []Level{LevelError, LevelWarning, LevelNote}
-	slices.SortStableFunc(r.Findings, func(a, b Finding) int {
-		if d := slices.Index(levels, a.Level) - slices.Index(levels, b.Level); d != 0 {
-			return d
-		}
-		return 0
-	})
+	slices.SortStableFunc(r.Findings, func(a, b Finding) int { return slices.Index(Levels, a.Level) - slices.Index(Levels, b.Level) })
 }
 
 // remote says whether a client of the class may be on another machine.
@@ -351,14 +348,17 @@ func article(have Credential) string {
 }
 
 // who names the roles that get in.
-func (l Lets) who() string {
-	if l.AsAnyone {
+func (l Lets) who() string { return Roles(l.Users, l.AsAnyone, 3) }
+
+// Roles names roles, at most so many; anyone stands for all, those that no rule names among them.
+func Roles(users []string, anyone bool, most int) string {
+	if anyone {
 		return "any role"
 	}
-	return alternatives(l.Users, 3)
+	return firstOf(users, most)
 }
 
-func alternatives(names []string, most int) string {
+func firstOf(names []string, most int) string {
 	if len(names) > most {
 		return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
 	}
@@ -376,7 +376,7 @@ func shadowed(x *side, r *RecordReport) (by string, proven bool) {
 		}
 		above = append(above, at(over))
 	}
-	return alternatives(above, 4), r.met
+	return firstOf(above, 4), r.met
 }
 
 // covers says whether each expression of a column is covered by the other column.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -78,8 +79,7 @@ func (s *Server) Ask(q Question) (*Answer, error) {
 
 // same compares what a person asks for: not the steps on the way.
 func same(a, b matrix.Outcome) bool {
-	a.Trace, b.Trace = nil, nil
-	return a.String() == b.String()
+	return a.WithoutTrace().String() == b.WithoutTrace().String()
 }
 
 // copyOf is a cell with a world of its own.
@@ -110,7 +110,7 @@ func (s *Server) cell(q Question) (*matrix.Cell, []guess, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	c, host, named, err := client(parameters)
+	c, host, err := client(parameters)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -149,7 +149,7 @@ func (s *Server) cell(q Question) (*matrix.Cell, []guess, error) {
 		cert.Name, cert.Issuer, cert.Key, cert.Validity = clientCert, "right", matrix.ECDSA, matrix.Valid
 		w.Certificates = append(w.Certificates, cert)
 		cell.Client.Cert = clientCert
-	} else if named["sslcert"] {
+	} else if c.Cert != "none" {
 		return nil, nil, errors.New("the connection string names a client certificate: give the file with --cert, its names decide")
 	}
 	if why := matrix.NotApplicable(cell); why != "" {
@@ -338,7 +338,7 @@ func (s *Server) memberGuesses(cell *matrix.Cell) (list []guess) {
 		}
 	}
 	var otherwise []changed
-	for _, group := range sorted(groups) {
+	for _, group := range slices.Sorted(maps.Keys(groups)) {
 		otherwise = append(otherwise, changed{"it is a member of " + group, func(c *matrix.Cell) {
 			at := slices.IndexFunc(c.World.Roles, func(r matrix.Role) bool { return r.Name == c.Client.User })
 			if at >= 0 {

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -164,7 +165,7 @@ func readFile(fsys fs.FS, name string) (string, error) {
 	case info.Size() > maxFile:
 		return "", fmt.Errorf("%s has %d bytes; at most %d are read", name, info.Size(), maxFile)
 	}
-	text, err := fs.ReadFile(fsys, name)
+	text, err := io.ReadAll(f)
 	if i := slices.Index(text, 0); err == nil && i >= 0 {
 		return "", fmt.Errorf("%s:%d:1: the file has a byte 0: it is no text", name, strings.Count(string(text[:i]), "\n")+1)
 	}

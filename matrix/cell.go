@@ -84,7 +84,18 @@ var reloaded = []string{"default_transaction_read_only", "krb_caseins_users", "p
 // Reloads says whether a reload changes the setting, so that worlds that differ in it share an Env.
 func (s Setting) Reloads() bool { return slices.Contains(reloaded, strings.ToLower(s.Name)) }
 
-func (s Setting) key() string { return " set:" + s.Name + "=" + strconv.Quote(s.Value) }
+// settings are those that a reload changes, or those that it does not.
+func (w *World) settings(reload bool) []Setting {
+	return slices.DeleteFunc(slices.Clone(w.Settings), func(s Setting) bool { return s.Reloads() != reload })
+}
+
+// settingsKey has those settings.
+func (w *World) settingsKey(reload bool) (key string) {
+	for _, s := range w.settings(reload) {
+		key += " set:" + s.Name + "=" + strconv.Quote(s.Value)
+	}
+	return key
+}
 
 // Role is a database role.
 type Role struct {
@@ -135,12 +146,7 @@ const (
 // the key: an Env has those of all its worlds.
 func (w *World) EnvKey() string {
 	var b strings.Builder
-	b.WriteString("pg" + strconv.Itoa(w.Server) + " host=" + w.Host)
-	for _, s := range w.Settings {
-		if !s.Reloads() {
-			b.WriteString(s.key())
-		}
-	}
+	b.WriteString("pg" + strconv.Itoa(w.Server) + " host=" + w.Host + w.settingsKey(false))
 	for i, r := range w.Realms {
 		b.WriteString(" realm:" + r.Name)
 		if r.Kind != "" && r.Kind != MIT {
@@ -173,12 +179,7 @@ func (w *World) EnvKey() string {
 func (w *World) In(home *World) *World {
 	moved := *w
 	moved.Server, moved.Host, moved.Networks = home.Server, home.Host, home.Networks
-	moved.Settings = slices.DeleteFunc(slices.Clone(home.Settings), Setting.Reloads)
-	for _, s := range w.Settings {
-		if s.Reloads() {
-			moved.Settings = append(moved.Settings, s)
-		}
-	}
+	moved.Settings = append(home.settings(false), w.settings(true)...)
 	moved.ClientRealm, moved.Keytabs, moved.Realms = home.ClientRealm, home.Keytabs, slices.Clone(home.Realms)
 	moved.Realms[0].Principals = slices.Concat(home.Realms[0].Principals, w.Realms[0].Principals)
 	return &moved
@@ -194,11 +195,7 @@ func (w *World) Key() string {
 	if slices.ContainsFunc(w.Certificates, func(c Certificate) bool { return c.Name == w.ServerCert }) { // another scenario's may have the same name
 		b.WriteString(" cert:" + w.ServerCertificate().Digest())
 	}
-	for _, s := range w.Settings {
-		if s.Reloads() {
-			b.WriteString(s.key())
-		}
-	}
+	b.WriteString(w.settingsKey(true))
 	if w.ServerCRL != "" && w.ServerCRL != "none" {
 		b.WriteString(" crl=" + w.ServerCRL)
 	}

@@ -113,7 +113,7 @@ func (l *loading) checkInNetworks(at position, text string) {
 	switch {
 	case a == network.Addr():
 		what = "that of the network itself"
-	case a.Is4() && a == broadcast(network):
+	case a.Is4() && a == LastAddress(network):
 		what = "the network's broadcast address"
 	case slices.ContainsFunc(serverInterfaces(l.Networks), func(s netip.Prefix) bool { return s.Addr() == a }):
 		what = "the server's"

@@ -203,7 +203,7 @@ func TestNetworkKeys(t *testing.T) {
 
 func TestBroadcast(t *testing.T) {
 	for network, want := range map[string]string{"10.20.0.0/24": "10.20.0.255", "10.0.0.0/9": "10.127.255.255", "10.20.0.4/30": "10.20.0.7", "fd00::/126": "fd00::3"} {
-		if got := broadcast(netip.MustParsePrefix(network)); got.String() != want {
+		if got := LastAddress(netip.MustParsePrefix(network)); got.String() != want {
 			t.Errorf("%s ends with %s, want %s", network, got, want)
 		}
 	}

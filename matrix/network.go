@@ -34,8 +34,8 @@ func (w *World) ServerAddress(client netip.Addr) (address netip.Addr, ok bool) {
 	return netip.Addr{}, false
 }
 
-// broadcast is the last address of a network: of an IPv4 network the broadcast address.
-func broadcast(n netip.Prefix) netip.Addr {
+// LastAddress is the last address of a network: of an IPv4 network the broadcast address.
+func LastAddress(n netip.Prefix) netip.Addr {
 	b := n.Addr().AsSlice()
 	for i := n.Bits(); i < len(b)*8; i++ {
 		b[i/8] |= 0x80 >> (i % 8)

@@ -73,6 +73,12 @@ func isEncryptionStep(s Step) bool {
 	return strings.HasPrefix(string(s), "gss") || strings.HasPrefix(string(s), "ssl") || strings.HasPrefix(string(s), "direct")
 }
 
+// WithoutTrace is the outcome without the steps that led to it.
+func (o Outcome) WithoutTrace() Outcome {
+	o.Trace = nil
+	return o
+}
+
 // Validate reports the first rule of the vocabulary that the outcome breaks. The zero Outcome is invalid.
 func (o Outcome) Validate() error {
 	switch o.End {

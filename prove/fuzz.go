@@ -178,26 +178,35 @@ const maxKinds = 4
 
 // disagreements are one for each kind.
 func disagreements(folder string) (found []disagreement, err error) {
-	saved, err := reports.Open(folder)
-	if err != nil {
-		return nil, err
-	}
-	for r, err := range saved.Records() {
-		if err != nil {
-			return nil, err
-		}
-		d, yes := disagrees(r)
-		if !yes {
-			continue
-		}
-		i := slices.IndexFunc(found, func(f disagreement) bool { return f.as == d.as && f.how == d.how })
+	err = eachDisagreement(folder, func(_ *reports.Record, d disagreement) {
+		i := slices.IndexFunc(found, d.alike)
 		if i >= 0 {
 			found[i].cells++
 		} else if len(found) < maxKinds {
 			found = append(found, d)
 		}
+	})
+	return found, err
+}
+
+// alike says whether two are of one kind.
+func (d disagreement) alike(o disagreement) bool { return d.as == o.as && d.how == o.how }
+
+// eachDisagreement visits the cells of a saved run that disagree.
+func eachDisagreement(folder string, visit func(*reports.Record, disagreement)) error {
+	saved, err := reports.Open(folder)
+	if err != nil {
+		return err
 	}
-	return found, nil
+	for r, err := range saved.Records() {
+		if err != nil {
+			return err
+		}
+		if d, yes := disagrees(r); yes {
+			visit(r, d)
+		}
+	}
+	return nil
 }
 
 // maxRounds limits the runs for one disagreement.
@@ -282,17 +291,13 @@ func trySets(ctx context.Context, input *run.Input, folder string, d disagreemen
 	if err != nil {
 		return nil, err
 	}
-	saved, err := reports.Open(made)
-	if err != nil {
-		return nil, err
-	}
-	for r, err := range saved.Records() {
-		if err != nil {
-			return nil, err
-		}
-		if now, yes := disagrees(r); yes && now.as == d.as && now.how == d.how {
+	err = eachDisagreement(made, func(r *reports.Record, now disagreement) {
+		if now.alike(d) {
 			still = append(still, of[r.Scenario])
 		}
+	})
+	if err != nil {
+		return nil, err
 	}
 	slices.SortFunc(still, func(x, y *random.Scenario) int { return cmp.Compare(slices.Index(sets, x), slices.Index(sets, y)) })
 	return still, nil

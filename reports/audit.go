@@ -42,18 +42,12 @@ func ExplainFiles(w io.Writer, question string, a *audit.Answer, changes []audit
 		for _, f := range a.Facts {
 			p.hanging("taken", dim, f.Taken)
 			for _, other := range f.Otherwise {
-				p.hanging("", "", "if "+other.If+": "+inShort(other.Outcome))
+				p.hanging("", "", "if "+other.If+": "+other.Outcome.WithoutTrace().String())
 			}
 		}
 	}
 	p.changes(changes)
 	return p.Flush()
-}
-
-// inShort is an outcome in one line, without its trace.
-func inShort(o matrix.Outcome) string {
-	o.Trace = nil
-	return o.String()
 }
 
 // excerpt writes the lines of a file that are cited, or all of a short one.
@@ -94,7 +88,7 @@ func (p *page) changes(changes []audit.Change) {
 	p.rule("What would let it in", "")
 	for _, c := range changes {
 		p.hanging("change", bold, c.What)
-		p.hanging("", "", inShort(c.Outcome))
+		p.hanging("", "", c.Outcome.WithoutTrace().String())
 		if !c.Server {
 			continue
 		}
@@ -113,16 +107,8 @@ func (p *page) changes(changes []audit.Change) {
 	}
 }
 
-// whom names the roles of a difference.
-func whom(users []string, anyone bool) string {
-	if anyone {
-		return "any role"
-	}
-	if len(users) > 4 {
-		return strings.Join(users[:4], ", ") + fmt.Sprintf(" and %d more", len(users)-4)
-	}
-	return strings.Join(users, ", ")
-}
+// mostRoles is how many roles are named.
+const mostRoles = 4
 
 func channelText(c matrix.Channel) string {
 	switch c {
@@ -141,7 +127,7 @@ func differenceText(d audit.Difference) string {
 	if d.Example.Address != "" {
 		from = ", for example from " + d.Example.Address
 	}
-	return fmt.Sprintf("%s over %s with %s, by %s (database %s%s)", whom(d.Users, d.AsAnyone), channelText(d.Channel), d.Have, d.By, d.Example.Database, from)
+	return fmt.Sprintf("%s over %s with %s, by %s (database %s%s)", audit.Roles(d.Users, d.AsAnyone, mostRoles), channelText(d.Channel), d.Have, d.By, d.Example.Database, from)
 }
 
 // AuditText writes who gets in by which record, and the findings, worst first.
@@ -212,7 +198,7 @@ func levelCounts(r *audit.Report) string {
 		counts[f.Level]++
 	}
 	var parts []string
-	for _, l := range []audit.Level{audit.LevelError, audit.LevelWarning, audit.LevelNote} {
+	for _, l := range audit.Levels {
 		if counts[l] > 0 {
 			parts = append(parts, count(counts[l], string(l), string(l)+"s"))
 		}
@@ -240,7 +226,7 @@ func mergedLets(lets []audit.Lets) (rows []letsRow) {
 		if loopback && slices.ContainsFunc(lets, func(o audit.Lets) bool { return o.Remote && o.Channel == l.Channel && o.Have == l.Have }) {
 			continue
 		}
-		r := letsRow{loopback, string(l.Channel), string(l.Have), whom(l.Users, l.AsAnyone)}
+		r := letsRow{loopback, string(l.Channel), string(l.Have), audit.Roles(l.Users, l.AsAnyone, mostRoles)}
 		i := slices.IndexFunc(rows, func(o letsRow) bool { return o.local == r.local && o.with == r.with && o.who == r.who })
 		if i < 0 {
 			rows = append(rows, r)

@@ -43,6 +43,20 @@ func cellsOf(groups []*Group) int {
 	return cells
 }
 
+// likewise names further cells of which one was drawn.
+func (p *page) likewise(all int, others []string) {
+	if all < 2 {
+		return
+	}
+	p.command("likewise", count(all-1, "more cell", "more cells"))
+	for _, id := range others { // a line each, however long, so that they can be copied
+		p.command("", id)
+	}
+	if all > len(others)+1 {
+		p.command("", "…")
+	}
+}
+
 // group draws a group: what its cells share, and one of them as an example.
 func (p *page) group(g *Group) {
 	title := g.First
@@ -57,16 +71,7 @@ func (p *page) group(g *Group) {
 		p.command("example", g.First)
 	}
 	p.details(g.Record)
-	if g.Count > 1 {
-		// A line each, however long, so that they can be copied.
-		p.command("likewise", count(g.Count-1, "more cell", "more cells"))
-		for _, id := range g.Others {
-			p.command("", id)
-		}
-		if g.Count > len(g.Others)+1 {
-			p.command("", "…")
-		}
-	}
+	p.likewise(g.Count, g.Others)
 	p.repeat(g.First)
 	p.line("")
 }

@@ -74,24 +74,20 @@ func Markdown(w io.Writer, v *View, o Options) error {
 
 func (p *markdown) tables(v *View) {
 	for _, kind := range tables {
-		first := true
-		for _, s := range v.Scenarios {
-			t := kind.of(s)
-			if t == nil {
-				continue
-			}
-			if first {
-				fmt.Fprintf(p, "### %s\n\n", kind.title)
-				if kind.legend != "" {
-					fmt.Fprintf(p, "%s\n\n", cell(kind.legend))
-				}
-				first = false
-			}
+		scenarios := kind.scenarios(v)
+		if len(scenarios) == 0 {
+			continue
+		}
+		fmt.Fprintf(p, "### %s\n\n", kind.title)
+		if kind.legend != "" {
+			fmt.Fprintf(p, "%s\n\n", cell(kind.legend))
+		}
+		for _, s := range scenarios {
 			title := s.Name
 			if s.About != nil {
 				title += ": " + s.About.Question
 			}
-			fmt.Fprintf(p, "%s\n\n%s\n\n", cell(title), t.writer().RenderMarkdown())
+			fmt.Fprintf(p, "%s\n\n%s\n\n", cell(title), kind.of(s).writer().RenderMarkdown())
 			p.end()
 		}
 	}

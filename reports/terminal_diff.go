@@ -134,15 +134,7 @@ func (p *page) change(c *Change) {
 	if len(names) > 0 {
 		p.hanging("differs in", dim, strings.Join(names, ", "))
 	}
-	if c.Count > 1 {
-		p.command("likewise", count(c.Count-1, "more cell", "more cells"))
-		for _, id := range c.Others {
-			p.command("", id)
-		}
-		if c.Count > len(c.Others)+1 {
-			p.command("", "…")
-		}
-	}
+	p.likewise(c.Count, c.Others)
 	p.line("")
 }
 

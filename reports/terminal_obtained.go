@@ -7,11 +7,24 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 )
 
-// tables are the kinds of table that a scenario can have, as both formats show them.
-var tables = []struct {
+// tableKind is a kind of table that a scenario can have.
+type tableKind struct {
 	title, legend string
-	of            func(*ScenarioView) *Table
-}{
+	of            func(*ScenarioView) *Table // nil: it has none
+}
+
+// scenarios are those that have a table of the kind.
+func (k tableKind) scenarios(v *View) (with []*ScenarioView) {
+	for _, s := range v.Scenarios {
+		if k.of(s) != nil {
+			with = append(with, s)
+		}
+	}
+	return with
+}
+
+// tables are the kinds of table that a scenario can have, as both formats show them.
+var tables = []tableKind{
 	{"What an attacker in the middle obtains", "", func(s *ScenarioView) *Table { return s.Obtained }},
 	{"Who gets in", "An entry says how the sessions were protected that the credential obtained under any of the client's settings: " + strings.Join(waysIn, ", ") + ". A downgrade is a session in the clear after encryption was tried; " + nothing + " means that no setting got in.",
 		func(s *ScenarioView) *Table { return s.Admitted }},
@@ -23,19 +36,16 @@ const mostRows = 40
 // tables draws what scenarios have tables of, a table for each.
 func (p *page) tables(v *View) {
 	for _, kind := range tables {
-		first := true
-		for _, s := range v.Scenarios {
+		scenarios := kind.scenarios(v)
+		if len(scenarios) == 0 {
+			continue
+		}
+		p.rule(kind.title, "")
+		if kind.legend != "" {
+			p.paragraph(kind.legend)
+		}
+		for _, s := range scenarios {
 			t := kind.of(s)
-			if t == nil {
-				continue
-			}
-			if first {
-				p.rule(kind.title, "")
-				if kind.legend != "" {
-					p.paragraph(kind.legend)
-				}
-				first = false
-			}
 			p.line("")
 			p.line("  " + p.text(bold, s.Name))
 			if s.About != nil {
@@ -49,9 +59,7 @@ func (p *page) tables(v *View) {
 				p.line(strings.Repeat(" ", margin) + l)
 			}
 		}
-		if !first {
-			p.line("")
-		}
+		p.line("")
 	}
 }
 

@@ -145,15 +145,7 @@ func TestTwoRealms(t *testing.T) {
 		{"no such realm", "postgres/pg.c.test", "", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			file := filepath.Join(t.TempDir(), "krb5.conf")
-			if err := os.WriteFile(file, []byte(conf(address, tt.conf)), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			alice, err := gssenc.Acquire(ctx, gssenc.Source{Config: file, Principal: "alice", Password: "alice"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer alice.Close()
+			alice := acquireAlice(ctx, t, conf(address, tt.conf))
 			_, ours := alice.Initiate(ctx, gssenc.InitOptions{SPN: tt.spn})
 			if err := kdc.CopyToContainer(ctx, []byte(conf("127.0.0.1", tt.conf)), "/r/client.conf", 0o644); err != nil {
 				t.Fatal(err)
@@ -199,6 +191,21 @@ a krb5kdc -r A.TEST -P /r/a.pid
 bc krb5kdc -r B.TEST -r C.TEST -P /r/bc.pid
 `
 
+// acquireAlice logs alice in under a krb5.conf.
+func acquireAlice(ctx context.Context, t *testing.T, conf string) *gssenc.Credentials {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "krb5.conf")
+	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	alice, err := gssenc.Acquire(ctx, gssenc.Source{Config: file, Principal: "alice", Password: "alice"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = alice.Close() })
+	return alice
+}
+
 // A realm that is trusted only by way of another, and a KDC that does not know the way: gssenc gets what libkrb5 gets.
 func TestCapaths(t *testing.T) {
 	ctx := context.Background()
@@ -218,15 +225,7 @@ func TestCapaths(t *testing.T) {
 		{"no capaths", "", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			file := filepath.Join(t.TempDir(), "krb5.conf")
-			if err := os.WriteFile(file, []byte(conf(address, tt.conf)), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			alice, err := gssenc.Acquire(ctx, gssenc.Source{Config: file, Principal: "alice", Password: "alice"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer alice.Close()
+			alice := acquireAlice(ctx, t, conf(address, tt.conf))
 			_, ours := alice.Initiate(ctx, gssenc.InitOptions{SPN: "postgres/pg.c.test@C.TEST"})
 			if err := kdc.CopyToContainer(ctx, []byte(conf("127.0.0.1", tt.conf)), "/r/client.conf", 0o644); err != nil {
 				t.Fatal(err)

@@ -116,10 +116,7 @@ func (q *Question) rules(server *audit.Server, a *Answer) {
 	for _, r := range report.Records {
 		record := Record{Line: r.Line, Text: r.Text, Dead: r.Dead()}
 		for _, l := range r.Lets {
-			who := "any role"
-			if !l.AsAnyone {
-				who = strings.Join(l.Users, ", ")
-			}
+			who := audit.Roles(l.Users, l.AsAnyone, len(l.Users))
 			from := ""
 			if l.Channel != audit.Local && !l.Remote {
 				from = " (loopback)"
@@ -163,11 +160,11 @@ func (q *Question) ask(server *audit.Server, a *Answer) {
 			a.Meaning = r.Meaning
 		}
 	}
-	a.Outcome = short(o)
+	a.Outcome = o.WithoutTrace().String()
 	for _, f := range answer.Facts {
 		fact := Fact{Taken: f.Taken}
 		for _, other := range f.Otherwise {
-			fact.Otherwise = append(fact.Otherwise, "if "+other.If+": "+short(other.Outcome))
+			fact.Otherwise = append(fact.Otherwise, "if "+other.If+": "+other.Outcome.WithoutTrace().String())
 		}
 		a.Facts = append(a.Facts, fact)
 	}
@@ -184,10 +181,4 @@ func (q *Question) ask(server *audit.Server, a *Answer) {
 		}
 		a.Changes = append(a.Changes, change)
 	}
-}
-
-// short is an outcome without its trace.
-func short(o matrix.Outcome) string {
-	o.Trace = nil
-	return o.String()
 }
