@@ -100,7 +100,6 @@ func asyncpg(version string) ClientInfo {
 		{"require_auth", nil, "asyncpg has no require_auth"},
 		{"replication", nil, "asyncpg uses the extended query protocol, which a replication connection does not have"},
 		{"sslcertmode", []string{"disable", "require"}, "asyncpg has no sslcertmode"},
-		{"sslpassword", []string{"right", "wrong"}, "the driver program of asyncpg does not pass sslpassword on"},
 	}}
 	if version == "0.27" {
 		c.Lacks = append(c.Lacks, Lack{"krbsrvname", nil, "asyncpg 0.27 has no krbsrvname (since 0.30)"},

@@ -9,6 +9,7 @@ type KeyForm struct {
 	Traditional bool   // the form of its own kind (PKCS #1, SEC 1) and not PKCS #8
 	DER         bool   // and not PEM
 	Encrypted   bool   // with the passphrase of sslpassword=right
+	Legacy      bool   // and by a cipher that OpenSSL 3 leaves to its provider legacy, which no client loads
 	Open        bool   // everybody may read it
 	Absent      bool   // there is no file
 	Foreign     bool   // it is the key of another certificate
@@ -21,6 +22,7 @@ var KeyForms = []KeyForm{
 	{Name: "der", Doc: "PKCS #8, DER", DER: true},
 	{Name: "encrypted", Doc: "PKCS #8, PEM, encrypted (PBES2, AES-256)", Encrypted: true},
 	{Name: "encrypted-traditional", Doc: "PKCS #1 or SEC 1, PEM, encrypted (Proc-Type: 4,ENCRYPTED, AES-256)", Traditional: true, Encrypted: true},
+	{Name: "encrypted-legacy", Doc: "PKCS #8, PEM, encrypted (PBES1: MD5 and DES)", Encrypted: true, Legacy: true},
 	{Name: "world-readable", Doc: "like good, and everybody may read it", Open: true},
 	{Name: "missing", Doc: "there is no such file", Absent: true},
 	{Name: "other", Doc: "the key of another certificate", Foreign: true},

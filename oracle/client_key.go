@@ -35,10 +35,12 @@ func (a *attempt) keyFault(r *reader) string {
 	return ""
 }
 
-// What the clients take. Only those on OpenSSL decrypt every form; pgx decrypts what crypto/x509 does (DecryptPEMBlock), and lib/pq nothing.
+// What the clients take. Those on OpenSSL decrypt every form, from 3 on without the ciphers of its provider legacy; pgx decrypts what crypto/x509 does
+// (DecryptPEMBlock), and lib/pq nothing.
 var (
-	libpqKeys   = &reader{der: true, decrypts: func(matrix.KeyForm) bool { return true }}
-	asyncpgKeys = &reader{open: true, decrypts: func(matrix.KeyForm) bool { return true }}
+	libpqKeys   = &reader{der: true, decrypts: func(form matrix.KeyForm) bool { return !form.Legacy }}
+	oldLibpq    = &reader{der: true, decrypts: func(matrix.KeyForm) bool { return true }} // on OpenSSL 1.1.1
+	asyncpgKeys = &reader{open: true, decrypts: func(form matrix.KeyForm) bool { return !form.Legacy }}
 	pgxKeys     = &reader{open: true, decrypts: func(form matrix.KeyForm) bool { return form.Traditional }}
 	pqKeys      = &reader{decrypts: func(matrix.KeyForm) bool { return false }}
 )

@@ -22,6 +22,15 @@ key=encrypted => `+unusable+`
 key=encrypted sslpassword=wrong => `+unusable+`
 key=encrypted sslpassword=right => `+tls+`
 key=encrypted-traditional sslpassword=right => `+tls+`
+key=encrypted-legacy sslpassword=right => `+unusable+`
+key=encrypted-legacy sslpassword=right library=libpq13 => `+tls+`
+key=encrypted-legacy sslpassword=wrong library=libpq13 => `+unusable+`
+key=encrypted-legacy sslpassword=right library=pgx => `+options+`
+key=encrypted-legacy sslpassword=right library=pq => refused at tls, key-unusable, trace connect
+key=encrypted-legacy sslpassword=right library=asyncpg0.31 => `+options+`
+key=encrypted sslpassword=right library=asyncpg0.31 => `+tls+`
+key=encrypted sslpassword=wrong library=asyncpg0.31 => `+options+`
+key=encrypted-traditional sslpassword=right library=asyncpg0.27 => `+tls+`
 key=missing sslmode=prefer => `+plain+`
 key=missing sslmode=prefer library=libpq13 => `+plain+`
 key=missing sslmode=disable => connected plain, method trust, role alice, hba:1, trace connect authok

@@ -123,11 +123,19 @@ func (l *libpq) verification() verification {
 		v.checks, text = l.fileChecks()
 		text += l.loadList(&v)
 	}
-	if fault := l.keyFault(libpqKeys); fault != "" && !v.noRoot && l.c.SSLCertMode != "disable" {
+	if fault := l.keyFault(l.keys()); fault != "" && !v.noRoot && l.c.SSLCertMode != "disable" {
 		v.noKey, text = true, text+"; "+fault+": the client gives up before its handshake"
 	}
 	v.because = matrix.Because{Text: "sslmode=" + l.sslmode + text, Source: "libpq, sslrootcert"}
 	return v
+}
+
+// keys is what the client's OpenSSL reads: libpq 13 and 14 come with OpenSSL 1.1.1.
+func (l *libpq) keys() *reader {
+	if l.version < 15 {
+		return oldLibpq
+	}
+	return libpqKeys
 }
 
 // libpqFull: libpq compares the name itself, after the handshake.
