@@ -32,7 +32,7 @@ func Fuzz(ctx context.Context, out io.Writer, seed uint64, cells int, dir string
 		return false, err
 	}
 	input.Scenarios, input.Golden, input.Divergences = b.scenarios, nil, nil
-	summary, folder, err := run.Do(ctx, out, input, matrix.Selection{}, fmt.Sprintf("random rules, seed %d, %d cells", seed, cells), dir)
+	summary, folder, err := run.Do(ctx, out, run.ConfigOf(input, matrix.Selection{}, fmt.Sprintf("random rules, seed %d, %d cells", seed, cells), dir))
 	if err != nil {
 		return false, err
 	}

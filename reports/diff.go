@@ -49,10 +49,14 @@ type Diff struct {
 	Between *Between           `json:"between,omitempty"`
 	Pairs   int                `json:"pairs"` // cells that both have
 	Equal   int                `json:"equal"`
-	Alone   [2]int             `json:"alone,omitzero"` // with Between: cells with the old value, and with the new, that have no counterpart
+	Alone   [2]int             `json:"alone,omitzero"` // where the selections differ, and with Between: cells of the old side, and of the new, that have no counterpart
 	Counts  map[ChangeKind]int `json:"counts"`
 	Partial []string           `json:"partial,omitempty"` // why a run is incomplete
 	Changes []*Change          `json:"changes,omitempty"` // the worst first
+
+	OldFailing int `json:"old_failing,omitempty"` // cells of the old run that fail
+
+	common bool // cells that only one side has are no change
 }
 
 // Change is cells that changed in one way, told together as the cells of a Group are.
@@ -101,7 +105,11 @@ func (d *Diff) Regressions() int {
 
 // NewDiff compares two runs cell by cell: by their IDs or, if between is given, by all axes but that one.
 func NewDiff(before, after *Run, between *Between) (*Diff, error) {
-	d := &Diff{Old: before.Header, New: after.Header, Between: between, Counts: map[ChangeKind]int{}}
+	return newDiff(before, after, between, between != nil) // a selection need not have both values
+}
+
+func newDiff(before, after *Run, between *Between, common bool) (*Diff, error) {
+	d := &Diff{Old: before.Header, New: after.Header, Between: between, Counts: map[ChangeKind]int{}, common: common}
 	var values [2]string
 	if between != nil {
 		values = [2]string{between.Old, between.New}
@@ -114,6 +122,7 @@ func NewDiff(before, after *Run, between *Between) (*Diff, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.OldFailing = failingOf(old)
 	d.Partial = slices.Compact(d.Partial)
 	b := &differ{diff: d, axes: newAxisTable(), ways: map[string]int{}, exactWays: map[string]int{}}
 	for _, key := range order {
@@ -204,7 +213,7 @@ type differ struct {
 const beforeAxis = "before"
 
 func (b *differ) add(old, now *Side) {
-	if b.diff.Between != nil && (old == nil || now == nil) { // a selection need not have both
+	if b.diff.common && (old == nil || now == nil) {
 		if now == nil {
 			b.diff.Alone[0]++
 		} else {

@@ -150,6 +150,8 @@ type top struct {
 	Style                                                                                  template.CSS
 	Nav                                                                                    []topLink
 	Counts                                                                                 []topCount
+	Since, MoreChanges                                                                     string
+	Changes                                                                                []topChange
 	Worst                                                                                  []topFailure
 	Notes                                                                                  []Note
 	NotesOpen                                                                              bool
@@ -209,6 +211,7 @@ func pageTop(v *View, o Options, leftOut string) top {
 		topCount{Name: "downgraded", Number: thousands(v.Descents[matrix.Downgrade]), Link: fragment("cells", "descent:downgrade")},
 		topCount{Name: "refused", Number: thousands(v.Ends[matrix.Refused]), Link: fragment("cells", "end:refused")})
 	t.NotesOpen = slices.ContainsFunc(t.Notes, func(n Note) bool { return n.Fails })
+	t.Since, t.Changes, t.MoreChanges = v.topBaseline()
 	limit := cmp.Or(o.Failures, htmlFailures)
 	for i, f := range v.Failures {
 		if limit >= 0 && i == limit {

@@ -46,6 +46,8 @@ func Markdown(w io.Writer, v *View, o Options) error {
 	p.page = newPage(&p.block, v.Path, o)
 	word, why := v.Judgement()
 	fmt.Fprintf(p, "## pgauthmatrix: %s, %s\n\n", word, why)
+	p.end()
+	p.baseline(v)
 	fmt.Fprintf(p, "Run %s, %s. %s\n\n", cell(v.Header.Run), cell(v.Header.Selection), cell(v.Times()))
 	head, line, row := "|", "|", "|"
 	for _, s := range verdict.Statuses {

@@ -14,6 +14,7 @@ import (
 func Terminal(w io.Writer, v *View, o Options) error {
 	p := newPage(w, v.Path, o)
 	p.title(v)
+	p.baseline(v)
 	if len(v.Scenarios) > 0 {
 		p.matrix(v)
 	}
@@ -41,6 +42,9 @@ func (p *page) title(v *View) {
 
 func (p *page) result(v *View) {
 	p.rule("Result", "")
+	if v.Baseline != nil {
+		p.hanging("baseline", bold, v.Baseline.changedSince())
+	}
 	var parts []phrase
 	for i, s := range verdict.Statuses {
 		part := phrase{text: fmt.Sprintf("%s %s", s, thousands(v.Counts[s])), style: dim}

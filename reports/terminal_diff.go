@@ -106,11 +106,7 @@ func kindStyle(k ChangeKind) string {
 
 // change draws cells that changed, with one of them as an example.
 func (p *page) change(c *Change) {
-	title := c.id()
-	if c.Explained {
-		title = c.Where.String()
-	}
-	p.line(p.text(kindStyle(c.Kind), strings.ToUpper(string(c.Kind))) + "  " + p.text(bold, printable(title)))
+	p.line(p.text(kindStyle(c.Kind), strings.ToUpper(string(c.Kind))) + "  " + p.text(bold, printable(c.title())))
 	if c.Count > 1 {
 		p.hanging("cells", dim, c.extentOf("changed", "did not change"))
 	}
@@ -161,28 +157,21 @@ func (p *page) diffResult(d *Diff) {
 	if b := d.Between; b != nil && d.Alone != [2]int{} {
 		p.hanging("", dim, fmt.Sprintf("%s with %s and %s with %s have no counterpart in the selection", thousands(d.Alone[0]), b.Old, thousands(d.Alone[1]), b.New))
 	}
-	var worse, news []string
-	for _, k := range ChangeKinds {
-		if n := d.Counts[k]; n > 0 && k.Regression() {
-			worse = append(worse, fmt.Sprintf("%s %s", k, thousands(n)))
-		} else if n > 0 {
-			news = append(news, fmt.Sprintf("%s %s", k, thousands(n)))
-		}
+	_, worse, news := d.Since()
+	if worse != "" {
+		p.hanging("worse", loudRed, worse)
 	}
-	if len(worse) > 0 {
-		p.hanging("worse", loudRed, strings.Join(worse, ", "))
-	}
-	if len(news) > 0 {
-		p.hanging("news", yellow, strings.Join(news, ", "))
+	if news != "" {
+		p.hanging("news", yellow, news)
 	}
 	for _, why := range d.Partial {
 		p.hanging("incomplete", red, why)
 	}
 	p.line("")
 	switch {
-	case len(worse) > 0:
-		p.line("  " + p.text(loudRed, "REGRESSION") + "  " + strings.Join(worse, ", "))
-	case len(news) > 0:
+	case worse != "":
+		p.line("  " + p.text(loudRed, "REGRESSION") + "  " + worse)
+	case news != "":
 		p.line("  " + p.text(yellow, "CHANGED") + "  no cell for the worse")
 	default:
 		p.line("  " + p.text(loudGreen, "EQUAL"))

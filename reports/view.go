@@ -24,6 +24,12 @@ func (s *Summary) Green() bool {
 	return s.Incomplete == "" && len(s.Stale) == 0 && s.Counts.Green()
 }
 
+// MayAgree says that nothing was found that a second run would find again: a run that is not green for Broken cells alone, or because it
+// did not end.
+func (s *Summary) MayAgree() bool {
+	return !s.Green() && len(s.Stale) == 0 && s.Counts[verdict.Differ]+s.Counts[verdict.Drift] == 0 && (s.Counts[verdict.Broken] > 0 || s.Incomplete != "")
+}
+
 // Summarize is the Summary of NewView.
 func Summarize(run *Run) (*Summary, error) {
 	v, err := NewView(run)
@@ -47,6 +53,7 @@ type View struct {
 	Columns   []Column               // by server, then in the order of matrix.Clients
 	Failures  []*Group               // the worst first
 	Known     []Known                // by position
+	Baseline  *Diff                  // what changed since another run; nil: see Against
 	First     time.Time              // start of the first attempt
 	Last      time.Time              // end of the last attempt
 

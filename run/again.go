@@ -70,7 +70,7 @@ func Again(out io.Writer, input *Input, folder string) (*reports.Summary, error)
 	if err := r.writer.Close(trailer); err != nil {
 		return nil, err
 	}
-	return r.publish(out)
+	return r.config.publish(out, r.Dir)
 }
 
 // again judges one saved record.

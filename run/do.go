@@ -32,14 +32,15 @@ func NewDisplay(out io.Writer, cells int) *reports.Progress {
 		Terminal: ok && term.IsTerminal(int(f.Fd())), Color: o.Color, Width: o.Width})
 }
 
-// Do is a whole run for a person: prepare, execute, and draw what came out. A cancelled ctx ends it early; what was
-// reached is kept and drawn. It returns the run's folder, too.
-func Do(ctx context.Context, out io.Writer, input *Input, sel matrix.Selection, described, dir string) (*reports.Summary, string, error) {
-	return do(ctx, out, Config{Scenarios: input.Scenarios, Controls: input.Controls, Golden: input.Golden,
-		Divergences: input.Divergences, Driver: input.Driver, Selection: sel, Described: described, Dir: dir})
+// ConfigOf is the Config of a run of these cells; described is the selection for people, dir the folder below which the run makes its own.
+func ConfigOf(input *Input, sel matrix.Selection, described, dir string) Config {
+	return Config{Scenarios: input.Scenarios, Controls: input.Controls, Golden: input.Golden, Divergences: input.Divergences, Driver: input.Driver,
+		Selection: sel, Described: described, Dir: dir}
 }
 
-func do(ctx context.Context, out io.Writer, config Config) (*reports.Summary, string, error) {
+// Do is a whole run for a person: prepare, execute, and draw what came out. A cancelled ctx ends it early; what was
+// reached is kept and drawn. It returns the run's folder, too.
+func Do(ctx context.Context, out io.Writer, config Config) (*reports.Summary, string, error) {
 	r, err := Prepare(ctx, out, config)
 	if err != nil {
 		return nil, "", err
@@ -56,6 +57,6 @@ func do(ctx context.Context, out io.Writer, config Config) (*reports.Summary, st
 
 // Planted is a run of these cells with faults planted by its Provisioner, or none if it is nil, for package prove: nothing is drawn. It returns the run's folder.
 func Planted(ctx context.Context, input *Input, patterns []string, dir string, provision Provisioner) (*reports.Summary, string, error) {
-	return do(ctx, io.Discard, Config{Scenarios: input.Scenarios, Controls: input.Controls, Divergences: input.Divergences,
+	return Do(ctx, io.Discard, Config{Scenarios: input.Scenarios, Controls: input.Controls, Divergences: input.Divergences,
 		Selection: matrix.Selection{Patterns: patterns}, Described: "planted fault", Dir: dir, Provision: provision})
 }

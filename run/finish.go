@@ -25,7 +25,7 @@ func Interruption(ctx context.Context) string {
 // its time, or empty. Whatever went wrong, what is in the file is drawn.
 func (r *Run) Finish(out io.Writer, interrupted string) (*reports.Summary, error) {
 	ended := errors.Join(r.end(interrupted), r.file.Close())
-	summary, err := r.publish(out)
+	summary, err := r.config.publish(out, r.Dir)
 	if err := errors.Join(ended, err); err != nil {
 		return nil, err
 	}
@@ -75,9 +75,14 @@ func (r *Run) whole() bool {
 	return s.Strength == 0 && len(s.Patterns) == 0 && s.Family == "" && len(s.Axes) == 0 && s.Shard.Count <= 1 && r.config.AtMost == 0
 }
 
-// publish reads the saved run once, writes the reports that other programs read beside the records, and draws the run.
-func (r *Run) publish(out io.Writer) (*reports.Summary, error) {
-	saved, err := reports.Open(r.Dir)
+// Publishing says what the reports hold a run against.
+type Publishing struct {
+	Baseline *reports.Run // an earlier run: what changed since is said first; nil: none
+}
+
+// publish reads the saved run of a folder once, writes the reports that other programs read beside the records, and draws the run.
+func (p Publishing) publish(out io.Writer, dir string) (*reports.Summary, error) {
+	saved, err := reports.Open(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -85,12 +90,17 @@ func (r *Run) publish(out io.Writer) (*reports.Summary, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.Baseline != nil {
+		if err := view.Against(p.Baseline); err != nil {
+			return nil, err
+		}
+	}
 	o := Options(out)
-	if o.Files, err = reports.WriteFiles(r.Dir, view, o); err != nil {
+	if o.Files, err = reports.WriteFiles(dir, view, o); err != nil {
 		return nil, err
 	}
 	if to := os.Getenv("GITHUB_STEP_SUMMARY"); to != "" {
-		text, err := os.ReadFile(filepath.Join(r.Dir, reports.SummaryFile))
+		text, err := os.ReadFile(filepath.Join(dir, reports.SummaryFile))
 		if err != nil {
 			return nil, err
 		}

@@ -35,7 +35,7 @@ func Images(ctx context.Context, out io.Writer) error {
 	for _, i := range images {
 		fmt.Fprintln(out, i)
 	}
-	return err
+	return died(err)
 }
 
 // images finds or makes the images that cells need, and returns the cells whose images are available. What the others

@@ -44,17 +44,30 @@ func Prepare(ctx context.Context, out io.Writer, config Config) (*Run, error) {
 	return r, nil
 }
 
+// Died is an error of the set-up although nothing is wrong with the input: the engine, an image or the run's folder.
+type Died struct{ error }
+
+// Unwrap is the cause.
+func (d *Died) Unwrap() error { return d.error }
+
+func died(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Died{err}
+}
+
 // prepare goes from the cells that were named to those of the run.
 func (r *Run) prepare(ctx context.Context, out io.Writer, cells []matrix.Cell) error {
 	dead, err := pgimages.Sweep(ctx)
 	if err != nil {
-		return err
+		return died(err)
 	}
 	for _, id := range dead {
 		fmt.Fprintf(out, "removed the containers that run %s left\n", id)
 	}
 	if cells, err = r.images(ctx, out, cells); err != nil {
-		return err
+		return died(err)
 	}
 	selection := r.config.Selection
 	if cells, r.Coverage, err = matrix.Select(cells, matrix.Selection{Strength: selection.Strength, Seed: selection.Seed, Shard: selection.Shard}); err != nil {
@@ -66,10 +79,10 @@ func (r *Run) prepare(ctx context.Context, out io.Writer, cells []matrix.Cell) e
 	}
 	engine, err := engineText(ctx)
 	if err != nil {
-		return err
+		return died(err)
 	}
 	r.display = NewDisplay(out, r.Plan.attempts())
-	return r.open(cells, engine)
+	return died(r.open(cells, engine))
 }
 
 // died writes the records and the reports of a run that could not begin: the cells that were named, and why none was reached.
@@ -93,7 +106,7 @@ func (r *Run) died(out io.Writer, cells []matrix.Cell, cause error) error {
 	if err := errors.Join(r.writer.Close(trailer), r.file.Close()); err != nil {
 		return err
 	}
-	_, err = r.publish(out)
+	_, err = r.config.publish(out, r.Dir)
 	return err
 }
 

@@ -28,6 +28,7 @@ type Config struct {
 	Dir         string         // folder below which the run makes its own; default "runs"
 	Driver      *matrix.Driver // see Input
 	Provision   Provisioner    // default Provision
+	Publishing
 }
 
 // Display is told how a run goes; reports.Progress is one.

@@ -108,38 +108,6 @@ With --hba the argument is a connection string, and the server's own files are a
 	return cmd
 }
 
-func runCommand() *cobra.Command {
-	var s selection
-	var dir, driver string
-	cmd := &cobra.Command{
-		Use:   "run [PATTERN...]",
-		Short: "Provision, attempt and judge",
-		Long: `Provision, attempt and judge the selected cells. A cell's ID, as a failure prints it, repeats that one cell:
-
-  pgauthmatrix run 'negotiation/host-alone/pg17/ssl=on/libpq17/ticket=none,gssencmode=disable,sslmode=require,sslnegotiation=postgres'`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			input, sel, err := s.load(args)
-			if err != nil {
-				return err
-			}
-			if driver != "" {
-				if sel, err = s.driver(input, sel, driver); err != nil {
-					return err
-				}
-			}
-			summary, _, err := run.Do(cmd.Context(), cmd.OutOrStdout(), input, sel, s.describe(args), dir)
-			if err == nil && !summary.Green() {
-				err = errNotGreen
-			}
-			return err
-		},
-	}
-	s.flags(cmd, 0)
-	cmd.Flags().StringVar(&dir, "runs", "runs", "`FOLDER` below which the run's own is made")
-	cmd.Flags().StringVar(&driver, "client", "", "a `FILE` that describes a driver of your own: it is tried in the cells of the client that it is like (docs/your-own-driver.md)")
-	return cmd
-}
-
 func judgeCommand() *cobra.Command {
 	var s selection
 	cmd := &cobra.Command{
@@ -154,10 +122,7 @@ could not do stays Broken. The judged run is written beside it, to FOLDER-judged
 				return err
 			}
 			summary, err := run.Again(cmd.OutOrStdout(), input, args[0])
-			if err == nil && !summary.Green() {
-				err = errNotGreen
-			}
-			return err
+			return ended(summary, err)
 		},
 	}
 	cmd.Flags().StringArrayVarP(&s.files, "scenario", "f", nil, "a scenario `FILE` to use instead of the built-in ones")
@@ -191,7 +156,7 @@ another outcome is Drift, even where the oracle predicts it. The run must be com
 }
 
 func renderCommand() *cobra.Command {
-	var format string
+	var format, baseline string
 	var rows bool
 	var failures int
 	cmd := &cobra.Command{
@@ -212,6 +177,15 @@ func renderCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if baseline != "" {
+				against, err := openBaseline(baseline)
+				if err != nil {
+					return err
+				}
+				if err := view.Against(against); err != nil {
+					return err
+				}
+			}
 			o := options()
 			o.Rows, o.Failures = rows, failures
 			return f.Render(cmd.OutOrStdout(), view, o)
@@ -219,6 +193,7 @@ func renderCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&format, "format", reports.Formats[0].Name, reports.FormatNames())
 	cmd.Flags().BoolVar(&rows, "rows", false, "every scenario row by row, not only those with a failure")
+	cmd.Flags().StringVar(&baseline, "baseline", "", baselineUsage)
 	cmd.Flags().IntVar(&failures, "failures", 20, "failures drawn in full; -1: all")
 	return cmd
 }

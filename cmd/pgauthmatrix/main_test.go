@@ -168,8 +168,8 @@ func TestDiff(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{connected, connected}, "<nil>"}, {[]string{refused, connected}, "not green"}, {[]string{connected, differs}, "not green"}, {[]string{connected, refused}, "news"},
-		{[]string{refused, connected, "--json"}, "not green"},
+		{[]string{connected, connected}, "<nil>"}, {[]string{refused, connected}, "findings"}, {[]string{connected, differs}, "findings"}, {[]string{connected, refused}, "news"},
+		{[]string{refused, connected, "--json"}, "findings"},
 		{[]string{connected}, "diff needs two runs, or --between AXIS=OLD,NEW for one"},
 		{[]string{connected, "--between", "server=17"}, `--between "server=17": want two different values, AXIS=OLD,NEW`},
 		{[]string{connected, "--between", "server=17,17"}, `--between "server=17,17": want two different values, AXIS=OLD,NEW`},
