@@ -13,7 +13,7 @@ SHARD ?=
 FUZZTIME ?= 10m
 LIVE_FUZZTIME := $(if $(filter quick,$(LIVE_DEPTH)),20x,100x)
 
-.PHONY: help build driver-pgx511 images test-matrix check test fuzz prove bench lint vet fmt format clean
+.PHONY: help build driver-pgx511 images doctor test-matrix check test fuzz prove bench lint vet fmt format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^##@/ {print substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test-matrix: build ## build images, provision, attempt, judge: QUICK=1 a first r
 
 images: build ## build or find every image, with a line for each
 	@bin/pgauthmatrix images
+
+doctor: build ## ask whether this machine can carry out a run; each thing that is wrong comes with the command that mends it
+	@bin/pgauthmatrix doctor
 
 ##@ Tests of this repository
 check: format vet lint ## format, vet, lint, and the tests that need no container, with the race detector; exhaustive ones are left to make test

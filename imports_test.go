@@ -44,15 +44,16 @@ var rooms = map[string]struct {
 	"docs/driver-example":      {nil, "an example for authors of drivers; it knows nothing of the harness"},
 	"agent/pgauthmatrix-agent": {[]string{"agent", "agent/drivers"}, "thin"},
 	"pgimages":                 {[]string{"livetest", "matrix"}, "images and servers know no scenario"},
+	"doctor":                   {[]string{"livetest", "pgimages"}, "asks about a machine, whatever is run on it"},
 	"kdc":                      {[]string{"livetest", "pgimages", "matrix"}, "a realm knows no scenario"},
 	"fixtures":                 {[]string{"livetest", "matrix", "kdc", "pgimages", "agent"}, "a running world has no opinion about outcomes"},
 	"probe":                    {[]string{"livetest", "matrix", "fixtures", "agent", "agent/drivers", "classify", "wire"}, "makes attempts and collects what was seen of them; a test asks whether the agent has every client"},
-	"run":                      {[]string{"matrix", "oracle", "verdict", "reports", "fixtures", "kdc", "pgimages", "classify", "probe", "agent", "scenarios"}, "the path that data takes"},
+	"run":                      {[]string{"doctor", "matrix", "oracle", "verdict", "reports", "fixtures", "kdc", "pgimages", "classify", "probe", "agent", "scenarios"}, "the path that data takes"},
 	"prove":                    {[]string{"livetest", "matrix", "wire", "oracle", "verdict", "reports", "fixtures", "kdc", "pgimages", "classify", "probe", "agent", "run", "scenarios", "prove/random"}, "plants faults in a real run, and runs random rules"},
 	"prove/random":             {[]string{"matrix"}, "pure: it writes scenarios and has no opinion about them"},
 	"bench":                    {[]string{"matrix", "oracle", "fixtures", "probe", "agent", "run", "reports", "verdict"}, "measures a real run"},
 	"suites":                   {[]string{"livetest", "matrix", "reports", "run", "scenarios", "verdict", "prove"}, "thin: ginkgo over run"},
-	"cmd/pgauthmatrix":         {[]string{"livetest", "matrix", "oracle", "verdict", "reports", "pgimages", "run", "scenarios", "prove", "bench", "audit", "playground"}, "thin: a command line over run"},
+	"cmd/pgauthmatrix":         {[]string{"doctor", "livetest", "matrix", "oracle", "verdict", "reports", "pgimages", "run", "scenarios", "prove", "bench", "audit", "playground"}, "thin: a command line over run"},
 }
 
 // bans are imports from outside that a room must not have, by prefix.

@@ -324,3 +324,15 @@ func TestClaim(t *testing.T) {
 	_ = claims["one"].Close()
 	delete(claims, "one")
 }
+
+// An engine that DOCKER_HOST names and that does not answer is an error: no other engine takes its place.
+func TestNamedEngine(t *testing.T) {
+	t.Setenv("DOCKER_HOST", "unix://"+filepath.Join(t.TempDir(), "docker.sock"))
+	if err := namedEngine(t.Context()); err == nil || !strings.Contains(err.Error(), "no container engine answers at DOCKER_HOST=unix:///") {
+		t.Errorf("got %v", err)
+	}
+	t.Setenv("DOCKER_HOST", "")
+	if err := namedEngine(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

@@ -5,22 +5,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 )
 
 const standardMirror = "http://deb.debian.org/debian/"
+
+// indexTargets are the arguments with which apt-get prints its sources, as mirrors reads them.
+var indexTargets = []string{"indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"}
 
 // debianSources are the one-line sources of releases: the mirror of this machine's own apt configuration, and its
 // security archive where that is configured and has the first release. None where apt is not configured for Debian: mmdebstrap
 // then takes the release from Debian's standard mirror, but has to be told of more than one.
 func debianSources(ctx context.Context, names []string) ([]string, error) {
-	out, err := exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages").Output()
+	out, err := exec.CommandContext(ctx, "apt-get", indexTargets...).Output()
 	if err != nil {
 		out = nil // no apt here, or one that cannot tell
 	}
@@ -32,7 +33,7 @@ func debianSources(ctx context.Context, names []string) ([]string, error) {
 	for _, name := range names {
 		sources = append(sources, fmt.Sprintf("deb %s %s main", cmp.Or(mirror, standardMirror), name))
 	}
-	if security != "" && answers(ctx, security+"dists/"+names[0]+"-security/Release") {
+	if security != "" && head(ctx, security+"dists/"+names[0]+"-security/Release") == nil {
 		sources = append(sources, fmt.Sprintf("deb %s %s-security main", security, names[0]))
 	}
 	return sources, ctx.Err()
@@ -58,21 +59,6 @@ func mirrors(targets string) (mirror, security string) {
 		}
 	}
 	return mirror, security
-}
-
-func answers(ctx context.Context, url string) bool {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodHead, url, nil)
-	if err != nil {
-		return false
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return false
-	}
-	_ = response.Body.Close()
-	return response.StatusCode == http.StatusOK
 }
 
 var installing sync.Mutex

@@ -23,6 +23,9 @@ func Engine(ctx context.Context) (*client.Client, error) {
 	defer engineLock.Unlock()
 	if engine == nil {
 		tclog.SetDefault(tclog.NewNoopLogger())
+		if err := namedEngine(ctx); err != nil {
+			return nil, err
+		}
 		decideReaper(ctx)
 		e, err := testcontainers.NewDockerClientWithOpts(ctx)
 		if err != nil {
@@ -31,6 +34,24 @@ func Engine(ctx context.Context) (*client.Client, error) {
 		engine = e
 	}
 	return engine.Client, nil
+}
+
+// namedEngine asks the engine that DOCKER_HOST names, if it names one: testcontainers-go would go on to others, and containers would start
+// where nobody wants them.
+func namedEngine(ctx context.Context) error {
+	host := os.Getenv("DOCKER_HOST")
+	if host == "" {
+		return nil
+	}
+	c, err := client.New(client.FromEnv)
+	if err == nil {
+		defer func() { _ = c.Close() }()
+		_, err = c.Ping(ctx, client.PingOptions{})
+	}
+	if err != nil {
+		return fmt.Errorf("no container engine answers at DOCKER_HOST=%s: %w; start it, or unset DOCKER_HOST", host, err)
+	}
+	return nil
 }
 
 // reaperImage is the one that testcontainers-go v0.45.0 would pull.

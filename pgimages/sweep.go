@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -145,32 +147,67 @@ func Sweep(ctx context.Context) (runs []string, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, alone.Close()) }()
-	type things struct{ containers, networks, volumes []string }
-	dead := map[string]*things{} // by run ID; nil: not dead
+	dead, _, err := leftBehind(ctx, cli, dir, place)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for id, t := range dead {
+		runs = append(runs, id)
+		errs = append(errs, removeAll(ctx, cli, t.containers, t.networks, t.volumes))
+	}
+	return runs, errors.Join(append(errs, removeStaleLocks(dir))...)
+}
+
+// Leftovers are the IDs of runs that have things on the engine: dead ones, whose things Sweep removes, and those of which it cannot
+// be known here whether they are alive.
+func Leftovers(ctx context.Context) (dead, elsewhere []string, err error) {
+	cli, err := Engine(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	claimLock.Lock()
+	defer claimLock.Unlock()
+	dir, place, err := claimDir()
+	if err != nil {
+		return nil, nil, err
+	}
+	left, unknown, err := leftBehind(ctx, cli, dir, place)
+	return slices.Sorted(maps.Keys(left)), slices.Sorted(maps.Keys(unknown)), err
+}
+
+// things are what a run has on the engine.
+type things struct{ containers, networks, volumes []string }
+
+// leftBehind finds the things of dead runs, and of those that belong to another place, by run ID. claimLock is held.
+func leftBehind(ctx context.Context, cli *client.Client, dir, place string) (dead, elsewhere map[string]*things, err error) {
+	dead, elsewhere = map[string]*things{}, map[string]*things{}
+	alive := map[string]bool{}
 	of := func(labels map[string]string) *things {
 		id, ours := strings.CutPrefix(labels[labelOwner], place+"/")
-		if !ours || id == "" {
-			return new(things) // not ours to judge: nothing looks at this one
-		}
-		if _, known := dead[id]; !known {
-			dead[id] = nil
+		in := dead
+		switch {
+		case !ours || id == "":
+			in, id = elsewhere, labels[labelRun]
+		case in[id] == nil && !alive[id]:
 			f, err := lockFile(filepath.Join(dir, id+".lock"), 0)
 			if err == nil {
 				_ = f.Close()
 			}
-			if err == nil || errors.Is(err, fs.ErrNotExist) {
-				dead[id] = new(things)
-			}
+			alive[id] = err != nil && !errors.Is(err, fs.ErrNotExist)
 		}
-		if t := dead[id]; t != nil {
-			return t
+		if alive[id] {
+			return new(things) // nothing looks at this one
 		}
-		return new(things)
+		if in[id] == nil {
+			in[id] = new(things)
+		}
+		return in[id]
 	}
 	filter := make(client.Filters).Add("label", labelOurs)
 	containers, err := cli.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: filter})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, c := range containers.Items {
 		t := of(c.Labels)
@@ -178,7 +215,7 @@ func Sweep(ctx context.Context) (runs []string, err error) {
 	}
 	networks, err := cli.NetworkList(ctx, client.NetworkListOptions{Filters: filter})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, n := range networks.Items {
 		t := of(n.Labels)
@@ -186,21 +223,13 @@ func Sweep(ctx context.Context) (runs []string, err error) {
 	}
 	volumes, err := cli.VolumeList(ctx, client.VolumeListOptions{Filters: filter})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, v := range volumes.Items {
 		t := of(v.Labels)
 		t.volumes = append(t.volumes, v.Name)
 	}
-	var errs []error
-	for id, t := range dead {
-		if t == nil {
-			continue
-		}
-		runs = append(runs, id)
-		errs = append(errs, removeAll(ctx, cli, t.containers, t.networks, t.volumes))
-	}
-	return runs, errors.Join(append(errs, removeStaleLocks(dir))...)
+	return dead, elsewhere, nil
 }
 
 // removeStaleLocks removes the lock files that no process holds. Run IDs are never used twice, so none can come back.

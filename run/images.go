@@ -22,16 +22,7 @@ import (
 
 // Images builds or finds every image of the catalogue that scenarios can name, and prints a line each.
 func Images(ctx context.Context, out io.Writer) error {
-	specs := []pgimages.Spec{pgimages.KDC()}
-	for _, v := range matrix.ServerVersions {
-		specs = append(specs, pgimages.Server(v))
-	}
-	for _, c := range matrix.Clients {
-		if s := pgimages.Client(c.Image); c.Image != "" && !slices.Contains(specs, s) {
-			specs = append(specs, s)
-		}
-	}
-	images, err := ensure(ctx, out, specs)
+	images, err := ensure(ctx, out, pgimages.Catalogue())
 	for _, i := range images {
 		fmt.Fprintln(out, i)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/moby/moby/client"
 
+	"github.com/pgauthmatrix/pgauthmatrix/doctor"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/pgimages"
 	"github.com/pgauthmatrix/pgauthmatrix/reports"
@@ -39,7 +40,11 @@ func Prepare(ctx context.Context, out io.Writer, config Config) (*Run, error) {
 		cells = config.Driver.Cells(cells)
 	}
 	if err := r.prepare(ctx, out, cells); err != nil {
-		return nil, errors.Join(err, r.died(out, cells, err))
+		err = errors.Join(err, r.died(out, cells, err))
+		if cause := (*Died)(nil); errors.As(err, &cause) && ctx.Err() == nil {
+			doctor.Explain(ctx, out, filepath.Dir(r.Dir))
+		}
+		return nil, err
 	}
 	return r, nil
 }

@@ -53,6 +53,7 @@ real client libraries, and judges each against a pure oracle's prediction and ha
 		fuzzCommand(),
 		benchCommand(),
 		depthCommand(),
+		doctorCommand(),
 	)
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	return cmd

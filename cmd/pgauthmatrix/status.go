@@ -20,7 +20,7 @@ type status struct {
 // The exit statuses.
 var (
 	green    = status{0, "green", "every cell agrees; or there was nothing to find", "no"}
-	findings = status{1, "findings", "a cell differs or drifts, a known divergence is stale, no cell agreed; `diff`: a regression; `audit`: a finding", "no: the findings are there again"}
+	findings = status{1, "findings", "a cell differs or drifts, a known divergence is stale, no cell agreed; `diff`: a regression; `audit`: a finding; `doctor`: a check failed", "no: the findings are there again"}
 	badInput = status{2, "bad input", "a flag, a file or a folder is wrong; nothing was tried", "no"}
 	news     = status{3, "news", "`diff`: cells changed, none for the worse", "no"}
 	broken   = status{4, "broken", "no finding, but a cell is Broken, the run was interrupted, or the container engine or an image failed before it began", "yes, or `run --resume`"}
