@@ -47,6 +47,7 @@ var rooms = map[string]struct {
 	"doctor":                   {[]string{"livetest", "pgimages"}, "asks about a machine, whatever is run on it"},
 	"kdc":                      {[]string{"livetest", "pgimages", "matrix"}, "a realm knows no scenario"},
 	"fixtures":                 {[]string{"livetest", "matrix", "kdc", "pgimages", "agent"}, "a running world has no opinion about outcomes"},
+	"testenv":                  {[]string{"livetest", "fixtures", "matrix", "pgimages", "gssenc"}, "a library for others over fixtures; gssenc in tests"},
 	"probe":                    {[]string{"livetest", "matrix", "fixtures", "agent", "agent/drivers", "classify", "wire"}, "makes attempts and collects what was seen of them; a test asks whether the agent has every client"},
 	"run":                      {[]string{"doctor", "matrix", "oracle", "verdict", "reports", "fixtures", "kdc", "pgimages", "classify", "probe", "agent", "scenarios"}, "the path that data takes"},
 	"prove":                    {[]string{"livetest", "matrix", "wire", "oracle", "verdict", "reports", "fixtures", "kdc", "pgimages", "classify", "probe", "agent", "run", "scenarios", "prove/random"}, "plants faults in a real run, and runs random rules"},

@@ -56,6 +56,15 @@ type Conn struct {
 // Start copies the agent's executable into a running container, starts it there as root by one exec whose standard
 // input and output stay attached, and waits for its first line. The agent ends when ctx's caller closes the Conn or dies.
 func Start(ctx context.Context, cli Engine, containerID string) (*Conn, error) {
+	return start(ctx, cli, containerID, containerPath, "serve")
+}
+
+// StartToStay is Start, but the agent lives as long as its container: what it does there by itself, as name server, it goes on doing.
+func StartToStay(ctx context.Context, cli Engine, containerID string) (*Conn, error) {
+	return start(ctx, cli, containerID, "sh", "-c", "{ cat; exec sleep infinity; } | "+containerPath+" serve")
+}
+
+func start(ctx context.Context, cli Engine, containerID string, argv ...string) (*Conn, error) {
 	server, err := cli.ServerVersion(ctx, client.ServerVersionOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("agent: the container engine does not answer: %w", err)
@@ -69,7 +78,7 @@ func Start(ctx context.Context, cli Engine, containerID string) (*Conn, error) {
 		return nil, fmt.Errorf("agent: copy to %s in container %s: %w", containerPath, short(containerID), err)
 	}
 	created, err := cli.ExecCreate(ctx, containerID, client.ExecCreateOptions{
-		User: "0:0", AttachStdin: true, AttachStdout: true, AttachStderr: true, Cmd: []string{containerPath, "serve"},
+		User: "0:0", AttachStdin: true, AttachStdout: true, AttachStderr: true, Cmd: argv,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("agent: exec in container %s: %w", short(containerID), err)

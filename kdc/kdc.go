@@ -24,6 +24,9 @@ type Realm interface {
 	// Addresses are the ADDRESS:PORT of the realm's KDCs in their network, in the order in which krb5.conf is to name them. They take TCP.
 	Addresses() []string
 
+	// Published are the same KDCs as the engine's host reaches them; none without Placement.Publish.
+	Published() []string
+
 	// Keytab is the content of a keytab; an error if it was not in a Spec.
 	Keytab(name string) ([]byte, error)
 
@@ -148,6 +151,7 @@ type Placement struct {
 	Network string            // name of the container network
 	Alias   string            // its name there
 	Labels  map[string]string // of the container
+	Publish bool              // the engine's host reaches the KDCs, too, on its loopback address
 }
 
 // check finds mistakes in the spec of a new realm before anything is started.

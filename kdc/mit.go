@@ -23,12 +23,14 @@ import (
 	tcexec "github.com/testcontainers/testcontainers-go/exec"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+	"github.com/pgauthmatrix/pgauthmatrix/pgimages"
 )
 
 // mit is a realm of MIT krb5, in an image with krb5-kdc, krb5-admin-server and krb5-user.
 type mit struct {
 	container testcontainers.Container
 	address   string
+	published []string
 	realm     string
 	hung      bool
 
@@ -47,7 +49,7 @@ const readyPrincipal = "pgauthmatrix/ready"
 func kadminWord(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
 
 func startMIT(ctx context.Context, at Placement, spec Spec) (Realm, error) {
-	container, err := testcontainers.GenericContainer(ctx, testcontainers.GenericContainerRequest{
+	request := testcontainers.GenericContainerRequest{
 		Started: true,
 		ContainerRequest: testcontainers.ContainerRequest{
 			Image:              at.Image,
@@ -57,13 +59,21 @@ func startMIT(ctx context.Context, at Placement, spec Spec) (Realm, error) {
 			Env:                map[string]string{"KRB5_CONFIG": "/pgam/krb5.conf", "KRB5_KDC_PROFILE": "/pgam/kdc.conf"},
 			HostConfigModifier: func(h *container.HostConfig) { h.Init = new(true) },
 		},
-	})
-	r := &mit{container: container, realm: spec.Realm, hung: spec.Hung, files: map[string][]byte{}, passwords: map[string]string{}}
+	}
+	r := &mit{realm: spec.Realm, hung: spec.Hung, files: map[string][]byte{}, passwords: map[string]string{}}
+	if at.Publish {
+		pgimages.Publish(&request, r.ports()...)
+	}
+	container, err := testcontainers.GenericContainer(ctx, request)
+	r.container = container
 	if err == nil {
 		err = r.make(ctx, true, spec)
 	}
 	if err == nil {
 		r.address, err = container.ContainerIP(ctx)
+	}
+	if err == nil && at.Publish {
+		err = r.findPublished(ctx)
 	}
 	if err != nil && container != nil {
 		err = errors.Join(err, r.Close(context.WithoutCancel(ctx)))
@@ -76,11 +86,32 @@ func startMIT(ctx context.Context, at Placement, spec Spec) (Realm, error) {
 
 func (r *mit) Name() string { return r.realm }
 
-func (r *mit) Addresses() []string {
+// ports are those of the KDCs, in the order of Addresses.
+func (r *mit) ports() []uint16 {
 	if r.hung {
-		return []string{r.address + ":2088", r.address + ":88"}
+		return []uint16{2088, 88}
 	}
-	return []string{r.address + ":88"}
+	return []uint16{88}
+}
+
+func (r *mit) Addresses() (addresses []string) {
+	for _, port := range r.ports() {
+		addresses = append(addresses, fmt.Sprintf("%s:%d", r.address, port))
+	}
+	return addresses
+}
+
+func (r *mit) Published() []string { return r.published }
+
+func (r *mit) findPublished(ctx context.Context) error {
+	for _, port := range r.ports() {
+		at, err := pgimages.Published(ctx, r.container.GetContainerID(), port)
+		if err != nil {
+			return err
+		}
+		r.published = append(r.published, at.String())
+	}
+	return nil
 }
 
 func (r *mit) Add(ctx context.Context, spec Spec) error {

@@ -57,11 +57,13 @@ func namedEngine(ctx context.Context) error {
 // reaperImage is the one that testcontainers-go v0.45.0 would pull.
 const reaperImage = "testcontainers/ryuk:0.14.0"
 
+// reaperDisabled is a variable of the environment that testcontainers-go reads once, at its first use.
+const reaperDisabled = "TESTCONTAINERS_RYUK_DISABLED"
+
 // decideReaper turns the reaper of testcontainers-go off unless its image is here already or the user has decided: a
-// pull of it may be impossible, and Sweep does its work. testcontainers-go reads the variable once, at its first use.
+// pull of it may be impossible, and Sweep does its work.
 func decideReaper(ctx context.Context) {
-	const disabled = "TESTCONTAINERS_RYUK_DISABLED"
-	if os.Getenv(disabled) != "" {
+	if os.Getenv(reaperDisabled) != "" {
 		return
 	}
 	if c, err := client.New(client.FromEnv); err == nil {
@@ -71,5 +73,5 @@ func decideReaper(ctx context.Context) {
 			return
 		}
 	}
-	_ = os.Setenv(disabled, "true")
+	_ = os.Setenv(reaperDisabled, "true")
 }

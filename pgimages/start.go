@@ -53,6 +53,7 @@ type StartSpec struct {
 	Aliases  []string          // further names on the network
 	Args     []string          // of postgres, e.g. -c, ssl=on; a server that is restarted gets them again: no $ ` " \ in them
 	Env      map[string]string // further environment
+	Publish  []uint16          // TCP ports that the engine's host reaches, see Published; not of one that is Joined
 	Timeout  time.Duration     // until it has to be ready; default 3 min
 }
 
@@ -112,6 +113,12 @@ func Start(ctx context.Context, spec StartSpec) (*Running, error) {
 	}
 	if spec.Name != "" {
 		options = append(options, testcontainers.WithName(spec.Name))
+	}
+	if len(spec.Publish) > 0 {
+		options = append(options, testcontainers.CustomizeRequestOption(func(r *testcontainers.GenericContainerRequest) error {
+			Publish(r, spec.Publish...)
+			return nil
+		}))
 	}
 	c, err := testcontainers.Run(ctx, spec.Image, options...)
 	r := &Running{cli: cli}
@@ -335,6 +342,12 @@ func (n *Network) Subnets(ctx context.Context) (subnets []netip.Prefix, err erro
 		subnets = append(subnets, c.Subnet)
 	}
 	return subnets, nil
+}
+
+// Connect puts a container on the network that is not the run's. Removing the network takes it off again.
+func (n *Network) Connect(ctx context.Context, container string) error {
+	_, err := n.cli.NetworkConnect(ctx, n.id, client.NetworkConnectOptions{Container: container})
+	return err
 }
 
 // Containers are the containers on the network, running or not: ID -> name.

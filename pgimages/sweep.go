@@ -111,7 +111,19 @@ func lockFile(name string, flag int) (*os.File, error) {
 		_ = f.Close()
 		return nil, err
 	}
-	return f, nil
+	// A sweep may have removed the file between the two: others would not see this lock.
+	locked, err := f.Stat()
+	if err == nil {
+		var named os.FileInfo
+		if named, err = os.Stat(name); err == nil && os.SameFile(locked, named) {
+			return f, nil
+		}
+	}
+	_ = f.Close()
+	if errors.Is(err, fs.ErrNotExist) && flag == 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return lockFile(name, flag)
 }
 
 // lockAlone locks as lockFile does, and waits while another process holds it.
@@ -130,7 +142,7 @@ func lockAlone(ctx context.Context, name string) (*os.File, error) {
 }
 
 // Sweep removes the containers, networks and volumes of runs that have died, and says which runs they were. What belongs to a live run,
-// to this process, or to a run of which it cannot be known stays.
+// to this process, to a run that is kept, or to a run of which it cannot be known stays.
 func Sweep(ctx context.Context) (runs []string, err error) {
 	cli, err := Engine(ctx)
 	if err != nil {
@@ -194,7 +206,8 @@ func leftBehind(ctx context.Context, cli *client.Client, dir, place string) (dea
 			if err == nil {
 				_ = f.Close()
 			}
-			alive[id] = err != nil && !errors.Is(err, fs.ErrNotExist)
+			_, kept := os.Stat(keptFile(dir, id))
+			alive[id] = kept == nil || err != nil && !errors.Is(err, fs.ErrNotExist)
 		}
 		if alive[id] {
 			return new(things) // nothing looks at this one
@@ -204,10 +217,15 @@ func leftBehind(ctx context.Context, cli *client.Client, dir, place string) (dea
 		}
 		return in[id]
 	}
-	filter := make(client.Filters).Add("label", labelOurs)
+	return dead, elsewhere, find(ctx, cli, labelOurs, of)
+}
+
+// find lists what has a label; of says where each thing is to be counted.
+func find(ctx context.Context, cli *client.Client, label string, of func(labels map[string]string) *things) error {
+	filter := make(client.Filters).Add("label", label)
 	containers, err := cli.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: filter})
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	for _, c := range containers.Items {
 		t := of(c.Labels)
@@ -215,7 +233,7 @@ func leftBehind(ctx context.Context, cli *client.Client, dir, place string) (dea
 	}
 	networks, err := cli.NetworkList(ctx, client.NetworkListOptions{Filters: filter})
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	for _, n := range networks.Items {
 		t := of(n.Labels)
@@ -223,16 +241,16 @@ func leftBehind(ctx context.Context, cli *client.Client, dir, place string) (dea
 	}
 	volumes, err := cli.VolumeList(ctx, client.VolumeListOptions{Filters: filter})
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	for _, v := range volumes.Items {
 		t := of(v.Labels)
 		t.volumes = append(t.volumes, v.Name)
 	}
-	return dead, elsewhere, nil
+	return nil
 }
 
-// removeStaleLocks removes the lock files that no process holds. Run IDs are never used twice, so none can come back.
+// removeStaleLocks removes the lock files that no process holds.
 func removeStaleLocks(dir string) error {
 	names, err := filepath.Glob(filepath.Join(dir, "*.lock"))
 	for _, name := range names {
@@ -252,7 +270,7 @@ func removeAll(ctx context.Context, cli *client.Client, containers, networks, vo
 	}
 	errs := []error{group.Wait()}
 	for _, id := range networks {
-		if _, err := cli.NetworkRemove(ctx, id, client.NetworkRemoveOptions{}); !errdefs.IsNotFound(err) {
+		if err := removeNetwork(ctx, cli, id); !errdefs.IsNotFound(err) {
 			errs = append(errs, err)
 		}
 	}
@@ -262,4 +280,19 @@ func removeAll(ctx context.Context, cli *client.Client, containers, networks, vo
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// removeNetwork removes a network. The containers that are still on it are not the run's: they stay, without it.
+func removeNetwork(ctx context.Context, cli *client.Client, id string) error {
+	found, err := cli.NetworkInspect(ctx, id, client.NetworkInspectOptions{})
+	if err != nil {
+		return err
+	}
+	for container := range found.Network.Containers {
+		if _, err := cli.NetworkDisconnect(ctx, id, client.NetworkDisconnectOptions{Container: container, Force: true}); err != nil && !errdefs.IsNotFound(err) {
+			return err
+		}
+	}
+	_, err = cli.NetworkRemove(ctx, id, client.NetworkRemoveOptions{})
+	return err
 }
