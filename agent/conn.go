@@ -218,6 +218,12 @@ func (c *Conn) Resolve(ctx context.Context, r Resolve) error {
 	return err
 }
 
+// Ident says what the agent answers as the Ident server of its container.
+func (c *Conn) Ident(ctx context.Context, i Ident) error {
+	_, err := c.call(ctx, Request{Ident: &i})
+	return err
+}
+
 // Close ends the agent and everything it started. It does not remove the executable.
 func (c *Conn) Close() error {
 	_ = c.fail(errors.New("closed"))

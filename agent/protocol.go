@@ -22,6 +22,7 @@ type Request struct {
 	Health  *Health  `json:"health,omitempty"`  // client container
 	Network *Network `json:"network,omitempty"` // any container
 	Resolve *Resolve `json:"resolve,omitempty"` // server container
+	Ident   *Ident   `json:"ident,omitempty"`   // client container
 }
 
 // Response answers one Request. Fault says that the harness failed to do what was asked (never that a server refused).
@@ -260,4 +261,10 @@ type Network struct {
 // Resolve makes the agent the name server of its container. Path is a file with HostNames, which may be replaced at any time. Sent once.
 type Resolve struct {
 	Path string `json:"path"`
+}
+
+// Ident says what the agent answers on port 113 of its container, to whatever is asked there (RFC 1413). Nothing listens there before the first such request,
+// nor after one without Answer.
+type Ident struct {
+	Answer string `json:"answer,omitempty"` // the whole line with its end; {ports} stands for the two ports of the question
 }

@@ -65,6 +65,7 @@ type server struct {
 	drivers      map[string]Driver
 	admin        admin
 	impersonator impersonator
+	ident        identServer
 
 	mu      sync.Mutex
 	log     *follower // set by Follow
@@ -105,6 +106,8 @@ func (s *server) answer(ctx context.Context, r Request) (response Response, err 
 		err = setNetwork(*r.Network)
 	case r.Resolve != nil:
 		err = resolve(*r.Resolve)
+	case r.Ident != nil:
+		err = s.ident.answer(*r.Ident)
 	default:
 		err = errors.New("a request that asks for nothing this agent knows")
 	}

@@ -156,6 +156,9 @@ func (c *classifier) methodFailed(n *connection, method matrix.Method, last sayi
 		c.noteReason(byLog, n.noMap.text, matrix.MapNoMatch)
 		return cause{matrix.StageIdent, matrix.MapNoMatch}, nil
 	case n.peerFailed != "":
+		if err := c.askedIdentServer(n.peerFailed); err != nil {
+			return cause{}, err
+		}
 		c.noteReason(byLog, n.peerFailed, matrix.PeerMismatch)
 		return cause{matrix.StageAuth, matrix.PeerMismatch}, nil
 	case n.service != "":

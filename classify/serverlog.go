@@ -85,7 +85,7 @@ var (
 	logCertName   = regexp.MustCompile(`^certificate (?:validation \(clientcert=verify-full\)|authentication) failed for user ".*": .*$`)
 	logNegotiated = regexp.MustCompile(`^(GSSENCRequest|SSLRequest|direct SSL connection) (accepted|rejected)$`)
 	logBadPacket  = regexp.MustCompile(`^(invalid length of startup packet|incomplete startup packet|received direct SSL connection request without ALPN protocol negotiation extension|received SSL connection request with unexpected ALPN protocol)$`)
-	logPeer       = regexp.MustCompile(`^(could not get peer credentials: .*|could not look up local user ID \d+: .*|local user with ID \d+ does not exist|could not connect to Ident server at address .*|invalidly formatted response from Ident server: .*)$`)
+	logPeer       = regexp.MustCompile(`(?s)^(could not get peer credentials: .*|could not look up local user ID \d+: .*|local user with ID \d+ does not exist|could not connect to Ident server at address .*|invalidly formatted response from Ident server: .*)$`)
 	logOversize   = regexp.MustCompile(`^oversize GSSAPI packet sent by the client \(\d+ > \d+\)$`)
 	// What a backend may log besides and what says nothing about the outcome.
 	logIgnored = regexp.MustCompile(`^(disconnection: .*|connection ready: .*|could not (receive data from|send data to) client: .*|unexpected EOF on client connection.*|unexpected EOF within message length word|SSL error: unexpected eof while reading|authenticated with an MD5-encrypted password|role password will expire soon)$`)
@@ -226,6 +226,18 @@ func (b *backend) readMessage(text, detail string) error {
 	case logIgnored.MatchString(text):
 	default:
 		return fmt.Errorf("unrecognised line in the server's log: LOG:  %s", text)
+	}
+	return nil
+}
+
+// askedIdentServer wants what the server says of the Ident server to be what can be said of the world's: one that was to answer and did not is no refusal.
+func (c *classifier) askedIdentServer(text string) error {
+	silent, answered := strings.HasPrefix(text, "could not connect to Ident server "), strings.HasPrefix(text, "invalidly formatted response from Ident server: ")
+	switch _, running, _ := c.cell.World.IdentServerOf(); {
+	case running && silent:
+		return fmt.Errorf("the Ident server of the client's machine did not take the server's connection: %s", text)
+	case !running && answered:
+		return fmt.Errorf("something answers on port 113 of the client's machine: %s", text)
 	}
 	return nil
 }

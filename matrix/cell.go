@@ -60,6 +60,8 @@ type World struct {
 	ClientRealm  string        // the default realm in the clients' krb5.conf; empty: the server's
 	Keytabs      []Keytab      // those that the scenario describes itself
 	KRB5Confs    []KRB5Conf    // of clients; those that the scenario describes itself
+	IdentServer  string        // name of what listens on port 113 of clients: see IdentServerOf
+	IdentServers []IdentServer // those that the scenario describes itself
 	Tickets      []Ticket      // those that the scenario describes itself
 	Certificates []Certificate // those that the scenario describes itself
 	Host         string        // the server's fully qualified host name, for its SPN and its certificate
@@ -210,6 +212,9 @@ func (w *World) Key() string {
 	}
 	for _, u := range w.OSUsers {
 		b.WriteString(" os:" + u)
+	}
+	if s, running, _ := w.IdentServerOf(); running {
+		fmt.Fprintf(&b, " ident server:%q%q", s.Answer, s.End)
 	}
 	for _, n := range w.Names {
 		b.WriteString(" name:" + n.Address.String() + "=" + n.Reverse + "," + n.Forward)

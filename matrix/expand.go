@@ -170,7 +170,7 @@ func (s *Scenario) masks(dimensions []dimension) (exclude, expect []rowMask) {
 func (s *Scenario) walk(dimensions []dimension, visit func(*point)) {
 	p := &point{dimensions: dimensions}
 	p.at = make([]int, len(p.dimensions))
-	p.world = World{Roles: s.Roles, Databases: s.Databases, OSUsers: s.OSUsers, Realms: s.Realms, ClientRealm: s.ClientRealm, Keytabs: s.Keytabs, Tickets: s.Tickets, KRB5Confs: s.KRB5Confs, Certificates: s.Certificates, Host: s.Host, Networks: s.Networks, Names: s.Names}
+	p.world = World{Roles: s.Roles, Databases: s.Databases, OSUsers: s.OSUsers, Realms: s.Realms, ClientRealm: s.ClientRealm, Keytabs: s.Keytabs, Tickets: s.Tickets, KRB5Confs: s.KRB5Confs, IdentServers: s.IdentServers, Certificates: s.Certificates, Host: s.Host, Networks: s.Networks, Names: s.Names}
 	for _, own := range s.Vary {
 		p.world.Vary = append(p.world.Vary, Variation{Axis: own.Name})
 	}

@@ -15,7 +15,7 @@ type Keytab struct {
 }
 
 // describedAxes are the axes of which a scenario can describe values of its own.
-var describedAxes = []string{"servercert", "keytab", "ticket", "krb5_conf", "cert"}
+var describedAxes = []string{"servercert", "keytab", "ident_server", "ticket", "krb5_conf", "cert"}
 
 // KeyVersions says which versions of a principal's keys a keytab has.
 type KeyVersions string

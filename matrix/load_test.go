@@ -187,7 +187,7 @@ var mistakes = []mistake{
 		`a/b.yaml:5:1: unknown key "remarks" at the top level; want question, source, why, claims, museum, world, client, exclude, judge or expect`},
 	{"unknown key under world",
 		top + "  host_name: pg.example.test\n",
-		`a/b.yaml:5:3: unknown key "host_name" under world; want server, ssl, servercert, servercrl, serverca, keytab, hba, ident, load, vary, files, before, settings, roles, databases, os_users, realm, principals, realms, client_realm, keytabs, tickets, krb5_confs, certificates, network, names or host`},
+		`a/b.yaml:5:3: unknown key "host_name" under world; want server, ssl, servercert, servercrl, serverca, keytab, hba, ident, ident_server, load, vary, files, before, settings, roles, databases, os_users, ident_servers, realm, principals, realms, client_realm, keytabs, tickets, krb5_confs, certificates, network, names or host`},
 	{"unknown key under client, near an axis",
 		client + "  ssl_mode: require\n",
 		`a/b.yaml:6:3: unknown key "ssl_mode" under client; did you mean "sslmode"?`},

@@ -33,6 +33,7 @@ type Scenario struct {
 	ClientRealm  string         // default realm of the clients; empty: the server's
 	Keytabs      []Keytab       // those that the file describes
 	KRB5Confs    []KRB5Conf     // those that the file describes
+	IdentServers []IdentServer  // those that the file describes
 	Tickets      []Ticket       // those that the file describes
 	Certificates []Certificate  // those that the file describes
 	Host         string         // default: DefaultHost

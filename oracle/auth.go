@@ -118,9 +118,7 @@ func (x *exchange) method() (*ending, error) {
 	case matrix.MethodScram, matrix.MethodMD5, matrix.MethodPassword:
 		return x.passwordMethod()
 	case matrix.MethodIdent: // auth.c, ident_inet
-		x.why(x.record.rule(), "the server asks port 113 of the client's address, where nothing listens")
-		end := x.fails(matrix.StageAuth, matrix.PeerMismatch, "28000")
-		return &end, nil
+		return x.identServer()
 	case matrix.MethodPeer:
 		return x.peer()
 	default:
@@ -139,8 +137,13 @@ func (x *exchange) peer() (*ending, error) {
 		end := x.fails(matrix.StageAuth, matrix.PeerMismatch, "28000")
 		return &end, nil
 	}
-	x.identity = user
 	x.why("auth.c, auth_peer", "the kernel says that the operating system user "+user+" has opened the connection")
+	return x.systemUser(user)
+}
+
+// systemUser has the operating system user authenticated, who may become the role that the map says; nil: the requested one.
+func (x *exchange) systemUser(user string) (*ending, error) {
+	x.identity = user
 	ok, source, text := x.mapped(x.record.usermap, user, false)
 	x.why(source, text)
 	if !ok {
@@ -148,6 +151,51 @@ func (x *exchange) peer() (*ending, error) {
 		return &end, nil
 	}
 	return nil, nil
+}
+
+// identServer is auth.c, ident_inet: it asks port 113 of the client's address.
+func (x *exchange) identServer() (*ending, error) {
+	s, running, ok := x.w.IdentServerOf()
+	switch {
+	case !ok:
+		return nil, unknown("nothing describes it", "ident_server=%s", x.w.IdentServer)
+	case running && x.c.Attacked():
+		return nil, unknown("the attacker's machine would be asked, and not the client's", "attack=%s with ident_server=%s", x.c.Attack, x.w.IdentServer)
+	}
+	user, fault := "", "nothing listens there"
+	if running {
+		user, fault = identAnswer(s.Answer + s.End)
+	}
+	if user == "" && fault == "" {
+		return nil, unknown("a user without a name is not modelled", "ident_server=%s", x.w.IdentServer)
+	}
+	if fault != "" {
+		x.why(x.record.rule(), "the server asks port 113 of the client's address: "+fault)
+		end := x.fails(matrix.StageAuth, matrix.PeerMismatch, "28000")
+		return &end, nil
+	}
+	x.why("auth.c, interpret_ident_response", "the Ident server at the client's address names the user "+user+"; whether it speaks of this connection's ports, PostgreSQL does not compare")
+	return x.systemUser(user)
+}
+
+// identAnswer is auth.c, interpret_ident_response: the user that an answer names, or what is wrong with it. A user name has at most 512 bytes, which no
+// answer here has.
+func identAnswer(answer string) (user, fault string) {
+	line, ok := strings.CutSuffix(answer, "\r\n")
+	if !ok {
+		return "", "the answer does not end with a carriage return and a newline"
+	}
+	const blanks = " \t"
+	fields := strings.SplitN(line, ":", 4)
+	switch {
+	case len(fields) < 2:
+		return "", "the answer has no type"
+	case strings.Trim(fields[1], blanks) != "USERID":
+		return "", "the answer is no USERID: " + strings.Trim(line, blanks)
+	case len(fields) < 4:
+		return "", "the answer has no user"
+	}
+	return strings.TrimLeft(fields[3], blanks), ""
 }
 
 // gss is auth.c, pg_GSS_recvauth and pg_GSS_checkauth. Where GSS encryption has established the context there is no second

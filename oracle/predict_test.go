@@ -32,7 +32,8 @@ func cell(change ...func(*matrix.Cell)) *matrix.Cell {
 var fields = map[string]func(*matrix.Cell) *string{
 	"ssl": func(c *matrix.Cell) *string { return &c.World.SSL }, "load": func(c *matrix.Cell) *string { return &c.World.Load }, "servercert": func(c *matrix.Cell) *string { return &c.World.ServerCert },
 	"servercrl": func(c *matrix.Cell) *string { return &c.World.ServerCRL }, "serverca": func(c *matrix.Cell) *string { return &c.World.ServerCA },
-	"krb5_conf": func(c *matrix.Cell) *string { return &c.Client.KRB5Conf }, "keytab": func(c *matrix.Cell) *string { return &c.World.Keytab }, "library": func(c *matrix.Cell) *string { return (*string)(&c.Client.Library) },
+	"ident_server": func(c *matrix.Cell) *string { return &c.World.IdentServer },
+	"krb5_conf":    func(c *matrix.Cell) *string { return &c.Client.KRB5Conf }, "keytab": func(c *matrix.Cell) *string { return &c.World.Keytab }, "library": func(c *matrix.Cell) *string { return (*string)(&c.Client.Library) },
 	"transport": func(c *matrix.Cell) *string { return &c.Client.Transport }, "hosts": func(c *matrix.Cell) *string { return &c.Client.Hosts },
 	"user": func(c *matrix.Cell) *string { return &c.Client.User }, "database": func(c *matrix.Cell) *string { return &c.Client.Database },
 	"replication": func(c *matrix.Cell) *string { return &c.Client.Replication }, "os_user": func(c *matrix.Cell) *string { return &c.Client.OSUser },
