@@ -41,6 +41,9 @@ const (
 	familyAxis   = "family"
 )
 
+// predictedEndAxis is what was predicted, in the search for what failing cells have in common alone. The page's queries have the same name.
+const predictedEndAxis = "predicted.end"
+
 func axisValue(axis, scenario string, axes map[string]string) string {
 	switch axis {
 	case scenarioAxis:
@@ -113,7 +116,7 @@ func (t *axisTable) value(row int, axis string) string {
 }
 
 // axes are the names of the columns: the scenario, the client and the server, which people look at first, then the others in the
-// order of matrix.Axes, then the scenarios' own.
+// order of matrix.Axes, then the scenarios' own, then what was predicted.
 func (t *axisTable) axes() []string {
 	names := make([]string, 0, len(t.columns))
 	for name := range t.columns {
@@ -125,6 +128,9 @@ func (t *axisTable) axes() []string {
 		}
 		if i := slices.IndexFunc(matrix.Axes, func(a matrix.Axis) bool { return a.Name == name }); i >= 0 {
 			return 4 + i
+		}
+		if name == predictedEndAxis {
+			return 5 + len(matrix.Axes)
 		}
 		return 4 + len(matrix.Axes)
 	}

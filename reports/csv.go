@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -11,7 +12,7 @@ import (
 // CSV writes a row for each cell: its ID, its value on every axis that some cell has, what was predicted and observed, and the verdict.
 // A run that is incomplete has a last row that says so, without an ID.
 func CSV(w io.Writer, v *View, _ Options) error {
-	axes := v.axes.axes()
+	axes := slices.DeleteFunc(v.axes.axes(), func(name string) bool { return name == predictedEndAxis }) // the column predicted has it
 	out := csv.NewWriter(w)
 	_ = out.Write(append(append([]string{"run", "id"}, axes...), "status", "predicted", "observed", "differs_in", "cause", "group", "ms")) // the error is Flush's
 	for _, s := range v.Scenarios {

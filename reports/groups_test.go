@@ -35,6 +35,21 @@ func planted(t testing.TB, cells int, plant func(n int, r *Record)) *Run {
 	return opened(t, file.Bytes())
 }
 
+// Where no values of axes tell the failing cells from the others, what was predicted may.
+func TestGroupOfPredictedEnd(t *testing.T) {
+	v := view(t, planted(t, 2000, func(_ int, r *Record) {
+		if r.Predicted.End == matrix.Connected && r.Verdict.Status != verdict.NotApplicable {
+			r.Verdict = differing("connect authok", "connect")
+		}
+	}))
+	if len(v.Failures) != 1 || v.Failures[0].Where.String() != "predicted.end=connected" || v.Failures[0].Failing != v.Failures[0].Matching {
+		t.Errorf("%d groups, the first %s", len(v.Failures), v.Failures[0].Where)
+	}
+	if axes := v.axes.axes(); axes[len(axes)-1] != predictedEndAxis {
+		t.Errorf("the last axis is %s", axes[len(axes)-1])
+	}
+}
+
 // differing is a verdict on a trace that ends in another step.
 func differing(want, observed string) verdict.Verdict {
 	return verdict.Verdict{Status: verdict.Differ, Severity: verdict.OtherDiffer, Differences: []verdict.Difference{{Field: matrix.FieldTrace, Against: verdict.Prediction, Want: want, Observed: observed}}}

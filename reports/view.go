@@ -172,7 +172,11 @@ func (b *builder) add(r *Record) {
 		b.scenarios[r.Scenario] = s
 	}
 	b.columns[s.add(r)] = true
-	s.Cases = append(s.Cases, b.oneCase(r, b.axes.add(r.Scenario, r.Axes)))
+	row := b.axes.add(r.Scenario, r.Axes)
+	if end := r.Predicted.End; end != "" {
+		b.axes.set(row, predictedEndAxis, string(end))
+	}
+	s.Cases = append(s.Cases, b.oneCase(r, row))
 	b.classify(r, len(s.Cases)-1)
 }
 
