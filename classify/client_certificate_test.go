@@ -52,6 +52,15 @@ func TestClientCertificate(t *testing.T) {
 	}
 }
 
+// TestNoCommonVersion: the server takes no version of TLS that the client offers, and answers the ClientHello with an alert.
+func TestNoCommonVersion(t *testing.T) {
+	message := failedAt + "SSL error: tlsv1 alert protocol version\nThis may indicate that the server does not support any SSL protocol version between TLSv1.2 and TLSv1.3.\n"
+	const wire = "client sslrequest; server answer S; client client-hello max=TLSv1.3; server tls-alert protocol_version; client close"
+	check(t, testCell(15, "libpq17"), evidenceOf(saidNo(message), seen(5001, 41, wire, "LOG could not accept SSL connection: unsupported protocol", "HINT This may indicate that the client does not support any SSL protocol version between TLSv1 and TLSv1.1.")),
+		"refused at tls, tls-handshake, trace connect sslaccept")
+	check(t, testCell(15, "libpq17"), evidenceOf(saidNo(message), seen(5001, 41, wire, "LOG could not accept SSL connection: EOF detected")), "fault: nobody says why")
+}
+
 // TestLostAlert: a client that the reset reached before the alert knows no reason. The log of 16 and later does.
 func TestLostAlert(t *testing.T) {
 	message := failedAt + "server closed the connection unexpectedly\n"

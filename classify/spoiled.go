@@ -2,6 +2,7 @@ package classify
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
@@ -14,6 +15,9 @@ import (
 // serverCertFlaws are what a client finds by itself while it sends its first sealed record.
 var serverCertFlaws = []matrix.Reason{matrix.ServerCertTrust, matrix.ServerCertExpired, matrix.ServerCertName}
 
+// noCommonVersion is what a server logs that takes none of the versions of TLS in the ClientHello.
+var noCommonVersion = regexp.MustCompile(`^unsupported protocol$`)
+
 // checkSpoiled wants three things: what the relay says to have kept from the client is in the conversation with the server and not in
 // that with the client; the end that could not open a record, or read a handshake, says so; and where something was not answered
 // or could not be read, the relay says that it did that.
@@ -23,7 +27,7 @@ func (c *classifier) checkSpoiled(n connection) error {
 		return fmt.Errorf("witnesses contradict: the relay says that the client did not get the server's %s, the wire shows %v and %v", n.withheld, n.steps, n.far.steps)
 	case (n.flipped || n.replayed) && !c.noticed(n):
 		return fmt.Errorf("witnesses contradict: the relay says that it spoiled the connection, the server logged %q %q", n.tlsFailed, n.unwrapFailed)
-	case n.acted:
+	case n.acted, noCommonVersion.MatchString(n.tlsFailed): // then the answer to the ClientHello is an alert
 		return nil
 	case n.unanswered(), n.greeted && n.tlsVersion == "" && n.did(matrix.StepSSLAccept), n.offered && !n.tokened && n.gssFailed == "":
 		return fmt.Errorf("witnesses contradict: the server did not answer the client (%v), and nobody says why", n.steps)

@@ -265,6 +265,30 @@ func TestClaimsAndMuseumAreInStep(t *testing.T) {
 	}
 }
 
+// TestClaimsAreInStep: docs/claims.md has the rows of claims.yaml.
+func TestClaimsAreInStep(t *testing.T) {
+	const file = "../docs/claims.md"
+	rows, err := LoadClaims(os.DirFS("../scenarios"), ClaimsFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := row("claim", "what the cells show", "cells") + row("---", "---", "---")
+	for _, s := range rows {
+		table += row(s.Claim+", as "+s.As, s.Says, code(s.Patterns))
+	}
+	docs, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const begin, end = "<!-- made from scenarios/claims.yaml -->\n", "<!-- end -->\n"
+	before, rest, ok := strings.Cut(string(docs), begin)
+	_, after, closed := strings.Cut(rest, end)
+	if !ok || !closed {
+		t.Fatalf("%s has no place for the rows of %s", file, ClaimsFile)
+	}
+	inStep(t, file, []byte(before+begin+table+end+after))
+}
+
 // TestScenarioFilesAreEmbedded: the patterns of scenarios/embed.go match FAMILY/NAME.yaml and no scenario deeper.
 func TestScenarioFilesAreEmbedded(t *testing.T) {
 	all, err := Load(os.DirFS("../scenarios"))

@@ -215,20 +215,20 @@ func (l *loading) distinct(e entry, check func(text string) (wrong, right string
 }
 
 // scalars reads a scalar, or a list of them.
-func (l *loading) scalars(v *value, what string) []*value {
+func (r *reader) scalars(v *value, what string) []*value {
 	if v.kind == scalar {
 		return []*value{v}
 	}
-	if !l.want(v, what, scalar, list) {
+	if !r.want(v, what, scalar, list) {
 		return nil
 	}
 	if len(v.items) == 0 {
-		l.problem(v.position, what+" is an empty list", "name a value, or leave the key out")
+		r.problem(v.position, what+" is an empty list", "name a value, or leave the key out")
 		return nil
 	}
 	var items []*value
 	for _, item := range v.items {
-		if l.want(item, "a value of "+what, scalar) {
+		if r.want(item, "a value of "+what, scalar) {
 			items = append(items, item)
 		}
 	}

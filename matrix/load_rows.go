@@ -50,8 +50,8 @@ func (l *loading) expect(v *value) {
 	}
 }
 
-func (l *loading) then(v *value) (Partial, bool) {
-	text, ok := l.nonEmptyText(v, "then")
+func (r *reader) then(v *value) (Partial, bool) {
+	text, ok := r.nonEmptyText(v, "then")
 	if !ok {
 		return Partial{}, false
 	}
@@ -68,7 +68,7 @@ func (l *loading) then(v *value) (Partial, bool) {
 	case v.style == quoted && !strings.ContainsAny(text, `\"'`): // no escapes, so that columns count on
 		at.column += 1 + offset
 	}
-	l.problem(at, wrong.Wrong, wrong.Right)
+	r.problem(at, wrong.Wrong, wrong.Right)
 	return Partial{}, false
 }
 

@@ -89,7 +89,7 @@ func Load(fsys fs.FS, paths ...string) ([]*Scenario, error) {
 			switch {
 			case err != nil:
 				return fmt.Errorf("scenarios: %w", err)
-			case entry.IsDir() || path.Join(p, path.Base(file)) == file && path.Base(file) == DivergencesFile:
+			case entry.IsDir() || path.Join(p, path.Base(file)) == file && slices.Contains([]string{DivergencesFile, ClaimsFile}, path.Base(file)):
 			case slices.Contains([]string{".yaml", ".yml"}, path.Ext(file)) || file == p:
 				files = append(files, file)
 			}

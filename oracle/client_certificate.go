@@ -117,21 +117,35 @@ func (a *attempt) flawOfClient(cert *matrix.Certificate) (reason matrix.Reason, 
 }
 
 // tls13 says whether client and server agree on TLS 1.3, which all clients have.
-func (a *attempt) tls13() bool { return a.setting("ssl_max_protocol_version", "") != "tlsv1.2" }
+func (a *attempt) tls13() bool { return a.setting(highestTLS, "tlsv1.3") == "tlsv1.3" }
 
-// checkTLSVersion finds a version of TLS that is not modelled.
+// tlsTooOld says that the server's newest version of TLS is below the oldest that the clients take.
+func (a *attempt) tlsTooOld() bool {
+	return slices.Index(tlsVersions, a.setting(highestTLS, "tlsv1.3")) < slices.Index(tlsVersions, "tlsv1.2")
+}
+
+const (
+	highestTLS = "ssl_max_protocol_version"
+	lowestTLS  = "ssl_min_protocol_version"
+)
+
+// tlsVersions are the values of the two settings, the oldest first. All clients take the last two.
+var tlsVersions = []string{"tlsv1", "tlsv1.1", "tlsv1.2", "tlsv1.3"}
+
+// checkTLSVersion finds versions of TLS that are not modelled.
 func (a *attempt) checkTLSVersion() error {
-	switch version := a.setting("ssl_max_protocol_version", ""); version {
-	case "", "tlsv1.3":
-		return nil
-	case "tlsv1.2":
-		if a.attack.inTLS != nil || a.attack.badCert != nil || a.attack.afterTLS != nil || a.attack.sequence != nil {
-			return unknown("it is modelled with TLS 1.3 only", "attack=%s with ssl_max_protocol_version=TLSv1.2", a.c.Attack)
-		}
-		return nil
-	default:
-		return unknown("it knows TLSv1.2 and TLSv1.3", "ssl_max_protocol_version=%s", version)
+	highest, lowest := a.setting(highestTLS, "tlsv1.3"), a.setting(lowestTLS, "tlsv1.2")
+	switch at := slices.Index(tlsVersions, highest); {
+	case at < 0, !slices.Contains(tlsVersions, lowest):
+		return unknown("it knows TLSv1 to TLSv1.3", "%s=%s and %s=%s", lowestTLS, lowest, highestTLS, highest)
+	case at < slices.Index(tlsVersions, lowest):
+		return unknown("a server does not load it: the lowest version is above the highest", "%s=%s and %s=%s", lowestTLS, lowest, highestTLS, highest)
+	case highest != "tlsv1.3" && (a.attack.inTLS != nil || a.attack.badCert != nil || a.attack.afterTLS != nil || a.attack.sequence != nil):
+		return unknown("it is modelled with TLS 1.3 only", "attack=%s with %s=%s", a.c.Attack, highestTLS, highest)
+	case a.tlsTooOld() && cmp.Or(a.c.SSLNegotiation, "postgres") != "postgres":
+		return unknown("it is modelled after SSLRequest only", "%s=%s with sslnegotiation=%s", highestTLS, highest, a.c.SSLNegotiation)
 	}
+	return nil
 }
 
 // showsCertificate says whether the server sees a client certificate, for a record that asks for one.

@@ -67,6 +67,16 @@ cert=expired ssl=off => connected plain, method trust, role alice, hba:2, trace 
 `)
 }
 
+// TestOldTLS: no client takes a version of TLS before 1.2.
+func TestOldTLS(t *testing.T) {
+	checkRows(t, "gssencmode=disable hba='host all all all trust' sslmode=require ", `
+setting=ssl_max_protocol_version=TLSv1.1 setting=ssl_min_protocol_version=TLSv1 => refused at tls, tls-handshake, trace connect sslaccept
+setting=ssl_max_protocol_version=TLSv1.1 setting=ssl_min_protocol_version=TLSv1 sslmode=prefer => connected plain, method trust, role alice, hba:1, trace connect sslaccept reconnect authok
+setting=ssl_max_protocol_version=TLSv1.2 setting=ssl_min_protocol_version=TLSv1 => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+setting=ssl_min_protocol_version=TLSv1.3 => connected tls, method trust, role alice, hba:1, trace connect sslaccept authok
+`)
+}
+
 // TestClientCertificateInTLS13: the server's alert comes after the client's handshake.
 func TestClientCertificateInTLS13(t *testing.T) {
 	checkRows(t, certTLS13, `

@@ -130,7 +130,7 @@ func refused(h how, stage matrix.Stage, reason matrix.Reason) ending {
 // unmodelled are server settings that change who may connect and how, and that this oracle does not model.
 var unmodelled = []string{
 	"db_user_namespace", "listen_addresses", "port", "ssl", "ssl_ca_file", "ssl_cert_file", "ssl_key_file", "ssl_crl_file",
-	"ssl_crl_dir", "ssl_ciphers", "ssl_tls13_ciphers", "ssl_ecdh_curve", "ssl_groups", "ssl_min_protocol_version",
+	"ssl_crl_dir", "ssl_ciphers", "ssl_tls13_ciphers", "ssl_ecdh_curve", "ssl_groups",
 	"krb_server_keyfile", "hba_file", "ident_file", "max_connections", "max_wal_senders", "wal_level", "superuser_reserved_connections", "reserved_connections",
 	"unix_socket_directories", "unix_socket_group", "unix_socket_permissions", "authentication_timeout", "pre_auth_delay",
 	"post_auth_delay", "session_preload_libraries", "oauth_validator_libraries", "shared_preload_libraries", "local_preload_libraries", "event_triggers",

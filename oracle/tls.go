@@ -137,6 +137,11 @@ func (a *attempt) handshakeTLS(direct bool, v *verification) *ending {
 			return e
 		}
 	}
+	if a.tlsTooOld() {
+		a.why("libpq, ssl_min_protocol_version; crypto/tls, Config.MinVersion; Python, ssl.create_default_context", "the server's newest version of TLS is older than TLS 1.2, the oldest that a client takes")
+		e := refused(broken, matrix.StageTLS, matrix.TLSHandshake)
+		return &e
+	}
 	if e := a.certificates(v, direct); e != nil {
 		return e
 	}

@@ -19,6 +19,7 @@ type Input struct {
 	Controls    []*matrix.Scenario
 	Golden      matrix.Golden
 	Divergences []matrix.Divergence
+	Claims      []matrix.Shown // what cells of the built-in scenarios show of the claims; none beside files in their place
 	Driver      *matrix.Driver // whose cells a run tries, in the place of those of the client that it is like; nil: all cells
 }
 
@@ -56,10 +57,12 @@ func Load(files ...string) (*Input, error) {
 				input.Golden[id] = outcome
 			}
 		}
-		input.Divergences, err = matrix.LoadDivergences(scenarios.Files, "divergences.yaml")
+		input.Divergences, err = matrix.LoadDivergences(scenarios.Files, matrix.DivergencesFile)
 		if !errors.Is(err, fs.ErrNotExist) {
 			all = append(all, err)
 		}
+		input.Claims, err = matrix.LoadClaims(scenarios.Files, matrix.ClaimsFile)
+		all = append(all, err)
 	}
 	if err := errors.Join(all...); err != nil {
 		return nil, err

@@ -289,6 +289,46 @@ Exit status: 0 no cell changed, 1 a regression, 3 news and no regression, 2 bad 
 	return cmd
 }
 
+func claimsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "claims [FOLDER]",
+		Short: "Print the claims of docs/claims.md and the cells that show what is true of each; of a saved run, what was observed",
+		Long: `Print the claims of docs/claims.md. Below each stand the sentences that are true of it, as the claim is written and as it is corrected, with the cells
+that show them. With the folder of a saved run each sentence has the number of its cells that were observed so, and the first that was not.
+
+  pgauthmatrix run 'claims/**' && pgauthmatrix claims runs/ID
+
+Exit status: 0 no sentence is contradicted, 1 one is, 2 bad input.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			input, err := run.Load()
+			if err != nil {
+				return err
+			}
+			if len(args) == 0 {
+				var rows []reports.Shown
+				for _, row := range input.Claims {
+					rows = append(rows, reports.Shown{Shown: row})
+				}
+				return reports.DrawClaims(cmd.OutOrStdout(), rows, false, options())
+			}
+			saved, err := reports.Open(args[0])
+			if err != nil {
+				return err
+			}
+			rows, err := reports.ShownIn(saved, input.Claims)
+			if err != nil {
+				return err
+			}
+			err = reports.DrawClaims(cmd.OutOrStdout(), rows, true, options())
+			if err == nil && reports.Contradicted(rows) > 0 {
+				err = errNotGreen
+			}
+			return err
+		},
+	}
+}
+
 // parseBetween is nil of an empty text.
 func parseBetween(text string) (*reports.Between, error) {
 	if text == "" {

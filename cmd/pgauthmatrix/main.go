@@ -48,6 +48,7 @@ real client libraries, and judges each against a pure oracle's prediction and ha
 		renderCommand(),
 		catCommand(),
 		diffCommand(),
+		claimsCommand(),
 		imagesCommand(),
 		proveCommand(),
 		fuzzCommand(),
