@@ -1,7 +1,10 @@
 package audit
 
 import (
+	"cmp"
 	"errors"
+	"slices"
+	"strings"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/oracle"
@@ -28,6 +31,21 @@ var credentials = []Credential{Nothing, AnyTicket, AnyCert, AccountItself, OwnPa
 
 // stranger is the name of the principal and of the certificate of anybody.
 const stranger = "anybody"
+
+// Credentials of a name that a line of a map has are these words and the name.
+const (
+	ticketOf  = "ticket of "
+	certOf    = "certificate of "
+	accountOf = "operating system account "
+)
+
+// rank orders credentials: those that maps name come last.
+func (c Credential) rank() int {
+	if i := slices.Index(credentials, c); i >= 0 {
+		return i
+	}
+	return len(credentials)
+}
 
 // includes says what a client with a credential has besides.
 var includes = map[Credential][]Credential{
@@ -74,7 +92,81 @@ func (x *side) attempt(c Class, have Credential) *matrix.Cell {
 	case PasswordOther:
 		k.Password, k.Cert = "right", strangersCert.Name
 	}
-	return &matrix.Cell{World: x.world, Client: k}
+	cell := &matrix.Cell{World: x.world, Client: k}
+	if name, ok := strings.CutPrefix(string(have), ticketOf); ok && have != AnyTicket {
+		cell.Client.Ticket, cell.Client.Principal = "valid", name
+		cell.World = withPrincipal(x.world, name)
+	} else if name, ok := strings.CutPrefix(string(have), certOf); ok && have != AnyCert {
+		cert := strangersCert
+		cert.Name, cert.Subject = "mapped", []matrix.Attribute{{Type: "CN", Value: name}}
+		cell.Client.Cert = cert.Name
+		w := *x.world
+		w.Certificates = append(slices.Clone(w.Certificates), cert)
+		cell.World = &w
+	} else if name, ok := strings.CutPrefix(string(have), accountOf); ok && have != AccountItself {
+		w := *x.world
+		w.OSUsers = append(slices.Clone(w.OSUsers), name)
+		cell.World, cell.Client.OSUser = &w, name
+	}
+	return cell
+}
+
+// withPrincipal is the world with a principal NAME or NAME@REALM; a realm that it does not have is one that it trusts.
+func withPrincipal(world *matrix.World, principal string) *matrix.World {
+	w := *world
+	w.Realms = slices.Clone(w.Realms)
+	name, realm, _ := strings.Cut(principal, "@")
+	at := slices.IndexFunc(w.Realms, func(r matrix.Realm) bool { return r.Name == cmp.Or(realm, w.Realms[0].Name) })
+	if at < 0 {
+		at = len(w.Realms)
+		w.Realms = append(w.Realms, matrix.Realm{Name: realm, Trusted: true})
+	}
+	if !slices.Contains(w.Realms[at].Principals, name) {
+		w.Realms[at].Principals = append(slices.Clone(w.Realms[at].Principals), name)
+	}
+	return &w
+}
+
+// mapped are the credentials of the names that lines of the record's map have for the user: those of literal names, and of one that stands for an expression.
+func (x *side) mapped(c Class, record int) (list []Credential) {
+	r := &x.rules.Records[record]
+	if r.Map() == "" {
+		return nil
+	}
+	kind := ""
+	switch {
+	case r.Method == matrix.MethodGSS && c.Channel != Local:
+		kind = ticketOf
+	case r.Method == matrix.MethodCert && c.Channel == matrix.TLS:
+		kind = certOf
+	case r.Method == matrix.MethodPeer && c.Channel == Local:
+		kind = accountOf
+	default:
+		return nil
+	}
+	for _, m := range x.rules.Mappings {
+		reaches := m.Role.Text == c.User || m.Role.Regex || m.Role.Keyword("all") || strings.Contains(m.Role.Text, `\1`)
+		if _, group := m.Role.Group(); m.Map != r.Map() || !reaches && !group {
+			continue
+		}
+		name := m.System.Text
+		if m.System.Regex || strings.HasPrefix(name, "/") {
+			user := c.User
+			if before, after, ok := strings.Cut(m.Role.Text, `\1`); ok {
+				user = strings.TrimSuffix(strings.TrimPrefix(c.User, before), after)
+			}
+			name = exampleOf(strings.TrimPrefix(name, "/"), user)
+		}
+		realm := x.world.Realms[0].Name
+		if local, in, ok := strings.Cut(name, "@"); kind == ticketOf && ok && in == realm {
+			name = local
+		}
+		own := name == c.User || name == stranger
+		if have := Credential(kind + name); name != "" && !own && !slices.Contains(list, have) && (kind != ticketOf || !strings.HasSuffix(name, "@")) {
+			list = append(list, have)
+		}
+	}
+	return list
 }
 
 // admissions remembers what was asked: many classes differ in nothing that the methods look at.
@@ -104,7 +196,7 @@ func (m *admissions) admitted(c Class, record int) (lets []Credential, unknown s
 	key := asked{record, c.Channel, c.User}
 	a, ok := m.known[key]
 	if !ok {
-		if a, err = m.ask(c); err != nil {
+		if a, err = m.ask(c, record); err != nil {
 			return nil, "", err
 		}
 		m.known[key] = a
@@ -113,9 +205,9 @@ func (m *admissions) admitted(c Class, record int) (lets []Credential, unknown s
 }
 
 // ask tries one credential after the other.
-func (m *admissions) ask(c Class) (a admission, err error) {
+func (m *admissions) ask(c Class, record int) (a admission, err error) {
 	has := map[Credential]bool{}
-	for _, have := range credentials {
+	for _, have := range slices.Concat(credentials, m.x.mapped(c, record)) {
 		if !possible(c.Channel, have) || implied(c.Channel, has, have) {
 			continue
 		}
@@ -154,12 +246,11 @@ func implied(channel matrix.Channel, has map[Credential]bool, have Credential) b
 	if channel == matrix.GSS && has[AnyTicket] {
 		return true
 	}
-	for _, less := range includes[have] {
-		if has[less] {
-			return true
-		}
+	less, known := includes[have]
+	if !known && have.rank() == len(credentials) { // of a name that a map has
+		less = []Credential{Nothing, AnyTicket, AnyCert}
 	}
-	return false
+	return slices.ContainsFunc(less, func(l Credential) bool { return has[l] })
 }
 
 func newAdmissions(x *side) *admissions { return &admissions{x, map[asked]admission{}} }

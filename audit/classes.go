@@ -36,16 +36,27 @@ type sample struct {
 	databases []string // those that a rule names, and one that none does
 	addresses []string
 	names     []matrix.AddressName // of the addresses that stand for host names
+	own       []netip.Prefix       // the server's networks, that of each family
+}
+
+// appendNew adds networks of families of which there is none yet.
+func appendNew(networks, more []netip.Prefix) []netip.Prefix {
+	for _, n := range more {
+		if !slices.ContainsFunc(networks, func(o netip.Prefix) bool { return o.Addr().Is4() == n.Addr().Is4() }) {
+			networks = append(networks, n)
+		}
+	}
+	return networks
 }
 
 // The names that stand for all that no rule names.
 const (
-	otherUser     = "some_other_role"
+	OtherUser     = "some_other_role"
 	otherDatabase = "some_other_database"
 )
 
-// sampleOf finds the names and addresses by which the rule sets tell connections apart.
-func sampleOf(rules ...*oracle.Rules) sample {
+// sampleOf finds the names and addresses by which the rule sets of servers tell connections apart.
+func sampleOf(servers []*Server, rules ...*oracle.Rules) sample {
 	var s sample
 	users, databases := map[string]bool{}, map[string]bool{}
 	var networks []netip.Prefix
@@ -72,7 +83,20 @@ func sampleOf(rules ...*oracle.Rules) sample {
 			}
 		}
 	}
-	users[otherUser], databases[otherDatabase] = true, true
+	for _, server := range servers {
+		for _, n := range server.Names {
+			if delete(hosts, n.Reverse); !slices.Contains(s.names, n) {
+				s.names = append(s.names, n)
+				single[n.Address] = true
+			}
+		}
+		for _, r := range server.Roles {
+			users[r.Name] = true
+		}
+		s.own = appendNew(s.own, server.Networks)
+	}
+	s.own = appendNew(s.own, serversNetworks)
+	users[OtherUser], databases[otherDatabase] = true, true
 	s.users, s.databases = slices.Sorted(maps.Keys(users)), slices.Sorted(maps.Keys(databases))
 	s.addAddresses(networks, single, slices.Sorted(maps.Keys(hosts)))
 	return s
@@ -88,7 +112,7 @@ func addNames(to map[string]bool, names []oracle.Name) {
 		switch {
 		case n.Keyword("all"), n.Keyword("sameuser"), n.Keyword("samerole"), n.Keyword("samegroup"), n.Keyword("replication"):
 		case n.Regex:
-			if example := exampleOf(strings.TrimPrefix(n.Text, "/")); example != "" {
+			if example := exampleOf(strings.TrimPrefix(n.Text, "/"), ""); example != "" {
 				to[example] = true
 			}
 		case n.Text != "":
@@ -97,18 +121,18 @@ func addNames(to map[string]bool, names []oracle.Name) {
 	}
 }
 
-// exampleOf is a text that an expression matches: the shortest that is easy to find.
-func exampleOf(expr string) string {
+// exampleOf is a text that an expression matches: the shortest that is easy to find. Where first is not empty, it stands for the first group.
+func exampleOf(expr, first string) string {
 	re, err := syntax.Parse(expr, syntax.Perl)
 	if err != nil {
 		return ""
 	}
 	var b strings.Builder
-	writeExample(&b, re.Simplify())
+	writeExample(&b, re.Simplify(), first)
 	return b.String()
 }
 
-func writeExample(b *strings.Builder, re *syntax.Regexp) {
+func writeExample(b *strings.Builder, re *syntax.Regexp, first string) {
 	switch re.Op {
 	case syntax.OpLiteral:
 		b.WriteString(string(re.Rune))
@@ -123,10 +147,14 @@ func writeExample(b *strings.Builder, re *syntax.Regexp) {
 	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
 		b.WriteByte('x')
 	case syntax.OpAlternate:
-		writeExample(b, re.Sub[0])
+		writeExample(b, re.Sub[0], first)
 	case syntax.OpPlus, syntax.OpStar, syntax.OpCapture, syntax.OpConcat, syntax.OpRepeat:
+		if re.Op == syntax.OpCapture && re.Cap == 1 && first != "" {
+			b.WriteString(first)
+			return
+		}
 		for _, sub := range re.Sub {
-			writeExample(b, sub)
+			writeExample(b, sub, first)
 		}
 	}
 }
@@ -170,8 +198,11 @@ func (s *sample) addAddresses(networks []netip.Prefix, single map[netip.Addr]boo
 	for a := range single {
 		add(a)
 	}
-	for _, a := range slices.Concat(elsewhere, []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1"), serversNetworks[0].Addr().Next(), serversNetworks[1].Addr().Next()}) {
+	for _, a := range slices.Concat(elsewhere, []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")}) {
 		add(a)
+	}
+	for _, n := range s.own {
+		add(n.Addr().Next())
 	}
 	at := namedClients
 	for _, h := range hosts {
@@ -214,14 +245,17 @@ func addressIn(n netip.Prefix, others []netip.Prefix) netip.Addr {
 
 // on is the world of a server in which the sample's classes can be asked about.
 func (s *sample) on(server *Server) *matrix.World {
-	w := server.world()
+	w := server.World()
 	w.Names = s.names
-	w.Networks = slices.Concat(serversNetworks, []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")})
+	w.Networks = slices.Concat(s.own, []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")})
 	for _, d := range s.databases {
 		w.Databases = append(w.Databases, matrix.Database{Name: d})
 	}
+	w.Roles = slices.Clone(server.Roles)
 	for _, u := range s.users {
-		w.Roles = append(w.Roles, matrix.Role{Name: u, Password: "scram-sha-256"})
+		if !slices.ContainsFunc(w.Roles, func(r matrix.Role) bool { return r.Name == u }) {
+			w.Roles = append(w.Roles, matrix.Role{Name: u, Password: "scram-sha-256"})
+		}
 	}
 	w.Certificates = []matrix.Certificate{strangersCert}
 	w.OSUsers = append(slices.Clone(s.users), stranger)

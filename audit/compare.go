@@ -25,13 +25,13 @@ type Difference struct {
 func Compare(before, after *Server) ([]Difference, error) {
 	var rules [2]*oracle.Rules
 	for i, s := range []*Server{before, after} {
-		w := s.world()
+		w := s.World()
 		var err error
 		if rules[i], err = oracle.LoadRules(&w); err != nil {
 			return nil, err
 		}
 	}
-	sample := sampleOf(rules[:]...)
+	sample := sampleOf([]*Server{before, after}, rules[:]...)
 	var sides []*side
 	var admits []*admissions
 	for _, s := range []*Server{before, after} {
@@ -71,7 +71,7 @@ func Compare(before, after *Server) ([]Difference, error) {
 			}
 			return 1
 		}
-		return cmp.Compare(slices.Index(credentials, a.Have), slices.Index(credentials, b.Have))
+		return cmp.Compare(a.Have.rank(), b.Have.rank())
 	})
 	return list, err
 }
@@ -86,7 +86,7 @@ func addDifference(list []Difference, d Difference) []Difference {
 	}
 	o := &list[i]
 	o.Classes++
-	if d.Example.User == otherUser {
+	if d.Example.User == OtherUser {
 		o.AsAnyone = true
 	} else if !slices.Contains(o.Users, d.Example.User) {
 		o.Users = append(o.Users, d.Example.User)

@@ -130,10 +130,11 @@ var without = []string{
 	"requirepeer", "min_protocol_version", "max_protocol_version", "sslkeylogfile",
 }
 
-// client makes the client of a connection string, with the host that it names.
-func client(parameters []Parameter) (c matrix.Client, host string, err error) {
+// Client makes the client of a connection string, with the host that it names; host is empty where it names a socket directory. The library is not set.
+func Client(parameters []Parameter) (c matrix.Client, host string, err error) {
 	c = matrix.Client{Transport: "tcp", Hosts: matrix.OneHost, Ticket: "none", Cert: "none", CRL: "none", Password: "none", Attack: matrix.NoAttack, Root: "none"}
-	fields := map[string]*string{"gssencmode": &c.GSSEncMode, "sslmode": &c.SSLMode, "sslnegotiation": &c.SSLNegotiation, "channel_binding": &c.ChannelBinding, "require_auth": &c.RequireAuth, "krbsrvname": &c.KrbSrvName}
+	fields := map[string]*string{"gssencmode": &c.GSSEncMode, "sslmode": &c.SSLMode, "sslnegotiation": &c.SSLNegotiation, "channel_binding": &c.ChannelBinding, "require_auth": &c.RequireAuth, "krbsrvname": &c.KrbSrvName,
+		"target_session_attrs": &c.TargetSession}
 	for _, p := range parameters {
 		at := p.At - 1
 		switch p.Name {
@@ -159,6 +160,17 @@ func client(parameters []Parameter) (c matrix.Client, host string, err error) {
 		case "password":
 			c.Password = "right"
 			continue
+		case "replication":
+			switch p.Value {
+			case "database":
+				c.Replication = "logical"
+			case "true", "on", "yes", "1":
+				c.Replication = "physical"
+			case "false", "off", "no", "0":
+			default:
+				return c, "", conninfoError(at, fmt.Sprintf("replication has no value %q", p.Value), "want true, false or database")
+			}
+			continue
 		case "sslcert":
 			c.Cert = "good"
 			continue
@@ -174,7 +186,7 @@ func client(parameters []Parameter) (c matrix.Client, host string, err error) {
 		switch field := fields[p.Name]; {
 		case slices.Contains(without, p.Name):
 		case field == nil:
-			return c, "", conninfoError(at, fmt.Sprintf("%q is no connection parameter of libpq", p.Name), "those that change who gets in are host hostaddr user dbname password gssencmode sslmode sslnegotiation sslrootcert sslcert sslcrl channel_binding require_auth krbsrvname")
+			return c, "", conninfoError(at, fmt.Sprintf("%q is no connection parameter of libpq", p.Name), "those that change who gets in are host hostaddr user dbname password gssencmode sslmode sslnegotiation sslrootcert sslcert sslcrl channel_binding require_auth krbsrvname target_session_attrs replication")
 		default:
 			if a, _ := matrix.AxisByName(p.Name); len(a.Values) > 0 && !slices.Contains(a.Values, p.Value) {
 				return c, "", conninfoError(at, fmt.Sprintf("%s has no value %q", p.Name, p.Value), "want "+strings.Join(a.Values, ", "))

@@ -64,7 +64,7 @@ func TestClient(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, host, err := client(parameters)
+		c, host, err := Client(parameters)
 		test.want.Hosts, test.want.Ticket, test.want.CRL, test.want.Attack, test.want.Principal = matrix.OneHost, "none", "none", matrix.NoAttack, test.want.User
 		if err != nil || c != test.want || host != test.host {
 			t.Errorf("%s: %v\n got %+v %s\nwant %+v %s", test.text, err, c, host, test.want, test.host)
@@ -81,7 +81,7 @@ func TestClient(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := client(parameters); err == nil || !strings.Contains(err.Error(), want) {
+		if _, _, err := Client(parameters); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", text, err, want)
 		}
 	}

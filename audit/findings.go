@@ -122,12 +122,12 @@ func (s *Server) Audit() (*Report, error) {
 }
 
 func (s *Server) loaded() (*sample, *side, error) {
-	w := s.world()
+	w := s.World()
 	rules, err := oracle.LoadRules(&w)
 	if err != nil {
 		return nil, nil, err
 	}
-	sample := sampleOf(rules)
+	sample := sampleOf([]*Server{s}, rules)
 	x, err := sample.side(s)
 	return &sample, x, err
 }
@@ -257,7 +257,7 @@ func (r *RecordReport) admit(c Class, lets []Credential) {
 		}
 		l := &r.Lets[i]
 		l.Classes++
-		if c.User == otherUser {
+		if c.User == OtherUser {
 			l.AsAnyone = true
 		} else if !slices.Contains(l.Users, c.User) {
 			l.Users = append(l.Users, c.User)
@@ -342,6 +342,12 @@ func article(have Credential) string {
 	case Nothing:
 		return "no credential"
 	case AccountItself, OwnTicket, OwnCert, OwnPassword, AnyTicket, AnyCert, PasswordCert, PasswordOther:
+		return "a " + string(have)
+	}
+	if strings.HasPrefix(string(have), accountOf) {
+		return "the " + string(have)
+	}
+	if have.rank() == len(credentials) {
 		return "a " + string(have)
 	}
 	return string(have)

@@ -148,8 +148,40 @@ func TestPeer(t *testing.T) {
 		t.Fatal(err)
 	}
 	lets := report.Records[0].Lets
-	if len(lets) != 1 || lets[0].Have != AccountItself || strings.Join(lets[0].Users, ",") != "alice" || !report.Records[1].Dead() {
+	if len(lets) != 2 || lets[0].Have != AccountItself || strings.Join(lets[0].Users, ",") != "alice" || !report.Records[1].Dead() {
 		t.Errorf("%+v", lets)
+	} else if lets[1].Have != "operating system account root" || strings.Join(lets[1].Users, ",") != "postgres" {
+		t.Errorf("%+v", lets[1])
+	}
+}
+
+// Names that only a map has are credentials, too: of literal lines, and of one that stands for an expression.
+func TestMappedNames(t *testing.T) {
+	for _, test := range []struct {
+		version         int
+		hba, ident, add string
+		want            string
+	}{
+		{17, "hostssl all all all cert map=m\n", "m postgres ha_repl\n", "m postgres ha_monitor\n", "tls certificate of postgres ha_monitor"},
+		{17, "host all all all gss map=m\n", "m alice@CORP.TEST alice\n", "m /^(.*)@SALES\\.TEST$ \\1\n", "plain ticket of alice@SALES.TEST alice, tls ticket of alice@SALES.TEST alice, gss ticket of alice@SALES.TEST alice, " +
+			"plain ticket of some_other_role@SALES.TEST any role, tls ticket of some_other_role@SALES.TEST any role, gss ticket of some_other_role@SALES.TEST any role"},
+		{17, "hostssl all all all cert map=m\n", "m a b\n", "n c b\n", ""},   // another map
+		{15, "hostssl all all all cert map=m\n", "m a b\n", "m c all\n", ""}, // all is a name before 16
+	} {
+		files := map[string]string{"pg_hba.conf": test.hba, "pg_ident.conf": test.ident, "krb5.conf": "[libdefaults]\ndefault_realm = CORP.TEST\n"}
+		before := server(t, test.version, files)
+		files["pg_ident.conf"] += test.add
+		list, err := Compare(before, server(t, test.version, files))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, d := range list {
+			got = append(got, strings.TrimSpace(string(d.Channel)+" "+string(d.Have)+" "+Roles(d.Users, d.AsAnyone, 3)))
+		}
+		if s := strings.Join(got, ", "); s != test.want {
+			t.Errorf("%s: %s", test.add, s)
+		}
 	}
 }
 

@@ -110,12 +110,12 @@ func (s *Server) cell(q Question) (*matrix.Cell, []guess, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	c, host, err := client(parameters)
+	c, host, err := Client(parameters)
 	if err != nil {
 		return nil, nil, err
 	}
 	c.Library = cmp.Or(q.Library, "libpq18")
-	w := s.world()
+	w := s.World()
 	if host != "" {
 		w.Host = host
 	}

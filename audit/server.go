@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/netip"
 	"path"
 	"slices"
 	"strings"
@@ -25,6 +26,11 @@ type Server struct {
 	Conf    []Line        // of postgresql.conf and what it includes; the last of a name counts
 	Files   []matrix.File // that pg_hba.conf and pg_ident.conf name
 	Realm   string        // default realm of krb5.conf; "": nobody said
+
+	// What files do not say, where somebody has said it.
+	Roles    []matrix.Role        // with the roles of which they are members, which stand before them
+	Networks []netip.Prefix       // the server's own, the first of each family; none: two that no rule is likely to name
+	Names    []matrix.AddressName // of clients
 }
 
 // Paths name a server's files within a file system. An empty one is not read. Files that they name are looked for in the directory of the first that is there.
@@ -34,6 +40,7 @@ type Paths struct{ HBA, Ident, Conf, Krb5 string }
 const (
 	maxFile  = 1 << 20 // bytes
 	maxFiles = 1000
+	maxTotal = 16 << 20 // bytes of all files that the rules include
 )
 
 // ReadServer reads the files. A file that an include directive or an @ names and that does not exist is left out: a server has words for that.
@@ -41,12 +48,12 @@ func ReadServer(fsys fs.FS, p Paths, version int) (*Server, error) {
 	s := &Server{Version: version}
 	var err error
 	if p.HBA != "" {
-		if s.HBA, err = readFile(fsys, p.HBA); err != nil {
+		if s.HBA, err = ReadFile(fsys, p.HBA); err != nil {
 			return nil, err
 		}
 	}
 	if p.Ident != "" {
-		if s.Ident, err = readFile(fsys, p.Ident); err != nil {
+		if s.Ident, err = ReadFile(fsys, p.Ident); err != nil {
 			return nil, err
 		}
 	}
@@ -56,7 +63,7 @@ func ReadServer(fsys fs.FS, p Paths, version int) (*Server, error) {
 		}
 	}
 	if p.Krb5 != "" {
-		text, err := readFile(fsys, p.Krb5)
+		text, err := ReadFile(fsys, p.Krb5)
 		if err != nil {
 			return nil, err
 		}
@@ -68,6 +75,7 @@ func ReadServer(fsys fs.FS, p Paths, version int) (*Server, error) {
 // readMentioned reads the files that the rules name, and those that they name.
 func (s *Server) readMentioned(fsys fs.FS, dir string) error {
 	tried := map[string]bool{}
+	total := 0
 	for {
 		wanted, err := oracle.Wanted(&matrix.World{Server: s.Version, HBA: s.HBA, Ident: s.Ident, Files: s.Files})
 		if err != nil {
@@ -91,7 +99,7 @@ func (s *Server) readMentioned(fsys fs.FS, dir string) error {
 				}
 			}
 			for _, name := range names {
-				text, err := readFile(fsys, path.Join(dir, name))
+				text, err := ReadFile(fsys, path.Join(dir, name))
 				if errors.Is(err, fs.ErrNotExist) {
 					continue
 				}
@@ -99,14 +107,17 @@ func (s *Server) readMentioned(fsys fs.FS, dir string) error {
 					return err
 				}
 				s.Files = append(s.Files, matrix.File{Path: name, Text: text})
+				switch total += len(text); {
+				case len(s.Files) > maxFiles:
+					return fmt.Errorf("%s: the rules include more than %d files", name, maxFiles)
+				case total > maxTotal:
+					return fmt.Errorf("%s: the files that the rules include have more than %d bytes", name, maxTotal)
+				}
 			}
 		}
-		switch {
-		case len(tried) == before:
+		if len(tried) == before {
 			slices.SortFunc(s.Files, func(a, b matrix.File) int { return strings.Compare(a.Path, b.Path) })
 			return nil
-		case len(s.Files) > maxFiles:
-			return fmt.Errorf("the rules include more than %d files", maxFiles)
 		}
 	}
 }
@@ -116,7 +127,7 @@ func (s *Server) readConf(fsys fs.FS, name string, depth int) error {
 	if depth > 10 {
 		return fmt.Errorf("%s: files include one another more than 10 deep", name)
 	}
-	text, err := readFile(fsys, name)
+	text, err := ReadFile(fsys, name)
 	if err != nil {
 		return err
 	}
@@ -150,13 +161,9 @@ func (s *Server) readConf(fsys fs.FS, name string, depth int) error {
 	return nil
 }
 
-func readFile(fsys fs.FS, name string) (string, error) {
-	f, err := fsys.Open(name)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
+// ReadFile reads a text that somebody else wrote: a regular file of at most 1 MiB without a byte 0.
+func ReadFile(fsys fs.FS, name string) (string, error) {
+	info, err := fs.Stat(fsys, name) // before it is opened: to open a FIFO is to wait for its writer
 	switch {
 	case err != nil:
 		return "", err
@@ -165,7 +172,12 @@ func readFile(fsys fs.FS, name string) (string, error) {
 	case info.Size() > maxFile:
 		return "", fmt.Errorf("%s has %d bytes; at most %d are read", name, info.Size(), maxFile)
 	}
-	text, err := io.ReadAll(f)
+	f, err := fsys.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = f.Close() }()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile)) // it may have grown
 	if i := slices.Index(text, 0); err == nil && i >= 0 {
 		return "", fmt.Errorf("%s:%d:1: the file has a byte 0: it is no text", name, strings.Count(string(text[:i]), "\n")+1)
 	}
@@ -195,8 +207,8 @@ func (s *Server) setting(name string) (l Line, ok bool) {
 // modelled are the settings whose values the oracle reads.
 var modelled = []string{"password_encryption", "krb_caseins_users", "ssl_max_protocol_version"}
 
-// world is a world with the server's rules and settings, without any role.
-func (s *Server) world() matrix.World {
+// World is a world with the server's rules and the settings that the oracle knows, without any role.
+func (s *Server) World() matrix.World {
 	w := matrix.World{Server: s.Version, SSL: "on", ServerCert: "good", ServerCRL: "none", ServerCA: "right", Keytab: "good", HBA: s.HBA, Ident: s.Ident, Files: s.Files,
 		Realms: []matrix.Realm{{Name: cmp.Or(s.Realm, matrix.DefaultRealm)}}, Host: matrix.DefaultHost}
 	if l, ok := s.setting("ssl"); ok {

@@ -65,7 +65,7 @@ func TestReadServer(t *testing.T) {
 	if got, want := strings.Join(names, " "), "admins conf.d/10.conf conf.d/ignored deeper/x.conf more"; got != want {
 		t.Errorf("files %s, want %s", got, want)
 	}
-	if w := s.world(); w.SSL != "off" || s.Realm != "CORP.TEST" || len(w.Settings) != 1 || w.Settings[0].Value != "md5" {
+	if w := s.World(); w.SSL != "off" || s.Realm != "CORP.TEST" || len(w.Settings) != 1 || w.Settings[0].Value != "md5" {
 		t.Errorf("%+v", w)
 	}
 	for name, files := range map[string]map[string]string{

@@ -175,11 +175,16 @@ func (s *Scenario) walk(dimensions []dimension, visit func(*point)) {
 		p.world.Vary = append(p.world.Vary, Variation{Axis: own.Name})
 	}
 	exclude, expect := s.masks(dimensions)
+	var only []rowMask
+	for _, row := range s.Only {
+		only = append(only, mask(dimensions, row))
+	}
 	changed := true
 	var descend func(int)
 	descend = func(i int) {
 		if i == len(p.dimensions) {
-			if slices.ContainsFunc(exclude, func(m rowMask) bool { return m.matches(p) }) {
+			claims := func(m rowMask) bool { return m.matches(p) }
+			if slices.ContainsFunc(exclude, claims) || len(only) > 0 && !slices.ContainsFunc(only, claims) {
 				return
 			}
 			p.rows = p.rows[:0]

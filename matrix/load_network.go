@@ -74,7 +74,7 @@ func (l *loading) network(v *value) {
 	addresses := l.words["address"]
 	switch {
 	case len(l.problems) > before:
-	case len(l.Networks) > 0 && addresses == nil:
+	case v != nil && len(l.Networks) > 0 && addresses == nil:
 		l.problem(v.position, "network is named, and no client has an address", fmt.Sprintf("name addresses under client, as in address: %s", l.Networks[0].Addr().Next().Next().Next()))
 	case addresses != nil && !l.bad["address"]:
 		for _, a := range l.scalars(addresses, "address") {

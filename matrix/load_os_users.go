@@ -20,7 +20,7 @@ func UID(osUser string) int {
 func (l *loading) osUsers(v *value) {
 	made := slices.DeleteFunc(slices.Clone(l.values["os_user"]), func(name string) bool { return name == "" })
 	for _, name := range made {
-		if wrong, right := checkOSUser(name); wrong != "" {
+		if wrong, right := CheckOSUser(name); wrong != "" {
 			l.problem(l.words["os_user"].position, wrong, right)
 		}
 	}
@@ -30,7 +30,7 @@ func (l *loading) osUsers(v *value) {
 	case len(made) == 0 && !l.bad["os_user"]:
 		l.problem(v.position, "os_users are given, and no cell has an os_user", "name os_user under client, or leave os_users out")
 	default:
-		l.OSUsers = l.distinct(entry{key: "os_users", value: v}, checkOSUser)
+		l.OSUsers = l.distinct(entry{key: "os_users", value: v}, CheckOSUser)
 	}
 	all := slices.Concat(l.OSUsers, made)
 	for i, a := range all {
@@ -42,8 +42,8 @@ func (l *loading) osUsers(v *value) {
 	}
 }
 
-// checkOSUser leaves out the users that a container has itself.
-func checkOSUser(name string) (wrong, right string) {
+// CheckOSUser says what is wrong with the name of an operating system user, and what would be right; nothing if containers can have it. They have some of their own.
+func CheckOSUser(name string) (wrong, right string) {
 	switch {
 	case !osUserName.MatchString(name):
 		return fmt.Sprintf("%q is no name of an operating system user", name), "want a letter and up to 31 letters, digits, dots, underscores and hyphens"

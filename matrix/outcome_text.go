@@ -307,6 +307,16 @@ func (p Partial) Get(f Field) string {
 	return p.Outcome.Get(f)
 }
 
+// Differs lists the stated fields in which an outcome is otherwise.
+func (p Partial) Differs(o Outcome) (fields []Field) {
+	for _, f := range p.Stated {
+		if p.Get(f) != o.Get(f) {
+			fields = append(fields, f)
+		}
+	}
+	return fields
+}
+
 func splitOutsideQuotes(text string) []string {
 	var parts []string
 	start, quoted := 0, false

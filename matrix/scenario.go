@@ -40,6 +40,7 @@ type Scenario struct {
 	Networks     []netip.Prefix // see World
 	Names        []AddressName
 	Exclude      [][]AxisValues // combinations that have no cell: rows like Expect.When
+	Only         [][]AxisValues // the combinations that have cells, of scenarios that are made and not read; none: all
 	ByHand       bool           // judge: expect; each cell that a client can express is claimed by a row of Expect
 	Expect       []Expect
 	Pos          string // FILE:1:1
