@@ -47,7 +47,7 @@ var rooms = map[string]struct {
 	"pgimages":                 {[]string{"livetest", "matrix"}, "images and servers know no scenario"},
 	"doctor":                   {[]string{"livetest", "pgimages"}, "asks about a machine, whatever is run on it"},
 	"kdc":                      {[]string{"livetest", "pgimages", "matrix"}, "a realm knows no scenario"},
-	"fixtures":                 {[]string{"livetest", "matrix", "kdc", "pgimages", "agent"}, "a running world has no opinion about outcomes"},
+	"fixtures":                 {[]string{"livetest", "matrix", "classify", "kdc", "pgimages", "agent"}, "a running world has no opinion about outcomes; it reads records with the tokenizer of the classifier"},
 	"testenv":                  {[]string{"livetest", "fixtures", "matrix", "pgimages", "gssenc"}, "a library for others over fixtures; gssenc in tests"},
 	"probe":                    {[]string{"livetest", "matrix", "fixtures", "agent", "agent/drivers", "classify", "wire"}, "makes attempts and collects what was seen of them; a test asks whether the agent has every client"},
 	"run":                      {[]string{"doctor", "matrix", "oracle", "verdict", "reports", "fixtures", "kdc", "pgimages", "classify", "probe", "agent", "scenarios"}, "the path that data takes"},

@@ -12,10 +12,11 @@ import (
 // This file reads records of pg_hba.conf, in the text of the whole file and as the server quotes one in its log. It follows
 // src/backend/libpq/hba.c of 13 to 19: tokenize_auth_file (tokenize_file up to 14), next_field_expand, next_token, parse_hba_line.
 
-// hbaRecord is one record of pg_hba.conf.
-type hbaRecord struct {
-	line   int           // of the file, from 1: where the record begins
-	method matrix.Method // "" if the text does not tell: see recordMethod
+// HBARecord is one record of pg_hba.conf, or an include directive.
+type HBARecord struct {
+	Line   int           // of the file, from 1: where the record begins
+	Type   string        // the first field as it is written
+	Method matrix.Method // "" if the text does not tell: see recordMethod
 }
 
 // hbaToken is one name of a field. A quoted one is never a keyword and never names a file.
@@ -27,9 +28,9 @@ type hbaToken struct {
 // isWord says whether the token is this keyword.
 func (t hbaToken) isWord(word string) bool { return !t.quoted && t.text == word }
 
-// hbaRecords reads the text of a pg_hba.conf as a server of this version does. Since 14 a backslash at the end of a line continues it,
+// HBARecords reads the text of a pg_hba.conf as a server of this version does. Since 14 a backslash at the end of a line continues it,
 // in comments and quotes, too; the record then has the number of its first line.
-func hbaRecords(text string, server int) (records []hbaRecord) {
+func HBARecords(text string, server int) (records []HBARecord) {
 	lines := strings.Split(text, "\n")
 	for i := 0; i < len(lines); i++ {
 		first, record := i+1, strings.TrimRight(lines[i], "\r")
@@ -40,8 +41,8 @@ func hbaRecords(text string, server int) (records []hbaRecord) {
 			joined = len(record)
 			record += strings.TrimRight(lines[i], "\r")
 		}
-		if len(hbaFields(record)) > 0 {
-			records = append(records, hbaRecord{first, recordMethod(record)})
+		if fields := hbaFields(record); len(fields) > 0 {
+			records = append(records, HBARecord{first, fields[0][0].text, methodOf(fields)})
 		}
 	}
 	return records
@@ -108,8 +109,9 @@ var otherMethods = []matrix.Method{"sspi", "bsd", "oauth"}
 
 // recordMethod is the method of a record, or "" where the record does not tell: an include directive, whose records are in another file, and
 // what no server loads.
-func recordMethod(record string) matrix.Method {
-	fields := hbaFields(record)
+func recordMethod(record string) matrix.Method { return methodOf(hbaFields(record)) }
+
+func methodOf(fields [][]hbaToken) matrix.Method {
 	if len(fields) == 0 || len(fields[0]) != 1 || !slices.Contains(hbaTypes, fields[0][0].text) {
 		return ""
 	}
@@ -179,23 +181,23 @@ func sameAddress(a, b string) bool {
 }
 
 // usesMethod is false only if it is certain that no record has the method.
-func usesMethod(records []hbaRecord, method matrix.Method) bool {
-	return slices.ContainsFunc(records, func(r hbaRecord) bool { return r.method == "" || r.method == method })
+func usesMethod(records []HBARecord, method matrix.Method) bool {
+	return slices.ContainsFunc(records, func(r HBARecord) bool { return r.Method == "" || r.Method == method })
 }
 
 // onlyRecord is the rule of the one record that has one of these methods, or "" if there are several or if it is not certain: a
 // server that says "the record said reject" has said which, if there is but one.
-func onlyRecord(records []hbaRecord, methods []matrix.Method) string {
+func onlyRecord(records []HBARecord, methods []matrix.Method) string {
 	rule := ""
 	for _, r := range records {
 		switch {
-		case r.method == "":
+		case r.Method == "":
 			return ""
-		case !slices.Contains(methods, r.method):
+		case !slices.Contains(methods, r.Method):
 		case rule != "":
 			return ""
 		default:
-			rule = matrix.HBAFile + ":" + strconv.Itoa(r.line)
+			rule = matrix.HBAFile + ":" + strconv.Itoa(r.Line)
 		}
 	}
 	return rule

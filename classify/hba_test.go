@@ -107,21 +107,21 @@ func TestHBARecords(t *testing.T) {
 	for _, tt := range []struct {
 		name, text string
 		server     int
-		want       []hbaRecord
+		want       []HBARecord
 	}{
-		{"comments and empty lines", "# trust\n\nhost all all all trust\n   \nlocal all all reject # no\n", 15, []hbaRecord{{3, trust}, {5, reject}}},
-		{"no end of the last line", "host all all all trust\r\nhost all all all reject", 15, []hbaRecord{{1, trust}, {2, reject}}},
-		{"continued", "host all \\\n  all all\\\n trust\nhost all all all reject\n", 14, []hbaRecord{{1, trust}, {4, reject}}},
-		{"continued within a name", "host all all all tr\\\nust\n", 18, []hbaRecord{{1, trust}}},
-		{"continued within quotes", "host all \"a\\\nb\" all trust\n", 18, []hbaRecord{{1, trust}}},
-		{"a comment that is continued", "# nobody \\\nhost all all all trust\nhost all all all reject\n", 18, []hbaRecord{{3, reject}}},
-		{"continued, with carriage returns", "host all all \\\r\nall trust\r\n", 18, []hbaRecord{{1, trust}}},
-		{"continued by an empty line", "host all all all trust \\\n\nhost all all all reject\n", 18, []hbaRecord{{1, trust}, {3, reject}}},
-		{"two backslashes and an empty line", "host all all all trust # \\\\\n\nhost all all all reject\n", 18, []hbaRecord{{1, trust}, {3, reject}}},
-		{"13 continues nothing", "# nobody \\\nhost all all all trust\n", 13, []hbaRecord{{2, trust}}},
-		{"an include", "include a\nhost all all all trust\n", 16, []hbaRecord{{1, ""}, {2, trust}}},
+		{"comments and empty lines", "# trust\n\nhost all all all trust\n   \nlocal all all reject # no\n", 15, []HBARecord{{3, "host", trust}, {5, "local", reject}}},
+		{"no end of the last line", "host all all all trust\r\nhost all all all reject", 15, []HBARecord{{1, "host", trust}, {2, "host", reject}}},
+		{"continued", "host all \\\n  all all\\\n trust\nhost all all all reject\n", 14, []HBARecord{{1, "host", trust}, {4, "host", reject}}},
+		{"continued within a name", "host all all all tr\\\nust\n", 18, []HBARecord{{1, "host", trust}}},
+		{"continued within quotes", "host all \"a\\\nb\" all trust\n", 18, []HBARecord{{1, "host", trust}}},
+		{"a comment that is continued", "# nobody \\\nhost all all all trust\nhost all all all reject\n", 18, []HBARecord{{3, "host", reject}}},
+		{"continued, with carriage returns", "host all all \\\r\nall trust\r\n", 18, []HBARecord{{1, "host", trust}}},
+		{"continued by an empty line", "host all all all trust \\\n\nhost all all all reject\n", 18, []HBARecord{{1, "host", trust}, {3, "host", reject}}},
+		{"two backslashes and an empty line", "host all all all trust # \\\\\n\nhost all all all reject\n", 18, []HBARecord{{1, "host", trust}, {3, "host", reject}}},
+		{"13 continues nothing", "# nobody \\\nhost all all all trust\n", 13, []HBARecord{{2, "host", trust}}},
+		{"an include", "include a\nhost all all all trust\n", 16, []HBARecord{{1, "include", ""}, {2, "host", trust}}},
 	} {
-		if got := hbaRecords(tt.text, tt.server); !slices.Equal(got, tt.want) {
+		if got := HBARecords(tt.text, tt.server); !slices.Equal(got, tt.want) {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}
@@ -129,7 +129,7 @@ func TestHBARecords(t *testing.T) {
 
 func TestOnlyRecord(t *testing.T) {
 	const hba = "# comment\n\nhost all a all trust\nhost all b all reject\nhost all \"c\" all reject\n"
-	records := hbaRecords(hba, 17)
+	records := HBARecords(hba, 17)
 	for want, methods := range map[string][]matrix.Method{
 		"pg_hba.conf:3": {matrix.MethodTrust},
 		"":              {matrix.MethodReject},
@@ -138,7 +138,7 @@ func TestOnlyRecord(t *testing.T) {
 			t.Errorf("%v: %q, want %q", methods, got, want)
 		}
 	}
-	more := hbaRecords(hba+"include more.conf\n", 17)
+	more := HBARecords(hba+"include more.conf\n", 17)
 	if got := onlyRecord(more, []matrix.Method{matrix.MethodTrust}); got != "" {
 		t.Errorf("with an include, whose records are unknown: %q", got)
 	}

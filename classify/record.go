@@ -15,7 +15,7 @@ import (
 // the FATAL of a reject record (without the line), the authentication requests that the client received, pg_stat_gssapi.
 func (c *classifier) decidedBy(n *connection) error {
 	o := &c.outcome
-	if len(n.forged) > 0 || o.Reason == matrix.NoHBAEntry || o.Reason == matrix.ProtocolViolation || o.Reason == matrix.ServerStarting || n.fatal != nil && n.fatal.text == tooManyClients {
+	if len(n.forged) > 0 || o.Reason == matrix.NoHBAEntry || o.Reason == matrix.ProtocolViolation && (n.fatal == nil || n.fatal.text != malformedSCRAM) || o.Reason == matrix.ServerStarting || n.fatal != nil && n.fatal.text == tooManyClients {
 		return nil // no record decided
 	}
 	candidates, err := c.method(n)
@@ -161,11 +161,11 @@ func methodNames(methods []matrix.Method) string {
 }
 
 // records are those of the pg_hba.conf in force.
-func (c *classifier) records() []hbaRecord {
+func (c *classifier) records() []HBARecord {
 	if c.loaded.kept {
-		return hbaRecords(c.cell.World.Before, c.server)
+		return HBARecords(c.cell.World.Before, c.server)
 	}
-	return hbaRecords(c.cell.World.HBA, c.server)
+	return HBARecords(c.cell.World.HBA, c.server)
 }
 
 // gssWithoutRequest is true of gss inside GSS encryption: the context is there already, the client is not asked again.

@@ -26,11 +26,13 @@ var fatalCauses = []textCause{
 	row(`^42501 (must be superuser or replication role to start walsender|permission denied to start WAL sender)$`, matrix.StageStartup, matrix.NoReplication),
 	row(`^08P01 received unencrypted data after SSL request$`, matrix.StageTLS, matrix.ProtocolViolation),
 	row(`^08P01 received unencrypted data after GSSAPI encryption request$`, matrix.StageGSSEnc, matrix.ProtocolViolation),
+	row(`^08P01 `+malformedSCRAM+`$`, matrix.StageAuth, matrix.ProtocolViolation),
 	row(`^53300 (sorry, too many clients already|too many connections for (role|database) ".*"|remaining connection slots are reserved for .*)$`, matrix.StageStartup, matrix.TooManyClients),
 	row(`^57P03 the database system is (starting up|shutting down|in recovery mode|not accepting connections|not yet accepting connections)$`, matrix.StageStartup, matrix.ServerStarting),
 }
 
 const (
+	malformedSCRAM = "malformed SCRAM message"         // the client's, in an exchange that a record asked for
 	tooManyClients = "sorry, too many clients already" // before any record is looked for; other limits come after authentication
 	emptyPassword  = "empty password returned by client"
 )

@@ -227,6 +227,9 @@ func (p *asyncpg) onOK(authenticationOK) *objection { return nil }
 func (p *asyncpg) binding() (mode, source string) {
 	return "disable", "protocol/scram.pyx, create_client_first_message"
 }
+
+// saslName is not escaped (protocol/scram.pyx, create_client_first_message).
+func (p *asyncpg) saslName() string                    { return p.c.User }
 func (p *asyncpg) noHash() *objection                  { return nil }
 func (p *asyncpg) onGSSAccept() *objection             { return nil }
 func (p *asyncpg) asSetting(string) (source string)    { return "" }

@@ -45,6 +45,8 @@ ssl=off hba='host all all all reject' => refused at hba, hba-reject, channel pla
 hba='hostnossl all all all trust' => connected plain, method trust, role alice, hba:1, trace connect sslaccept authfail reconnect authok
 hba='hostssl all all all trust' sslmode=allow => connected tls, method trust, role alice, hba:1, trace connect authfail reconnect sslaccept authok
 hba='host all all all scram-sha-256' user=scram password=wrong => refused at auth, password, channel plain, method scram-sha-256, hba:1, trace connect sslaccept authfail reconnect authfail
+hba='host all all all scram-sha-256' user='a,b' => refused at auth, protocol-violation, channel tls, method scram-sha-256, hba:1, trace connect sslaccept authfail
+hba='host all all all scram-sha-256' user='a=b' => refused at auth, password, channel plain, method scram-sha-256, hba:1, trace connect sslaccept authfail reconnect authfail
 user=nobody => refused at startup, role-missing, channel plain, method trust, hba:1, trace connect sslaccept authok startfail reconnect authok startfail
 database=nodb => refused at startup, database-missing, channel tls, method trust, hba:1, trace connect sslaccept authok startfail
 servercert=other-ca sslmode=require hosts=twice => refused at tls, server-cert-untrusted, trace connect sslaccept reconnect sslaccept

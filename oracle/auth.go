@@ -278,6 +278,9 @@ func (x *exchange) passwordMethod() (*ending, error) {
 			return &end, nil
 		}
 		binds = offered && mode != "disable"
+		if end, err := x.malformedFirst(); err != nil || end != nil {
+			return end, err
+		}
 	}
 	if x.password() == "none" {
 		if end := x.withoutPassword(ask); end != nil {
@@ -301,6 +304,21 @@ func (x *exchange) passwordMethod() (*ending, error) {
 	x.identity, x.exchanged, x.bound = x.c.User, true, binds
 	x.why("crypt.c", "the password is right")
 	return nil, nil
+}
+
+// malformedFirst: a comma in the name of the role ends the attribute in which the client sends the name (RFC 5802, section 5.1, has =2C in its
+// place). The server reads the message before it looks at a password.
+func (x *exchange) malformedFirst() (*ending, error) {
+	_, rest, comma := strings.Cut(x.client.saslName(), ",")
+	switch {
+	case !comma:
+		return nil, nil
+	case strings.HasPrefix(rest, "r="):
+		return nil, unknown("the server then takes a part of the name for the nonce", "user=%s", x.c.User)
+	}
+	x.why("auth-scram.c, read_client_first_message", "the client sends the name of role "+x.c.User+" with its comma, after which the server expects the nonce")
+	end := x.fails(matrix.StageAuth, matrix.ProtocolViolation, "08P01")
+	return &end, nil
 }
 
 // passwordRequest is the request that the record's method makes of a role with that stored password ("", md5 or scram-sha-256).

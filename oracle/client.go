@@ -52,6 +52,10 @@ type authenticator interface {
 	// binding is the channel_binding in force (disable, prefer or require) and the function that starts SCRAM.
 	binding() (mode, source string)
 
+	// saslName is the role's name as it stands in the first message of SCRAM (RFC 5802, section 5.1); libpq leaves it empty, and the server
+	// passes over it.
+	saslName() string
+
 	// noHash is the client's objection to a certificate to which it would bind SCRAM and that has no hash for it (RFC 5929,
 	// section 4.1); nil: it goes on without binding, and tells the server that it could have bound.
 	noHash() *objection

@@ -196,6 +196,7 @@ func (l *libpq) onOK(ok authenticationOK) *objection {
 	return nil
 }
 
+func (l *libpq) saslName() string               { return "" }
 func (l *libpq) binding() (mode, source string) { return l.channelBinding, "fe-auth.c, pg_SASL_init" }
 
 func (l *libpq) noHash() *objection {

@@ -276,6 +276,8 @@ func (p *pgx) onOK(ok authenticationOK) *objection {
 	return nil
 }
 
+func (p *pgx) saslName() string { return "" }
+
 func (p *pgx) binding() (mode, source string) {
 	return p.channelBinding, "pgconn/auth_scram.go, scramAuth"
 }

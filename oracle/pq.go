@@ -206,6 +206,7 @@ func (p *pq) verification(sslmode string) verification {
 // lib/pq has neither require_auth nor channel_binding (conn.go, auth).
 func (p *pq) onRequest(request, matrix.Channel) (*objection, error) { return nil, nil }
 func (p *pq) onOK(authenticationOK) *objection                      { return nil }
+func (p *pq) saslName() string                                      { return strings.NewReplacer("=", "=3D", ",", "=2C").Replace(p.c.User) } // scram/scram.go
 func (p *pq) binding() (mode, source string)                        { return "disable", "conn.go, auth" }
 func (p *pq) noHash() *objection                                    { return nil }
 func (p *pq) onGSSAccept() *objection                               { return nil }

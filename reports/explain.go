@@ -56,7 +56,7 @@ func Explain(w io.Writer, cell *matrix.Cell, about *Scenario, prediction matrix.
 			p.meaning(prediction.Outcome)
 		}
 		p.because("because", prediction.Because)
-		p.hidden(cell, prediction.Outcome)
+		p.hidden(cell, prediction)
 	}
 	if r != nil {
 		p.observed(r)
@@ -140,8 +140,8 @@ func (p *page) meaning(o matrix.Outcome) {
 }
 
 // hidden names the fields that need not be observed.
-func (p *page) hidden(cell *matrix.Cell, predicted matrix.Outcome) {
-	if cell == nil || predicted.End == "" {
+func (p *page) hidden(cell *matrix.Cell, predicted matrix.Prediction) {
+	if cell == nil || predicted.Outcome.End == "" {
 		return
 	}
 	var names []string

@@ -307,7 +307,7 @@ func hidden(c *matrix.Cell, o *matrix.Observation, f matrix.Field) bool {
 	if o.Outcome.Get(f) != "" {
 		return false
 	}
-	for _, u := range verdict.Unseen(c, c.Expect.Then.Outcome) {
+	for _, u := range verdict.Unseen(c, matrix.Prediction{Outcome: c.Expect.Then.Outcome}) {
 		if u == f {
 			return true
 		}

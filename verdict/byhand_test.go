@@ -72,7 +72,7 @@ func TestUnseenWhereMethodsAskAlike(t *testing.T) {
 		for server, want := range map[int][]matrix.Field{13: tt.v13, 17: tt.v17} {
 			cell := cellOf(server, "libpq17")
 			cell.World.HBA = tt.hba
-			if diff := cmp.Diff(want, Unseen(cell, parse(t, tt.outcome))); diff != "" {
+			if diff := cmp.Diff(want, Unseen(cell, matrix.Prediction{Outcome: parse(t, tt.outcome)})); diff != "" {
 				t.Errorf("%d: %s of %q: %s", server, tt.outcome, tt.hba, diff)
 			}
 		}

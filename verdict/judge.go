@@ -89,7 +89,7 @@ func faultOf(cell *matrix.Cell, p matrix.Prediction, o *matrix.Observation) stri
 var compared = slices.DeleteFunc(slices.Clone(matrix.Fields), func(f matrix.Field) bool { return f == matrix.FieldDescent })
 
 func fromPrediction(cell *matrix.Cell, p matrix.Prediction, o *matrix.Observation) []Difference {
-	unseen := Unseen(cell, p.Outcome)
+	unseen := Unseen(cell, p)
 	var found []Difference
 	for _, f := range compared {
 		want, observed := p.Outcome.Get(f), o.Outcome.Get(f)
@@ -133,12 +133,12 @@ func fromGolden(cell *matrix.Cell, p matrix.Prediction, golden, settled matrix.O
 	return found
 }
 
-// supposed is the outcome that decides what witnesses can see: the predicted one, or what the row states of a cell that is judged by hand.
-func supposed(cell *matrix.Cell, p matrix.Prediction) matrix.Outcome {
+// supposed decides what witnesses can see: the prediction, or what the row states of a cell that is judged by hand.
+func supposed(cell *matrix.Cell, p matrix.Prediction) matrix.Prediction {
 	if cell.ByHand && cell.Expect != nil {
-		return cell.Expect.Then.Outcome
+		return matrix.Prediction{Outcome: cell.Expect.Then.Outcome}
 	}
-	return p.Outcome
+	return p
 }
 
 // Settled is the observed outcome, with the fields that no witness can see (see Unseen) taken from the prediction, or from the row of a
@@ -151,11 +151,11 @@ func Settled(cell *matrix.Cell, p matrix.Prediction, o *matrix.Observation) matr
 		}
 		switch f {
 		case matrix.FieldMethod:
-			settled.Method = supposed.Method
+			settled.Method = supposed.Outcome.Method
 		case matrix.FieldIdentity:
-			settled.Identity = supposed.Identity
+			settled.Identity = supposed.Outcome.Identity
 		case matrix.FieldRule:
-			settled.Rule = supposed.Rule
+			settled.Rule = supposed.Outcome.Rule
 		}
 	}
 	return settled

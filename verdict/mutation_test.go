@@ -138,7 +138,7 @@ func changeEveryField(t *testing.T, cell *matrix.Cell) (judged int, excused map[
 		if v := Judge(cell, p, &matrix.Observation{Outcome: predicted}, &predicted, nil); v.Status != Agree || len(v.Differences) > 0 {
 			t.Fatalf("%s: the prediction itself is judged %+v", predicted, v)
 		}
-		unseen := Unseen(cell, predicted)
+		unseen := Unseen(cell, p)
 		for field, changed := range mutants(predicted) {
 			for _, observed := range changed {
 				judged++
@@ -159,7 +159,7 @@ func changeEveryField(t *testing.T, cell *matrix.Cell) (judged int, excused map[
 				if w := Judge(cell, p, &matrix.Observation{Outcome: observed}, nil, listed); v.Status == Differ && w.Status != Known || v.Status == Broken && w.Status != Broken {
 					t.Fatalf("predicted %s, observed %s, listed: %s", predicted, observed, w.Status)
 				}
-				if w := Judge(cell, matrix.Prediction{Outcome: observed}, &matrix.Observation{Outcome: observed}, &predicted, nil); w.Status != Drift && w.Status != Broken && !slices.Contains(Unseen(cell, observed), field) {
+				if w := Judge(cell, matrix.Prediction{Outcome: observed}, &matrix.Observation{Outcome: observed}, &predicted, nil); w.Status != Drift && w.Status != Broken && !slices.Contains(Unseen(cell, matrix.Prediction{Outcome: observed}), field) {
 					t.Fatalf("approved %s, predicted and observed %s: %+v", predicted, observed, w)
 				}
 			}
@@ -194,7 +194,7 @@ func TestAgreementIsEquality(t *testing.T) {
 					agreed++
 				}
 				equal := !slices.ContainsFunc(matrix.Fields, func(f matrix.Field) bool {
-					return observed.Get(f) != predicted.Get(f) && (observed.Get(f) != "" || !slices.Contains(Unseen(cell, predicted), f))
+					return observed.Get(f) != predicted.Get(f) && (observed.Get(f) != "" || !slices.Contains(Unseen(cell, matrix.Prediction{Outcome: predicted}), f))
 				})
 				if equal != (v.Status == Agree) || v.Status != Agree && v.Status != Differ {
 					t.Fatalf("%d, predicted %s, observed %s: %s", server, predicted, observed, v.Status)
@@ -218,7 +218,7 @@ func TestProbeCannotExcuseItself(t *testing.T) {
 			for _, f := range compared {
 				o := &matrix.Observation{Outcome: predicted, Unseen: []matrix.Field{f}}
 				v := Judge(cell, matrix.Prediction{Outcome: predicted}, o, nil, nil)
-				allowed := slices.Contains(Unseen(cell, predicted), f)
+				allowed := slices.Contains(Unseen(cell, matrix.Prediction{Outcome: predicted}), f)
 				switch {
 				case predicted.Get(f) != "" && v.Status != Broken,
 					predicted.Get(f) == "" && !allowed && v.Status != Differ,

@@ -26,17 +26,20 @@ import (
 //   - PerformAuthentication (utils/init/postinit.c), on all versions, once AuthenticationOk is written: "connection authorized: …
 //     GSS (authenticated=yes|no, encrypted=…, principal=…)". pg_stat_ssl.client_dn names the certificate that was presented, which is
 //     the identity only under cert: in 13 nothing tells cert from trust.
-func Unseen(cell *matrix.Cell, predicted matrix.Outcome) []matrix.Field {
+func Unseen(cell *matrix.Cell, p matrix.Prediction) []matrix.Field {
+	predicted := p.Outcome
 	const method, identity, rule = matrix.FieldMethod, matrix.FieldIdentity, matrix.FieldRule
 	switch server := cell.World.Server; {
 	case predicted.Method == "":
 		return nil // no record decided: these fields are empty
 	case predicted.Reason == matrix.HBAReject:
 		return []matrix.Field{rule}
+	case predicted.Stage == matrix.StageAuth && predicted.Reason == matrix.ProtocolViolation: // a malformed SCRAM message: a FATAL without DETAIL, and the request sasl
+		return []matrix.Field{method, rule}
 	case predicted.Reason == matrix.CertMissing, predicted.Reason == matrix.ClientCAMissing:
 		return []matrix.Field{method, rule}
 	case leftPasswordExchange(predicted):
-		if askedInClear(cell, predicted) {
+		if askedInClear(cell, p) {
 			return []matrix.Field{rule}
 		}
 		return []matrix.Field{method, rule}
@@ -51,7 +54,7 @@ func Unseen(cell *matrix.Cell, predicted matrix.Outcome) []matrix.Field {
 		return []matrix.Field{rule}
 	default:
 		var fields []matrix.Field
-		if !methodShows13(cell, predicted) {
+		if !methodShows13(cell, p) {
 			fields = append(fields, method)
 		}
 		if predicted.Method != matrix.MethodGSS {
@@ -95,22 +98,26 @@ func showsRequests(cell *matrix.Cell, o matrix.Outcome) bool {
 }
 
 // askedInClear: the method is password, and the request for it shows that: no record can be of another method that asks alike.
-func askedInClear(cell *matrix.Cell, o matrix.Outcome) bool {
+func askedInClear(cell *matrix.Cell, p matrix.Prediction) bool {
+	o, inForce := p.Outcome, cell.World.HBA
+	if p.Before {
+		inForce = cell.World.Before
+	}
 	return o.Method == matrix.MethodPassword && showsRequests(cell, o) && !slices.ContainsFunc(matrix.Methods, func(m matrix.Method) bool {
-		return m != o.Method && m.InClear() && strings.Contains(cell.World.HBA, string(m))
+		return m != o.Method && m.InClear() && strings.Contains(inForce, string(m))
 	})
 }
 
 // methodShows13: the authentication requests, or "connection authorized: … GSS (authenticated=…", show the method of an attempt that
 // received AuthenticationOk from a server of version 13.
-func methodShows13(cell *matrix.Cell, o matrix.Outcome) bool {
-	switch o.Method {
+func methodShows13(cell *matrix.Cell, p matrix.Prediction) bool {
+	switch o := p.Outcome; o.Method {
 	case matrix.MethodGSS:
 		return true
 	case matrix.MethodPassword:
-		return askedInClear(cell, o)
+		return askedInClear(cell, p)
 	case matrix.MethodMD5, matrix.MethodScram, matrix.MethodPAM, matrix.MethodLDAP, matrix.MethodRADIUS:
 		return false
 	}
-	return o.Channel == matrix.GSS && showsRequests(cell, o)
+	return p.Outcome.Channel == matrix.GSS && showsRequests(cell, p.Outcome)
 }

@@ -218,7 +218,8 @@ func TestUnseen(t *testing.T) {
 		{outcome: "refused at auth, method-rejected, channel plain, method trust, hba:1", v13: fields{m, i, r}, v14: fields{r}, v16: fields{r}},
 		{outcome: "refused at auth, method-rejected, channel gss, method gss, identity a@R, hba:1", v13: fields{r}},
 		{outcome: "refused at auth, channel-binding, channel gss, method trust, hba:1", v13: fields{i, r}, v14: fields{r}, v16: fields{r}},
-		{outcome: "refused at auth, method-unsupported, channel plain, method gss, hba:1", v13: fields{i}}, // pg_GSS_recvauth: STATUS_ERROR, logged
+		{outcome: "refused at auth, method-unsupported, channel plain, method gss, hba:1", v13: fields{i}},                                                                      // pg_GSS_recvauth: STATUS_ERROR, logged
+		{outcome: "refused at auth, protocol-violation, channel tls, method scram-sha-256, hba:1", v13: fields{m, r}, v14: fields{m, r}, v16: fields{m, r}, v17p: fields{m, r}}, // read_client_first_message: a FATAL without DETAIL
 		{outcome: "refused at auth, ticket-expired, channel plain, method gss, hba:1", v13: fields{i}},
 		{outcome: "refused at auth, connection-lost, channel plain, method scram-sha-256, hba:1", v13: fields{m, r}, v14: fields{m, r}, v16: fields{m, r}, v17p: fields{m, r}},
 		{outcome: "refused at auth, timed-out, channel plain, method password, hba:1", v13: fields{r}, v14: fields{r}, v16: fields{r}, v17p: fields{r}},
@@ -233,7 +234,7 @@ func TestUnseen(t *testing.T) {
 			tt.library = "libpq17"
 		}
 		for server, want := range map[int]fields{13: tt.v13, 14: tt.v14, 15: tt.v14, 16: tt.v16, 17: tt.v17p, 18: tt.v17p} {
-			if got := Unseen(cellOf(server, tt.library), parse(t, tt.outcome)); !slices.Equal(got, want) {
+			if got := Unseen(cellOf(server, tt.library), matrix.Prediction{Outcome: parse(t, tt.outcome)}); !slices.Equal(got, want) {
 				t.Errorf("%d, %s, %s: unseen %v, want %v", server, tt.library, tt.outcome, got, want)
 			}
 		}
