@@ -59,7 +59,7 @@ func saved(t *testing.T, cells []matrix.Cell, observed map[string]matrix.Observa
 			if c.ByHand {
 				p.Outcome = c.Expect.Then.Outcome
 			}
-			o = matrix.Observation{Outcome: p.Outcome, Unseen: verdict.Unseen(c, p.Outcome)}
+			o = matrix.Observation{Outcome: p.Outcome, Unseen: verdict.Unseen(c, p)}
 		}
 		if err := r.record(c, &o, time.Now(), 0); err != nil {
 			t.Fatal(err)

@@ -104,7 +104,7 @@ func (f *fakeEnv) Attempt(ctx context.Context, c *matrix.Cell) matrix.Observatio
 	if err != nil {
 		return matrix.Observation{Fault: err.Error()}
 	}
-	return matrix.Observation{Outcome: p.Outcome, Unseen: verdict.Unseen(c, p.Outcome)}
+	return matrix.Observation{Outcome: p.Outcome, Unseen: verdict.Unseen(c, p)}
 }
 
 func (f *fakeEnv) Healthy(ctx context.Context) error {
