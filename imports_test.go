@@ -34,6 +34,7 @@ var rooms = map[string]struct {
 	"docs":                     {nil, "texts that reports quote"},
 	"reports":                  {[]string{"matrix", "verdict", "audit", "docs"}, "drawn from records and audits alone, without anything live"},
 	"reports/browser":          {[]string{"livetest", "pgimages", "reports", "matrix", "verdict", "playground"}, "pages in a real browser; only tests"},
+	"compliance":               {[]string{"matrix", "oracle", "audit", "verdict", "reports", "scenarios"}, "conclusions from records and configuration files alone, without anything live; a test looks for the scenarios that controls name"},
 	"wire":                     {nil, "a library for others"},
 	"gssenc":                   {nil, "a library for others"},
 	"livetest":                 {nil, "only tests and the command line ask how deep to sample"},
@@ -55,7 +56,7 @@ var rooms = map[string]struct {
 	"prove/random":             {[]string{"matrix"}, "pure: it writes scenarios and has no opinion about them"},
 	"bench":                    {[]string{"matrix", "oracle", "fixtures", "probe", "agent", "run", "reports", "verdict"}, "measures a real run"},
 	"suites":                   {[]string{"livetest", "matrix", "reports", "run", "scenarios", "verdict", "prove"}, "thin: ginkgo over run"},
-	"cmd/pgauthmatrix":         {[]string{"doctor", "livetest", "matrix", "oracle", "verdict", "reports", "pgimages", "run", "scenarios", "prove", "bench", "audit", "playground"}, "thin: a command line over run"},
+	"cmd/pgauthmatrix":         {[]string{"doctor", "livetest", "matrix", "oracle", "verdict", "reports", "pgimages", "run", "scenarios", "prove", "bench", "audit", "playground", "compliance"}, "thin: a command line over run"},
 }
 
 // bans are imports from outside that a room must not have, by prefix.
@@ -79,6 +80,9 @@ var bans = []struct{ room, prefix, reason string }{
 	{"verdict", "os", "pure: the judge reads no files"},
 	{"verdict", "net", "pure: the judge has no network"},
 	{"verdict", "github.com/", "the judge uses the standard library and matrix only"},
+	{"compliance", "os", "pure: records and files come in as values"},
+	{"compliance", "net", "pure: no network"},
+	{"compliance", "github.com/testcontainers", "pure: no containers"},
 	{"reports", "net", "reports are drawn from records, nothing live"},
 	{"reports", "github.com/testcontainers", "reports are drawn from records, nothing live"},
 	{"reports", "github.com/jackc", "reports are drawn from records, nothing live"},

@@ -120,7 +120,7 @@ func (f Format) write(dir string, v *View, o Options) ([]string, error) {
 		if len(parts) > 1 {
 			path = filepath.Join(dir, fmt.Sprintf("%s-%d%s", base, i+1, ext))
 		}
-		if err := writeFile(path, draw); err != nil {
+		if err := WriteFile(path, draw); err != nil {
 			return paths, err
 		}
 		paths = append(paths, path)
@@ -139,8 +139,8 @@ func (f Format) write(dir string, v *View, o Options) ([]string, error) {
 	return paths, err
 }
 
-// writeFile writes to a temporary file in the same folder, and renames it.
-func writeFile(path string, draw func(io.Writer) error) error {
+// WriteFile writes to a temporary file in the same folder, and renames it.
+func WriteFile(path string, draw func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
 		return err

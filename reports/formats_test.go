@@ -151,7 +151,7 @@ func TestAFailureLeavesTheOldReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	broken := errors.New("cannot be drawn")
-	if err := writeFile(path, func(w io.Writer) error {
+	if err := WriteFile(path, func(w io.Writer) error {
 		_, err := io.WriteString(w, "half")
 		return errors.Join(err, broken)
 	}); !errors.Is(err, broken) {

@@ -75,12 +75,9 @@ func Again(out io.Writer, input *Input, folder string) (*reports.Summary, error)
 
 // again judges one saved record.
 func (r *Run) again(cells lookUp, record *reports.Record) error {
-	c := cells.find(record)
-	if c == nil {
-		return fmt.Errorf("%s: no scenario has this cell any more; judge it with the scenarios that made the run", record.ID)
-	}
-	if now := reports.NewRecord(c, matrix.Prediction{}, nil, verdict.Verdict{}, record.Start, 0); now.World != record.World || !maps.Equal(now.Axes, record.Axes) {
-		return fmt.Errorf("%s: the cell was changed since the run (rules, roles, settings or defaults): the observation is of another one", record.ID)
+	c, err := cells.same(record)
+	if err != nil {
+		return err
 	}
 	if matrix.NotApplicable(c) == "" {
 		if _, err := Predict(c); err != nil {
@@ -103,6 +100,37 @@ func reclassified(c *matrix.Cell, o *matrix.Observation) *matrix.Observation {
 type lookUp struct {
 	scenarios []*matrix.Scenario
 	expanded  map[string]map[string]*matrix.Cell // by scenario and ID
+}
+
+// same is the record's cell; that it is no more, or has changed since, is an error.
+func (l lookUp) same(record *reports.Record) (*matrix.Cell, error) {
+	c := l.find(record)
+	if c == nil {
+		return nil, fmt.Errorf("%s: no scenario has this cell any more; use the scenarios that made the run", record.ID)
+	}
+	if now := reports.NewRecord(c, matrix.Prediction{}, nil, verdict.Verdict{}, record.Start, 0); now.World != record.World || !maps.Equal(now.Axes, record.Axes) {
+		return nil, fmt.Errorf("%s: the cell was changed since the run (rules, roles, settings or defaults): the observation is of another one", record.ID)
+	}
+	return c, nil
+}
+
+// Pairs visits the records of a saved run that are wanted, each with its cell.
+func (i *Input) Pairs(saved *reports.Run, wanted func(id string) bool, visit func(*matrix.Cell, *reports.Record)) error {
+	cells := lookUp{scenarios: i.Scenarios, expanded: map[string]map[string]*matrix.Cell{}}
+	for record, err := range saved.Records() {
+		if err != nil {
+			return err
+		}
+		if !wanted(record.ID) {
+			continue
+		}
+		c, err := cells.same(record)
+		if err != nil {
+			return err
+		}
+		visit(c, record)
+	}
+	return nil
 }
 
 // find is nil if no scenario has the record's cell.

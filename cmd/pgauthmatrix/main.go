@@ -49,6 +49,7 @@ real client libraries, and judges each against a pure oracle's prediction and ha
 		catCommand(),
 		diffCommand(),
 		claimsCommand(),
+		complianceCommand(),
 		imagesCommand(),
 		proveCommand(),
 		fuzzCommand(),
