@@ -252,6 +252,7 @@ type Client struct {
 	SSLPassword    string // none | right | wrong
 	SSLCertMode    string // "" | disable | allow | require
 	Root           string // trusted root by name: right | other | missing | none | system
+	SSLCertFile    string // "" | right | other | missing: the roots of its system
 	CRL            string // revocation list by name: none | right | stale | missing
 	ChannelBinding string // "" | disable | prefer | require
 	RequireAuth    string // "" | a libpq require_auth list

@@ -67,6 +67,7 @@ var Clients = slices.Concat(
 			{"key", keyFormNames()[1:], "the raw client uses no certificate"},
 			{"sslpassword", []string{"right", "wrong"}, "the raw client uses no certificate"},
 			{"sslcertmode", nil, "the raw client uses no certificate"},
+			{"ssl_cert_file", nil, "the raw client verifies no certificate"},
 			{"cert", []string{Ambient}, "the raw client uses only credentials that it is given"},
 			{"target_session_attrs", nil, "the raw client takes any session"},
 			{"replication", nil, "the raw client does not use the replication protocol"},

@@ -164,6 +164,7 @@ func (a *attempt) check(c *matrix.Cell) error {
 		{"default_transaction_read_only", a.setting(readOnlySetting, "off"), []string{"off", "on"}},
 		{"replication", a.c.Replication, []string{"", matrix.Physical, matrix.Logical}},
 		{"root", cmp.Or(a.c.Root, "right"), []string{"right", "other", "missing", "none", "system"}},
+		{"ssl_cert_file", a.c.SSLCertFile, []string{"", "right", "other", "missing"}},
 		{"crl", a.crl(), []string{"none", "right", "stale", "missing"}},
 		{"sslpassword", cmp.Or(a.c.SSLPassword, "none"), []string{"none", "right", "wrong"}},
 		{"sslcertmode", cmp.Or(a.c.SSLCertMode, "allow"), []string{"disable", "allow", "require"}},

@@ -192,6 +192,20 @@ func (a *attempt) serverCertificate(v *verification, late bool) matrix.Reason {
 	return ""
 }
 
+// systemRoots is the CA that the client's system trusts, and where. OpenSSL and Go take SSL_CERT_FILE and SSL_CERT_DIR in the place of what is installed
+// (SSL_CTX_set_default_verify_paths; crypto/x509, loadSystemRoots). A file that does not exist is no error to either: there is no root then.
+func (a *attempt) systemRoots() (trusted, where string) {
+	switch a.c.SSLCertFile {
+	case "right":
+		return "system", "in the file that SSL_CERT_FILE names"
+	case "other":
+		return "other", "in the file that SSL_CERT_FILE names"
+	case "missing":
+		return "", "of the client's system, which has none: the file that SSL_CERT_FILE names does not exist"
+	}
+	return "system", "among the roots of the client's system"
+}
+
 // flawed says whether the server's certificate has the flaw.
 func (a *attempt) flawed(f flaw, v *verification) (reason matrix.Reason, text string) {
 	cert := a.w.ServerCertificate()
@@ -202,7 +216,7 @@ func (a *attempt) flawed(f flaw, v *verification) (reason matrix.Reason, text st
 	case untrusted:
 		trusted, roots := a.root(), "in the client's root file"
 		if trusted == "none" || trusted == "system" {
-			trusted, roots = "system", "among the roots of the client's system"
+			trusted, roots = a.systemRoots()
 		}
 		found, reason, text = signer != trusted, matrix.ServerCertTrust, "the server's certificate is not signed by a CA "+roots
 		if !found && between && !cert.Chain {

@@ -50,6 +50,7 @@ func (f fakeWorld) ServerAddr() string                 { return "10.9.0.2:5432" 
 func (f fakeWorld) SocketDir() string                  { return "/run/sockets" }
 func (f fakeWorld) ClientEnv(string) map[string]string { return map[string]string{"KRB5_CONFIG": "/k"} }
 func (f fakeWorld) RootFile(name string) string        { return "/roots/" + name }
+func (f fakeWorld) SystemRoots(name string) string     { return "/system/" + name }
 func (f fakeWorld) CRLFile(name string) string {
 	if name == "" {
 		return ""
@@ -377,6 +378,9 @@ func TestRequest(t *testing.T) {
 			if (got.Query == bareQuery) != (c.Replication == matrix.Physical) || (got.UID == matrix.UID("deploy")) != (c.OSUser == "deploy") {
 				t.Errorf("query %q, user ID %d", got.Query, got.UID)
 			}
+			if got.Env["SSL_CERT_FILE"] != "" {
+				t.Errorf("SSL_CERT_FILE=%s", got.Env["SSL_CERT_FILE"])
+			}
 			var home map[string]string
 			if c.Cert == matrix.Ambient {
 				home = map[string]string{".postgresql/postgresql.crt": "/certs/service.crt", ".postgresql/postgresql.key": "/certs/service.key"}
@@ -389,6 +393,15 @@ func TestRequest(t *testing.T) {
 }
 
 // TestRoute: a client with an address goes from there to the server's address of the same family.
+// TestSystemRoots: the roots of the client's system are replaced whole.
+func TestSystemRoots(t *testing.T) {
+	c := testCell(17, "pgx", func(c *matrix.Cell) { c.Client.SSLCertFile = "other" })
+	got, err := requestFor(fakeWorld{c.World}, c)
+	if err != nil || got.Env["SSL_CERT_FILE"] != "/system/other" || got.Env["SSL_CERT_DIR"] != "/nonexistent" {
+		t.Errorf("%v, %v", got.Env, err)
+	}
+}
+
 func TestRoute(t *testing.T) {
 	for _, tt := range []struct{ address, server, from string }{
 		{"", "10.9.0.2:5432", ""},

@@ -27,6 +27,7 @@ type world interface {
 	CCache(principal string, t matrix.Ticket) string
 	ClientEnv(krb5Conf string) map[string]string
 	RootFile(name string) string
+	SystemRoots(name string) string
 	CRLFile(name string) string
 	CertFiles(*matrix.Certificate, matrix.KeyForm) (cert, key string)
 	Password(role, kind string) (string, error)
@@ -111,6 +112,9 @@ func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, err error)
 	request = agent.Attempt{
 		Token: cell.ID, Client: string(c.Kind()), Env: env.ClientEnv(c.KRB5Conf), Query: sessionQuery(cell.World.Server), Timeout: attemptTimeout,
 		Tamper: tamper(&c),
+	}
+	if c.SSLCertFile != "" {
+		request.Env["SSL_CERT_FILE"], request.Env["SSL_CERT_DIR"] = env.SystemRoots(c.SSLCertFile), "/nonexistent"
 	}
 	if c.Replication == matrix.Physical {
 		request.Query = bareQuery

@@ -64,13 +64,21 @@ type workers struct {
 	goLibrary
 
 	mu      sync.Mutex
-	idle    map[int][]*workerProcess // by operating-system user
+	idle    map[workerKind][]*workerProcess
 	all     map[*workerProcess]bool
 	stopped bool
 }
 
+// workerKind is what a process keeps from its start on: its operating-system user, and what crypto/x509 has read of the system's roots, which it does once.
+type workerKind struct {
+	uid   int
+	roots string // SSL_CERT_FILE
+}
+
+func kindOf(a *agent.Prepared) workerKind { return workerKind{a.UID, a.Env["SSL_CERT_FILE"]} }
+
 type workerProcess struct {
-	uid    int
+	kind   workerKind
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
 	lines  *bufio.Reader
@@ -78,23 +86,23 @@ type workerProcess struct {
 	asked  uint64
 }
 
-func (w *workers) get(uid int) (*workerProcess, error) {
+func (w *workers) get(kind workerKind) (*workerProcess, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if idle := w.idle[uid]; len(idle) > 0 {
+	if idle := w.idle[kind]; len(idle) > 0 {
 		worker := idle[len(idle)-1]
-		w.idle[uid] = idle[:len(idle)-1]
+		w.idle[kind] = idle[:len(idle)-1]
 		return worker, nil
 	}
 	if w.stopped {
 		return nil, errors.New(w.name + ": the agent is ending")
 	}
-	worker, err := w.start(uid)
+	worker, err := w.start(kind)
 	if err != nil {
 		return nil, fmt.Errorf("%s: start a worker: %w", w.name, err)
 	}
 	if w.all == nil {
-		w.all, w.idle = map[*workerProcess]bool{}, map[int][]*workerProcess{}
+		w.all, w.idle = map[*workerProcess]bool{}, map[workerKind][]*workerProcess{}
 	}
 	w.all[worker] = true
 	return worker, nil
@@ -103,7 +111,7 @@ func (w *workers) get(uid int) (*workerProcess, error) {
 func (w *workers) put(worker *workerProcess) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.idle[worker.uid] = append(w.idle[worker.uid], worker)
+	w.idle[worker.kind] = append(w.idle[worker.kind], worker)
 }
 
 // end takes a worker out of service and says how its process ended.
@@ -144,11 +152,11 @@ func (w *workers) Close() {
 	}
 }
 
-func (w *workers) start(uid int) (*workerProcess, error) {
-	p := &workerProcess{uid: uid, cmd: exec.Command("/proc/self/exe", "worker", w.name)}
+func (w *workers) start(kind workerKind) (*workerProcess, error) {
+	p := &workerProcess{kind: kind, cmd: exec.Command("/proc/self/exe", "worker", w.name)}
 	p.cmd.Env = append([]string{"PATH=" + process.Path, "LC_ALL=C", "HOME=/nonexistent"}, w.env...)
 	p.cmd.Stderr = &p.stderr
-	if err := process.RunAs(p.cmd, uid); err != nil {
+	if err := process.RunAs(p.cmd, kind.uid); err != nil {
 		return nil, err
 	}
 	stdin, err := p.cmd.StdinPipe()
@@ -164,7 +172,7 @@ func (w *workers) start(uid int) (*workerProcess, error) {
 }
 
 func (w *workers) Attempt(ctx context.Context, a *agent.Prepared) (*agent.AttemptResult, error) {
-	worker, err := w.get(a.UID)
+	worker, err := w.get(kindOf(a))
 	if err != nil {
 		return nil, err
 	}
