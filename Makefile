@@ -10,10 +10,12 @@ RUN ?=
 FULL ?=
 QUICK ?=
 SHARD ?=
+TAG ?= pgauthmatrix
+BASE ?= debian:trixie-slim
 FUZZTIME ?= 10m
 LIVE_FUZZTIME := $(if $(filter quick,$(LIVE_DEPTH)),20x,100x)
 
-.PHONY: help build driver-pgx511 images doctor test-matrix check test fuzz prove bench lint vet fmt format clean
+.PHONY: help build driver-pgx511 tool-image images doctor test-matrix check test fuzz prove bench lint vet fmt format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^##@/ {print substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,11 +34,13 @@ doctor: build ## ask whether this machine can carry out a run; each thing that i
 ##@ Tests of this repository
 check: format vet lint ## format, vet, lint, and the tests that need no container, with the race detector; exhaustive ones are left to make test
 	@go test -race -short ./...
+	@cd deploy/lint && go test ./...
 
 test: build format vet ## every test, with the race detector; LIVE_DEPTH=quick|normal|full says how deep those with containers sample
 	@bin/pgauthmatrix images
 	@go build -race ./... # on every core; -p 1, which is for the tests with containers, compiles on one
 	@go test -race -timeout 60m -p 1 ./...
+	@cd deploy/lint && go test ./... # a module of its own: the workflow and the manifests
 	@.ci/fuzz $(LIVE_FUZZTIME)
 
 fuzz: ## every fuzz target, FUZZTIME=10m each
@@ -59,6 +63,9 @@ build: ## the program and its agent, into bin/
 driver-pgx511: ## the driver program of pgx 5.11.0, into bin/; then: bin/pgauthmatrix run --client agent/drivers/pgx511/pgx511.yaml
 	@mkdir -p bin
 	@cd agent/drivers/pgx511 && GOOS=linux $(STATIC) -o ../../../bin/driver-pgx511 .
+
+tool-image: build ## an image of the tool, which talks to the engine of DOCKER_HOST: docs/nightly.md; TAG=pgauthmatrix, BASE=debian:trixie-slim
+	@docker build --file deploy/Dockerfile --build-arg BASE=$(BASE) --tag $(TAG) bin
 
 format: ## fail if a file is not formatted
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'gofmt: the files above are not formatted: run make fmt'; exit 1; }

@@ -301,8 +301,8 @@ func toolsHere(f *Facts) (State, string, string) {
 		why     string
 	}{
 		{"mmdebstrap", f.Tools.NoMmdebstrap && f.sourceNeeded() && f.Registry.Err != "" && !f.Tools.Root, Failed, "images are made with it where no registry answers"},
-		{"make", f.Tools.NoMake, Warning, "the README's commands use it"},
-		{"go", f.Tools.NoGo, Warning, "the program is built with it"},
+		{"make", f.Tools.NoMake && f.Tools.Checkout, Warning, "the README's commands use it"},
+		{"go", f.Tools.NoGo && f.Tools.Checkout, Warning, "the program is built with it"},
 	} {
 		if t.missing {
 			lacking = append(lacking, fmt.Sprintf("%s is not installed (%s)", t.name, t.why))

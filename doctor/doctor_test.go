@@ -96,10 +96,11 @@ func TestChecks(t *testing.T) {
 		{"leftovers", func(f *Facts) { f.Leftovers.Err = "timeout" }, Unknown, "timeout", ""},
 		{"leftovers", noEngine, Unknown, "no engine", ""},
 		{"tools", func(*Facts) {}, OK, "nothing", ""},
-		{"tools", func(f *Facts) { f.Tools = Tools{NoMake: true, NoGo: true} }, Warning, "make is not installed", "apt-get install make golang"},
+		{"tools", func(f *Facts) { f.Tools = Tools{Checkout: true, NoMake: true, NoGo: true} }, Warning, "make is not installed", "apt-get install make golang"},
+		{"tools", func(f *Facts) { f.Tools = Tools{NoMake: true, NoGo: true} }, OK, "nothing", ""},
 		{"tools", func(f *Facts) { f.Tools.NoMmdebstrap = true }, OK, "nothing", ""},
 		{"tools", func(f *Facts) { f.Tools.NoMmdebstrap = true; noRegistry(f) }, Failed, "mmdebstrap is not installed", "apt-get install mmdebstrap"},
-		{"tools", func(f *Facts) { f.Tools = Tools{NoMmdebstrap: true, NoMake: true}; noRegistry(f) }, Failed, "make is not installed", "apt-get install mmdebstrap make"},
+		{"tools", func(f *Facts) { f.Tools = Tools{Checkout: true, NoMmdebstrap: true, NoMake: true}; noRegistry(f) }, Failed, "make is not installed", "apt-get install mmdebstrap make"},
 		{"tools", func(f *Facts) { f.Tools = Tools{NoMmdebstrap: true, Root: true}; noRegistry(f) }, OK, "nothing", ""},
 	} {
 		f := well()

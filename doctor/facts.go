@@ -116,5 +116,6 @@ type Leftovers struct {
 // Tools are programs on this machine.
 type Tools struct {
 	NoMmdebstrap, NoMake, NoGo bool
+	Checkout                   bool // the program was called in a checkout of its sources, where make and go have a use
 	Root                       bool // mmdebstrap can be installed without asking
 }

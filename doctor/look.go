@@ -303,5 +303,6 @@ func lookTools() Tools {
 		_, err := exec.LookPath(name)
 		return err != nil
 	}
-	return Tools{NoMmdebstrap: missing("mmdebstrap"), NoMake: missing("make"), NoGo: missing("go"), Root: os.Geteuid() == 0 && !missing("apt-get")}
+	_, err := os.Stat("Makefile")
+	return Tools{Checkout: err == nil, NoMmdebstrap: missing("mmdebstrap"), NoMake: missing("make"), NoGo: missing("go"), Root: os.Geteuid() == 0 && !missing("apt-get")}
 }

@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	"github.com/distribution/reference"
 	"github.com/moby/moby/api/types/build"
 	"github.com/moby/moby/api/types/jsonstream"
 	"github.com/moby/moby/client"
@@ -202,7 +201,7 @@ func (b *builder) suite(ctx context.Context, s suite) (local bool, err error) {
 			return b.install(ctx, s, source)
 		}
 		if !s.bootstrap {
-			return fmt.Errorf("%w PostgreSQL %d, and %s cannot be pulled (%s); where a registry answers: docker pull %s", errNoSource, s.major, s.pull, lastWords(pullErr), s.pull)
+			return fmt.Errorf("%w PostgreSQL %d, and %s cannot be pulled (%s); where a registry answers: docker pull %s", errNoSource, s.major, s.pull, cause(pullErr), s.pull)
 		}
 		b.progress("suite-"+s.name, "cannot pull "+s.pull+", making it from the Debian mirror: "+pullErr.Error())
 		err := b.bootstrap(ctx, s)
@@ -210,71 +209,10 @@ func (b *builder) suite(ctx context.Context, s suite) (local bool, err error) {
 		case err == nil || ctx.Err() != nil:
 			return err
 		case len(s.releases()) > 1: // nobody promises that it has the version, or that it fits the release today
-			return fmt.Errorf("%w PostgreSQL %d; %s cannot be pulled (%s), and Debian's %s does not install here: %w", errNoSource, s.major, s.pull, lastWords(pullErr), s.name, err)
+			return fmt.Errorf("%w PostgreSQL %d; %s cannot be pulled (%s), and Debian's %s does not install here: %w", errNoSource, s.major, s.pull, cause(pullErr), s.name, err)
 		}
 		return fmt.Errorf("%s cannot be pulled (%w), nor made from the Debian mirror: %w", s.pull, pullErr, err)
 	})
-}
-
-// registry is what is known of one: after one failure to answer, it is not asked again in this run.
-type registry struct {
-	lock sync.Mutex
-	down error
-}
-
-// pullPatience is how long a registry may take to say the first word. The download itself may take longer.
-const pullPatience = 10 * time.Second
-
-// pull sees to it that the base is here and says how it came.
-func (b *builder) pull(ctx context.Context, s suite) (source string, err error) {
-	if _, err := b.cli.ImageInspect(ctx, s.pull); err == nil {
-		return fmt.Sprintf("built on %s (local)", s.pull), nil
-	}
-	named, err := reference.ParseNormalizedNamed(s.pull)
-	if err != nil {
-		return "", err
-	}
-	domain := reference.Domain(named)
-	b.lock.Lock()
-	r := b.registries[domain]
-	if r == nil {
-		r = new(registry)
-		b.registries[domain] = r
-	}
-	b.lock.Unlock()
-
-	r.lock.Lock()
-	if r.down != nil {
-		r.lock.Unlock()
-		return "", r.down
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	patience := time.AfterFunc(pullPatience, cancel)
-	stream, err := b.cli.ImagePull(ctx, s.pull, client.ImagePullOptions{})
-	if !patience.Stop() && err != nil {
-		err = fmt.Errorf("%s did not answer within %s", domain, pullPatience)
-	}
-	if err != nil && !errdefs.IsNotFound(err) {
-		r.down = err
-	}
-	r.lock.Unlock()
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = stream.Close() }()
-	for message, err := range stream.JSONMessages(ctx) {
-		if err != nil {
-			return "", err
-		}
-		if message.Error != nil {
-			return "", message.Error
-		}
-		if message.ID == "" || message.Progress == nil {
-			b.progress("suite-"+s.name, message.Status)
-		}
-	}
-	return fmt.Sprintf("built on %s (pulled)", s.pull), nil
 }
 
 // install installs the suite's packages into the base that was pulled.
@@ -438,12 +376,3 @@ func (l *lines) end() string {
 // errNoSource is of the versions that come from a registry or not at all. Any other image that is not available is a
 // failure that has to be mended.
 var errNoSource = errors.New("no Debian release carries")
-
-// lastWords is the end of a chain of causes: the engine repeats what it was about to do before it says what went wrong.
-func lastWords(err error) string {
-	text := err.Error()
-	if i := strings.LastIndex(text, ": "); i >= 0 {
-		return text[i+2:]
-	}
-	return text
-}

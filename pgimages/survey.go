@@ -68,7 +68,7 @@ func RegistryAnswers(ctx context.Context) error {
 	}
 	patient, cancel := context.WithTimeout(ctx, pullPatience)
 	defer cancel()
-	_, err = cli.DistributionInspect(patient, RegistryReference, client.DistributionInspectOptions{})
+	_, err = cli.DistributionInspect(patient, RegistryReference, client.DistributionInspectOptions{EncodedRegistryAuth: login(ctx, RegistryReference)})
 	if err != nil && patient.Err() != nil && ctx.Err() == nil {
 		return fmt.Errorf("no answer within %s", pullPatience)
 	}
