@@ -302,7 +302,7 @@ func (r *mit) Healthy(ctx context.Context) error {
 }
 
 func (r *mit) Log(ctx context.Context) (string, error) {
-	reader, err := r.container.CopyFileFromContainer(ctx, "/pgam/kdc.log")
+	reader, err := r.container.CopyFileFromContainer(ctx, pgimages.KDCLogFile)
 	if err != nil {
 		return "", fmt.Errorf("kdc of %s: the log could not be read: %w", r.realm, err)
 	}

@@ -3,6 +3,7 @@ package pgimages
 import (
 	"context"
 	"fmt"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -230,14 +231,7 @@ func TestSweep(t *testing.T) {
 	}
 	run(t, r, "true") // a live run's container is still there
 
-	// What the kernel does when the process dies.
-	claimLock.Lock()
-	err = claims["pgimages-test-sweep"].Close()
-	delete(claims, "pgimages-test-sweep")
-	claimLock.Unlock()
-	if err != nil {
-		t.Fatal(err)
-	}
+	die(t, "pgimages-test-sweep")
 	swept, err := Sweep(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -247,6 +241,66 @@ func TestSweep(t *testing.T) {
 	}
 	if left := found(t, cli, "pgauthmatrix.run=pgimages-test-sweep"); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// die does what the kernel does when the process of a run dies.
+func die(t *testing.T, runID string) {
+	t.Helper()
+	claimLock.Lock()
+	defer claimLock.Unlock()
+	if err := claims[runID].Close(); err != nil {
+		t.Fatal(err)
+	}
+	delete(claims, runID)
+}
+
+// What is kept outlives its process, until it is removed by name.
+func TestKeep(t *testing.T) {
+	livetest.NeedsContainers(t)
+	const id = "pgimages-test-keep"
+	ctx := t.Context()
+	image := image(t, Client("client-18"))
+	cli, err := Engine(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := place(t, id)
+	r, err := Start(ctx, StartSpec{Image: image.Tag, RunID: id, Network: n, Publish: []uint16{5432}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := Published(ctx, r.ID, 5432)
+	if err != nil || !at.Addr().IsLoopback() {
+		t.Errorf("published at %s: %v", at, err)
+	}
+	if _, err := Published(ctx, r.ID, 88); err == nil {
+		t.Error("a port is said to be published that is not")
+	}
+	if err := Keep(id); err != nil {
+		t.Fatal(err)
+	}
+	die(t, id)
+	if swept, err := Sweep(ctx); err != nil || slices.Contains(swept, id) {
+		t.Fatalf("swept %v: %v", swept, err)
+	}
+	run(t, r, "true")
+	stands, err := Standings(ctx, id)
+	if err != nil || len(stands) != 1 || len(stands[0].Containers) != 1 || !slices.Equal(stands[0].Containers[0].Ports, []string{at.String() + "->5432/tcp"}) {
+		t.Errorf("stands %+v: %v", stands, err)
+	}
+	if err := Remove(ctx, id); err != nil {
+		t.Fatal(err)
+	}
+	if left := found(t, cli, "pgauthmatrix.run="+id); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	dir, _, err := claimDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(keptFile(dir, id)); err == nil {
+		t.Error("it is kept still: the next run of this name would be, too")
 	}
 }
 

@@ -29,12 +29,13 @@ import (
 // Places in the containers. The server reads the three files of ConfDir; what an image has there lets user postgres in
 // over the unix-domain socket and nobody else. A caller that replaces them reloads the server.
 const (
-	ConfDir   = matrix.ConfDir         // server: postgresql.conf, pg_hba.conf, pg_ident.conf
-	SocketDir = "/pgam/sock"           // server and client: unix_socket_directories; shared where StartSpec.Socket is the same
-	LogFile   = "/pgam/log/server.log" // server: everything that the server and its children print
-	DataDir   = "/pgam/data"           // server; on tmpfs, and made anew whenever the container starts
-	KRB5Conf  = "/pgam/krb5.conf"      // server and KDC: KRB5_CONFIG of their processes; not there until written
-	UID, GID  = 999, 999               // of postgres, in every image; the server runs as it
+	ConfDir    = matrix.ConfDir         // server: postgresql.conf, pg_hba.conf, pg_ident.conf
+	SocketDir  = "/pgam/sock"           // server and client: unix_socket_directories; shared where StartSpec.Socket is the same
+	LogFile    = "/pgam/log/server.log" // server: everything that the server and its children print
+	DataDir    = "/pgam/data"           // server; on tmpfs, and made anew whenever the container starts
+	KDCLogFile = "/pgam/kdc.log"        // KDC: requests and answers
+	KRB5Conf   = "/pgam/krb5.conf"      // server and KDC: KRB5_CONFIG of their processes; not there until written
+	UID, GID   = 999, 999               // of postgres, in every image; the server runs as it
 )
 
 // StartSpec is a container wanted.
@@ -221,6 +222,12 @@ func (r *Running) Exec(ctx context.Context, stdin []byte, argv ...string) (exit 
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
+}
+
+// Attach is a container that is there already; of its Running nothing but the ID is known.
+func Attach(ctx context.Context, id string) (*Running, error) {
+	cli, err := Engine(ctx)
+	return &Running{ID: id, cli: cli}, err
 }
 
 // Pipe runs a program as root whose standard input and output are the caller's. Closing it ends both; what the program writes to

@@ -357,7 +357,7 @@ func TestRequest(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := requestFor(fakeWorld{tt.cell.World}, tt.cell)
+			got, err := Request(fakeWorld{tt.cell.World}, tt.cell)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -396,7 +396,7 @@ func TestRequest(t *testing.T) {
 // TestSystemRoots: the roots of the client's system are replaced whole.
 func TestSystemRoots(t *testing.T) {
 	c := testCell(17, "pgx", func(c *matrix.Cell) { c.Client.SSLCertFile = "other" })
-	got, err := requestFor(fakeWorld{c.World}, c)
+	got, err := Request(fakeWorld{c.World}, c)
 	if err != nil || got.Env["SSL_CERT_FILE"] != "/system/other" || got.Env["SSL_CERT_DIR"] != "/nonexistent" {
 		t.Errorf("%v, %v", got.Env, err)
 	}
@@ -415,14 +415,14 @@ func TestRoute(t *testing.T) {
 				c.World.Networks = append(c.World.Networks, netip.MustParsePrefix(n))
 			}
 		})
-		got, err := requestFor(fakeWorld{cell.World}, cell)
+		got, err := Request(fakeWorld{cell.World}, cell)
 		if err != nil || got.Server != tt.server || got.From != tt.from {
 			t.Errorf("from %q: %s from %q, %v", tt.address, got.Server, got.From, err)
 		}
 	}
 	for address, want := range map[string]string{"10.20.0.7": "the server has no address of that family", "app1": "address: "} {
 		cell := testCell(17, "libpq17", func(c *matrix.Cell) { c.Client.Address = address })
-		if _, err := requestFor(fakeWorld{cell.World}, cell); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Request(fakeWorld{cell.World}, cell); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("from %s: %v, want %s", address, err, want)
 		}
 	}
@@ -442,7 +442,7 @@ func TestFilesThatMustBeThere(t *testing.T) {
 	} {
 		for _, library := range []string{"libpq13", "psql18", "pgx", "pq"} {
 			cell := testCell(17, library, func(c *matrix.Cell) { c.Client.Root, c.Client.CRL, c.Client.Cert = tt.root, tt.crl, tt.cert })
-			request, err := requestFor(fakeWorld{cell.World}, cell)
+			request, err := Request(fakeWorld{cell.World}, cell)
 			if err != nil {
 				t.Fatal(err)
 			}

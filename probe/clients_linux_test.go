@@ -33,7 +33,7 @@ func TestEveryClientHasItsFiles(t *testing.T) {
 		cells = append(cells, testCell(17, string(c.Name)))
 	}
 	for _, c := range cells {
-		request, err := requestFor(fakeWorld{}, c)
+		request, err := Request(fakeWorld{}, c)
 		if err != nil {
 			t.Errorf("%s: %v", c.Client.Name(), err)
 			continue

@@ -29,7 +29,7 @@ func TestAskForeign(t *testing.T) {
 		{"some", cell("sslmode", "root", "password"), append(always[:5:5], "sslmode", "sslrootcert", "password")},
 		{"all", cell(matrix.DriverOptions()...), append(always[:5:5], "sslmode", "sslrootcert", "password", "gssencmode")},
 	} {
-		request, err := requestFor(fakeWorld{}, test.cell)
+		request, err := Request(fakeWorld{}, test.cell)
 		if err != nil {
 			t.Fatal(err)
 		}

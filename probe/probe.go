@@ -72,7 +72,7 @@ func attempt(ctx context.Context, env world, client maker, server collector, alo
 	} else if w.Key() != cell.World.Key() {
 		return matrix.Observation{Fault: fmt.Sprintf("the server runs under another world than the cell's:\n%s\n%s", w.Key(), cell.World.Key())}
 	}
-	request, err := requestFor(env, cell)
+	request, err := Request(env, cell)
 	if err != nil {
 		return matrix.Observation{Fault: err.Error()}
 	}
@@ -98,8 +98,8 @@ func attempt(ctx context.Context, env world, client maker, server collector, alo
 	return matrix.Observation{Fault: fault, Evidence: evidence}
 }
 
-// requestFor turns a cell into what the agent is asked.
-func requestFor(env world, cell *matrix.Cell) (request agent.Attempt, err error) {
+// Request turns a cell into what the agent in the client container is asked. Options that are secret are marked.
+func Request(env world, cell *matrix.Cell) (request agent.Attempt, err error) {
 	c := cell.Client
 	ask := askers[c.Kind()]
 	if ask == nil {
