@@ -3,9 +3,11 @@
 package classify
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strconv"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
@@ -215,7 +217,31 @@ func (c *classifier) connected(s matrix.Session) error {
 	if err := c.decidedBy(n); err != nil {
 		return err
 	}
+	if err := c.answered(n, s); err != nil {
+		return err
+	}
 	return c.checkSystemUser(s)
+}
+
+// answered settles what the session answered. Where another witness knows the answer, it must be the same.
+func (c *classifier) answered(n *connection, s matrix.Session) error {
+	asks, known := c.cell.Client.Asks, ""
+	switch {
+	case (asks != "") != (s.Answer != ""):
+		return fmt.Errorf("witnesses contradict: the session was asked for %q, its answer is %q", asks, s.Answer)
+	case asks == "":
+		return nil
+	case asks == matrix.AskSystemUser && c.server >= 16:
+		known = cmp.Or(s.SystemUser, matrix.AnswerNull)
+	case asks == matrix.AskDelegated && n.authorized.delegated != "":
+		known = strconv.FormatBool(n.authorized.delegated == "yes")
+	}
+	if known != "" && s.Answer != known {
+		return fmt.Errorf("witnesses contradict: the session's answer is %q, elsewhere it is %q", s.Answer, known)
+	}
+	c.outcome.Answer = s.Answer
+	c.note(bySession, s.Answer, "answer "+s.Answer)
+	return nil
 }
 
 // nameDataLen is how many bytes of a principal pg_stat_gssapi shows (NAMEDATALEN, and a zero byte ends them).

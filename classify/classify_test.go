@@ -527,3 +527,27 @@ func TestGssenc(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) { check(t, tt.cell, tt.e, tt.want) })
 	}
 }
+
+// TestAnswers: the answer is the session's own, and where another witness knows it, it is the same.
+func TestAnswers(t *testing.T) {
+	asks := func(what string) func(*matrix.Cell) { return func(c *matrix.Cell) { c.Client.Asks = what } }
+	session := func(cell *matrix.Cell, answer, systemUser, gss string) matrix.Evidence {
+		client := connectedClient(41, "ok")
+		client.Session.Answer, client.Session.SystemUser = answer, systemUser
+		e := seen(5001, 41, inClear, `LOG connection authenticated: user="alice" method=trust (/srv/pg/pg_hba.conf:2)`, authorizedLine(cell, gss))
+		return evidenceOf(client, e)
+	}
+	const trusted = "connected plain, method trust, role alice, hba:2, trace connect authok, answer "
+	cell := testCell(18, "libpq17", asks(matrix.AskWrite))
+	check(t, cell, session(cell, "42501", "", ""), trusted+"42501")
+	check(t, cell, session(cell, "", "", ""), "fault: the session was asked for")
+	cell = testCell(18, "libpq17")
+	check(t, cell, session(cell, "ok", "", ""), "fault: the session was asked for")
+	cell = testCell(18, "libpq17", asks(matrix.AskSystemUser))
+	check(t, cell, session(cell, "null", "", ""), trusted+"null")
+	check(t, cell, session(cell, "gss:alice@EXAMPLE.TEST", "", ""), "fault: elsewhere it is")
+	cell = testCell(18, "libpq17", asks(matrix.AskDelegated))
+	const gss = " GSS (authenticated=no, encrypted=no, delegated_credentials=no)"
+	check(t, cell, session(cell, "false", "", gss), trusted+"false")
+	check(t, cell, session(cell, "true", "", gss), "fault: elsewhere it is")
+}

@@ -65,6 +65,7 @@ type authorized struct {
 	tlsVersion                  string
 	gssAuthenticated            bool
 	gssEncrypted                bool
+	delegated                   string // yes | no; "" before 16, and without GSSAPI
 	principal                   string
 }
 
@@ -78,7 +79,7 @@ var (
 	logIdentity   = regexp.MustCompile(`^connection authenticated: identity="(.*)" method=(\S+) \((.+):(\d+)\)$`)
 	logTrusted    = regexp.MustCompile(`^connection authenticated: user="(.*)" method=(\S+) \((.+):(\d+)\)$`)
 	logMatched    = regexp.MustCompile(`(?m)^\t?Connection matched (?:file "(.*?)"|(pg_hba\.conf)) line (\d+): "(.*)"$`)
-	logAuthorized = regexp.MustCompile(`^(replication )?connection authorized: user=(.*?)(?: database=(.*?))?(?: application_name=(\S*))?( SSL enabled \(protocol=([^,]+), .*?\))?( GSS \(authenticated=(yes|no), encrypted=(yes|no)(?:, delegated_credentials=(?:yes|no))?(?:, principal=(.*))?\))?$`)
+	logAuthorized = regexp.MustCompile(`^(replication )?connection authorized: user=(.*?)(?: database=(.*?))?(?: application_name=(\S*))?( SSL enabled \(protocol=([^,]+), .*?\))?( GSS \(authenticated=(yes|no), encrypted=(yes|no)(?:, delegated_credentials=(yes|no))?(?:, principal=(.*))?\))?$`)
 	logNoMap      = regexp.MustCompile(`^no match in usermap ".*" for user ".*" authenticated as "(.*)"$`)
 	logNoMatch    = regexp.MustCompile(`^provided user name \(.*\) and authenticated user name \((.*)\) do not match$`)
 	logNoGroup    = regexp.MustCompile(`^regular expression "(?s:.*)" has no subexpressions as requested by backreference in "(?s:.*)"$`)
@@ -163,7 +164,7 @@ func (b *backend) readMessage(text, detail string) error {
 	if m := logAuthorized.FindStringSubmatch(text); m != nil {
 		err := once(b.authorized != nil)
 		b.authorized = &authorized{replication: m[1] != "", user: m[2], database: m[3], application: m[4], tls: m[5] != "", tlsVersion: m[6],
-			gssAuthenticated: m[8] == "yes", gssEncrypted: m[9] == "yes", principal: m[10]}
+			gssAuthenticated: m[8] == "yes", gssEncrypted: m[9] == "yes", delegated: m[10], principal: m[11]}
 		if (m[1] == "") != strings.Contains(text, " database=") {
 			return fmt.Errorf("unrecognised line in the server's log: LOG:  %s", text)
 		}

@@ -180,6 +180,14 @@ var Axes = []Axis{
 		Doc: "the password that the client has",
 		get: func(_ *World, c *Client) string { return c.Password },
 		set: func(_ *World, c *Client, v string) { c.Password = v }},
+	{Name: "gssdelegation", Kind: ClientAxis, Values: []string{"0", "1"},
+		Doc: "libpq connection parameter, since 16",
+		get: func(_ *World, c *Client) string { return c.GSSDelegation },
+		set: func(_ *World, c *Client, v string) { c.GSSDelegation = v }},
+	{Name: "asks", Kind: ClientAxis, Values: askNames(),
+		Doc: "what the session is asked for once it exists; the outcome has the answer: see Answers",
+		get: func(_ *World, c *Client) string { return c.Asks },
+		set: func(_ *World, c *Client, v string) { c.Asks = v }},
 	{Name: "attack", Kind: ClientAxis, Values: attackWords(), More: attackNames(RawClient), Default: string(NoAttack),
 		Doc: "what an attacker between client and server does, or what the raw client sends: see the tables of attacks",
 		get: func(_ *World, c *Client) string { return string(c.Attack) },
@@ -314,6 +322,9 @@ func NotApplicable(c *Cell) string {
 		return "over TCP the server does not learn the operating system user"
 	case c.Client.Replication != "" && c.Client.Attacked():
 		return "the attacks are on connections that execute statements"
+	}
+	if cannot := c.cannotAsk(); cannot != "" {
+		return cannot
 	}
 	if c.waitsWithoutEnd() {
 		return "libkrb5 1.22 waits without end for a KDC that hangs, unless krb5.conf has request_timeout"

@@ -81,7 +81,7 @@ type Setting struct{ Name, Value string }
 
 // reloaded are settings that a reload changes (PostgreSQL manual, pg_settings.context: sighup and user). Of others it is not asked: a world that has one
 // needs an Env of its own.
-var reloaded = []string{"default_transaction_read_only", "krb_caseins_users", "password_encryption", "ssl_max_protocol_version", "ssl_min_protocol_version"}
+var reloaded = []string{"default_transaction_read_only", "gss_accept_delegation", "krb_caseins_users", "password_encryption", "session_preload_libraries", "ssl_max_protocol_version", "ssl_min_protocol_version"}
 
 // Reloads says whether a reload changes the setting, so that worlds that differ in it share an Env.
 func (s Setting) Reloads() bool { return slices.Contains(reloaded, strings.ToLower(s.Name)) }
@@ -108,6 +108,7 @@ type Role struct {
 	In            []string // the roles of which it is a member; each stands before it
 	Replication   bool     // it has the attribute REPLICATION
 	NoConnections bool     // CONNECTION LIMIT 0
+	May           []string // its privileges on the table Notes: read, write
 }
 
 // Database is a database besides `postgres`, and `template1`, for which only superusers have the privilege CONNECT.
@@ -206,6 +207,9 @@ func (w *World) Key() string {
 	}
 	for _, r := range w.Roles {
 		fmt.Fprintf(&b, " role:%q%t%s%t%q%t%t", r.Name, r.NoLogin, r.Password, r.Expired, r.In, r.Replication, r.NoConnections)
+		if len(r.May) > 0 {
+			fmt.Fprintf(&b, "%q", r.May)
+		}
 	}
 	for _, d := range w.Databases {
 		fmt.Fprintf(&b, " database:%q%t", d.Name, d.NoConnections)
@@ -259,6 +263,8 @@ type Client struct {
 	KrbSrvName     string // "" | service name instead of postgres
 	TargetSession  string // target_session_attrs: "" | any | read-write | read-only | primary | standby | prefer-standby
 	Password       string // none | right | wrong
+	GSSDelegation  string // "" | 0 | 1
+	Asks           string // "" | what the session is asked: the name of an Ask
 	Attack         Attack // none | one of Attacks
 }
 
@@ -334,6 +340,7 @@ type Session struct {
 	GSSEncrypted     bool   `json:"gss_encrypted,omitempty"`
 	Principal        string `json:"principal,omitempty"`
 	SystemUser       string `json:"system_user,omitempty"` // METHOD:IDENTITY; always empty before 16
+	Answer           string `json:"answer,omitempty"`      // to what it was asked
 	// Bare: a physical replication connection, which answers SHOW and no query. It has told its SessionUser and nothing else.
 	Bare bool `json:"bare,omitempty"`
 }

@@ -54,11 +54,12 @@ var Clients = slices.Concat(
 	onLibpq(KindLibpq, 13, 14, 15, 16, 17, 18, 19),
 	onLibpq(KindPsql, 13, 15, 17, 18, 19),
 	[]ClientInfo{
-		{Name: PGX, Kind: KindPGX},
+		{Name: PGX, Kind: KindPGX, Lacks: []Lack{{"gssdelegation", nil, "pgx has no gssdelegation"}}},
 		{Name: PQ, Kind: KindPQ, Lacks: []Lack{
 			{"gssencmode", []string{"prefer", "require"}, "lib/pq has no gssencmode and cannot encrypt with GSSAPI"},
 			{"channel_binding", []string{"prefer", "require"}, "lib/pq has no channel_binding and cannot bind SCRAM to TLS"},
 			{"require_auth", nil, "lib/pq has no require_auth"},
+			{"gssdelegation", nil, "lib/pq has no gssdelegation"},
 		}},
 		asyncpg("0.27"), asyncpg("0.30"), asyncpg("0.31"),
 		{Name: Raw, Kind: KindRaw, Named: true, Lacks: []Lack{
@@ -70,6 +71,7 @@ var Clients = slices.Concat(
 			{"ssl_cert_file", nil, "the raw client verifies no certificate"},
 			{"cert", []string{Ambient}, "the raw client uses only credentials that it is given"},
 			{"target_session_attrs", nil, "the raw client takes any session"},
+			{"gssdelegation", nil, "the raw client delegates nothing"},
 			{"replication", nil, "the raw client does not use the replication protocol"},
 			{"os_user", nil, "the raw client is the harness itself"},
 		}},
@@ -86,7 +88,7 @@ func onLibpq(kind ClientKind, versions ...int) (clients []ClientInfo) {
 			c.Lacks = append(c.Lacks, Lack{"target_session_attrs", []string{ReadOnly, Primary, Standby, PreferStandby}, fmt.Sprintf("libpq %d knows only the values any and read-write of target_session_attrs (the others since 14)", v)})
 		}
 		if v < 16 {
-			c.Lacks = append(c.Lacks, Lack{"require_auth", nil, fmt.Sprintf("libpq %d has no require_auth (since 16)", v)}, Lack{"sslcertmode", []string{"disable", "require"}, fmt.Sprintf("libpq %d has no sslcertmode (since 16)", v)})
+			c.Lacks = append(c.Lacks, Lack{"require_auth", nil, fmt.Sprintf("libpq %d has no require_auth (since 16)", v)}, Lack{"gssdelegation", nil, fmt.Sprintf("libpq %d has no gssdelegation (since 16)", v)}, Lack{"sslcertmode", []string{"disable", "require"}, fmt.Sprintf("libpq %d has no sslcertmode (since 16)", v)})
 		}
 		clients = append(clients, c)
 	}
@@ -99,6 +101,7 @@ func asyncpg(version string) ClientInfo {
 		{"gssencmode", []string{"prefer", "require"}, "asyncpg has no gssencmode and cannot encrypt with GSSAPI"},
 		{"channel_binding", []string{"prefer", "require"}, "asyncpg has no channel_binding and cannot bind SCRAM to TLS"},
 		{"require_auth", nil, "asyncpg has no require_auth"},
+		{"gssdelegation", nil, "asyncpg has no gssdelegation"},
 		{"replication", nil, "asyncpg uses the extended query protocol, which a replication connection does not have"},
 		{"sslcertmode", []string{"disable", "require"}, "asyncpg has no sslcertmode"},
 	}}

@@ -105,6 +105,14 @@ func groupTable() string {
 	return table
 }
 
+func asksTable() string {
+	table := row("asks", "the session") + row("---", "---")
+	for _, a := range Asks {
+		table += row("`"+a.Name+"`", a.Meaning)
+	}
+	return table
+}
+
 func attackTable(attacks []AttackInfo) string {
 	table := row("attack", "what happens") + row("---", "---")
 	for _, a := range attacks {
@@ -174,6 +182,7 @@ func tables(t *testing.T) map[string]string {
 		row("`hba:LINE`", "the line of the hba text that decided, counted from 1") +
 		row("`rule FILE:LINE`", "the same for a file that it includes; FILE is its path from the directory of pg_hba.conf on") +
 		row("`trace STEP STEP …`", "the negotiation: see Steps of a trace") +
+		row("`answer WORD`", "what the session answered; connected cells with `asks` only: see Answers") +
 		row("`obtains WHAT`", "what the attacker got; cells with an attack only") +
 		row("`load \"WORDS\"`", "what the server said of rules that it did not load: see Rules that do not load") +
 		row("`descent DESCENT`", "whether the session has the protection that was tried first")
@@ -183,6 +192,7 @@ func tables(t *testing.T) map[string]string {
 		"client axes":         axisTable(ClientAxis),
 		"groups":              groupTable(),
 		"parts":               parts,
+		"asks":                asksTable(),
 		"attacks":             attackTable(AttacksOf(Relay)),
 		"sequences":           attackTable(AttacksOf(RawClient)),
 		"certificate keys":    certificateKeyTable(),

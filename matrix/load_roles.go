@@ -7,8 +7,9 @@ import (
 )
 
 var (
-	roleKeys     = []string{"name", "login", "password", "expired", "in", "replication", "limit"}
+	roleKeys     = []string{"name", "login", "password", "expired", "in", "replication", "limit", "may"}
 	databaseKeys = []string{"name", "limit"}
+	privileges   = []string{AskRead, AskWrite}
 	storedKinds  = []string{"scram-sha-256", "md5"}
 )
 
@@ -80,6 +81,13 @@ func (l *loading) roleKeys(v *value, role *Role) (nameAt position) {
 			role.Replication = l.boolean(e)
 		case "limit":
 			role.NoConnections = l.limit(e)
+		case "may":
+			role.May = l.distinct(e, func(text string) (string, string) {
+				if slices.Contains(privileges, text) {
+					return "", ""
+				}
+				return fmt.Sprintf("there is no privilege %q", text), "want " + orList(privileges)
+			})
 		default:
 			l.problem(e.position, fmt.Sprintf("unknown key %q of a role", e.key), suggest(e.key, roleKeys))
 		}
@@ -176,5 +184,5 @@ func rolesSchema() object {
 	role, boolean := textSchema("role name"), object{"type": "boolean"}
 	return object{"type": "array", "items": object{"oneOf": []any{role,
 		closed("", object{"name": role, "login": boolean, "password": object{"enum": storedKinds}, "expired": boolean, "in": oneOrMore(role),
-			"replication": boolean, "limit": object{"const": 0}}, "name")}}}
+			"replication": boolean, "limit": object{"const": 0}, "may": oneOrMore(object{"enum": privileges})}, "name")}}}
 }

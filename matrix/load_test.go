@@ -549,7 +549,7 @@ var mistakes = []mistake{
 		"a/b.yaml:9:34: role is stated twice; state it once"},
 	{"then: a word that starts nothing",
 		rows + "  - then: connected tls, as alice\n",
-		`a/b.yaml:9:26: "as" does not start a part of an outcome; want channel, method, identity, role, rule, trace, obtains, load or descent, hba:LINE or a reason`},
+		`a/b.yaml:9:26: "as" does not start a part of an outcome; want channel, method, identity, role, rule, trace, answer, obtains, load or descent, hba:LINE or a reason`},
 	{"then: hba line",
 		rows + "  - then: connected, hba:one\n",
 		`a/b.yaml:9:22: no line number in "hba:one"; want hba:LINE, a line of the scenario's hba text, counted from 1`},

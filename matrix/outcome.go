@@ -17,6 +17,7 @@ type Outcome struct {
 	Role     string   `json:"role,omitempty"`     // session_user of a connected attempt; empty when refused
 	Rule     string   `json:"rule,omitempty"`     // FILE:LINE of the record that decided; FILE is relative to the configuration directory: pg_hba.conf, or a file that it includes
 	Trace    []Step   `json:"trace,omitempty"`    // as the client experienced it
+	Answer   string   `json:"answer,omitempty"`   // of a connected cell that asks: ok, a value, or the SQLSTATE of the server's error
 	Obtains  Obtained `json:"obtains,omitempty"`  // empty without an attack
 	Load     string   `json:"load,omitempty"`     // what the server said of the world's rules when it did not load them: FILE:LINE: MESSAGE for each bad line, joined by "; "; files are relative to the configuration directory. Empty: it loaded them
 }
@@ -100,6 +101,9 @@ func (o Outcome) Validate() error {
 		if o.Role != "" {
 			return fmt.Errorf("a refused outcome has no role")
 		}
+		if o.Answer != "" {
+			return fmt.Errorf("a refused outcome has no answer")
+		}
 	default:
 		return fmt.Errorf("end is %q, not connected or refused", o.End)
 	}
@@ -133,6 +137,7 @@ const (
 	FieldRole     Field = "role"
 	FieldRule     Field = "rule"
 	FieldTrace    Field = "trace"
+	FieldAnswer   Field = "answer"
 	FieldObtains  Field = "obtains"
 	FieldLoad     Field = "load"
 	FieldDescent  Field = "descent"
@@ -140,7 +145,7 @@ const (
 
 // Fields lists the fields in the order in which they are written. FieldDescent is last: it is derived, so that it is compared only
 // where an expect row states it.
-var Fields = []Field{FieldEnd, FieldStage, FieldReason, FieldChannel, FieldMethod, FieldIdentity, FieldRole, FieldRule, FieldTrace, FieldObtains, FieldLoad, FieldDescent}
+var Fields = []Field{FieldEnd, FieldStage, FieldReason, FieldChannel, FieldMethod, FieldIdentity, FieldRole, FieldRule, FieldTrace, FieldAnswer, FieldObtains, FieldLoad, FieldDescent}
 
 // Get returns the text of a field; empty means absent.
 func (o Outcome) Get(f Field) string {
@@ -163,6 +168,8 @@ func (o Outcome) Get(f Field) string {
 		return o.Rule
 	case FieldTrace:
 		return joinSteps(o.Trace)
+	case FieldAnswer:
+		return o.Answer
 	case FieldObtains:
 		return string(o.Obtains)
 	case FieldLoad:

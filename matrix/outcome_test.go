@@ -117,7 +117,7 @@ func TestParseOutcomeStates(t *testing.T) {
 	for _, f := range Fields {
 		got[f] = p.Get(f)
 	}
-	want := map[Field]string{FieldEnd: "connected", FieldStage: "session", FieldReason: "", FieldChannel: "tls", FieldMethod: "", FieldIdentity: "", FieldRole: "bob", FieldRule: "", FieldTrace: "", FieldObtains: "", FieldLoad: "", FieldDescent: "fallback"}
+	want := map[Field]string{FieldEnd: "connected", FieldStage: "session", FieldReason: "", FieldChannel: "tls", FieldMethod: "", FieldIdentity: "", FieldRole: "bob", FieldRule: "", FieldTrace: "", FieldAnswer: "", FieldObtains: "", FieldLoad: "", FieldDescent: "fallback"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -183,6 +183,7 @@ func TestOutcomeValidate(t *testing.T) {
 		{Outcome{End: Refused, Reason: NoHBAEntry}, `reason no-hba-entry cannot end stage "" (only [hba])`},
 		{Outcome{End: Refused, Stage: StageTLS, Reason: NoHBAEntry}, `reason no-hba-entry cannot end stage "tls" (only [hba])`},
 		{Outcome{End: Refused, Stage: StageHBA, Reason: NoHBAEntry, Role: "a"}, "a refused outcome has no role"},
+		{Outcome{End: Refused, Stage: StageHBA, Reason: NoHBAEntry, Answer: "ok"}, "a refused outcome has no answer"},
 	} {
 		if got := errorText(test.outcome.Validate()); got != test.err {
 			t.Errorf("%s: %q, want %q", test.outcome, got, test.err)

@@ -39,6 +39,9 @@ func (o Outcome) String() string {
 	if len(o.Trace) > 0 {
 		parts = append(parts, "trace "+joinSteps(o.Trace))
 	}
+	if o.Answer != "" {
+		parts = append(parts, "answer "+quoteIfNeeded(o.Answer))
+	}
 	if o.Obtains != "" {
 		parts = append(parts, "obtains "+string(o.Obtains))
 	}
@@ -239,6 +242,8 @@ func (p *outcomeParser) parseField(f Field, value string) (err *OutcomeError) {
 		o.Role = value
 	case FieldRule:
 		o.Rule = value
+	case FieldAnswer:
+		o.Answer = value
 	case FieldObtains:
 		o.Obtains, err = oneOf("word for what an attacker obtains", value, Obtaineds)
 	case FieldLoad:
@@ -253,7 +258,7 @@ func (p *outcomeParser) parseField(f Field, value string) (err *OutcomeError) {
 }
 
 // partWords are the first words of the parts that have a value.
-var partWords = []string{"channel", "method", "identity", "role", "rule", "trace", "obtains", "load", "descent"}
+var partWords = []string{"channel", "method", "identity", "role", "rule", "trace", "answer", "obtains", "load", "descent"}
 
 func reasonNames() []string {
 	names := make([]string, len(Reasons))
@@ -288,6 +293,8 @@ func (p *outcomeParser) check() *OutcomeError {
 		return &OutcomeError{at[FieldDescent], "descent of a refused outcome", "leave it out: only connected outcomes have one"}
 	case o.Role != "":
 		return &OutcomeError{at[FieldRole], "role of a refused outcome", "leave it out: there is no session that could have one"}
+	case o.Answer != "":
+		return &OutcomeError{at[FieldAnswer], "answer of a refused outcome", "leave it out: there is no session that could be asked"}
 	case o.Reason == "" && o.Stage == "":
 		return &OutcomeError{0, `"refused" alone does not say why`, `name stage and reason, as in "refused at hba, no-hba-entry"`}
 	case o.Reason == "":

@@ -199,7 +199,7 @@ func outcomePattern() string {
 	value := `("([^"\\]|\\.)*"|[^",\s][^",]*)`
 	parts := []string{
 		oneWord(reasonNames()), "hba:[1-9][0-9]*", "channel +" + channel, "method +" + method,
-		"(identity|role|rule|load) +" + value, "trace( +" + step + ")*", "obtains +" + oneWord(stringsOf(Obtaineds)), "descent +" + oneWord([]string{string(First), string(Fallback), string(Downgrade)}),
+		"(identity|role|rule|answer|load) +" + value, "trace( +" + step + ")*", "obtains +" + oneWord(stringsOf(Obtaineds)), "descent +" + oneWord([]string{string(First), string(Fallback), string(Downgrade)}),
 	}
 	stages := oneWord(stringsOf(Stages))
 	return "^ *(connected( +" + channel + ")?|refused( +at +" + stages + ")?)( *, *(" + strings.Join(parts, "|") + "))* *$"

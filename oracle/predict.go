@@ -36,6 +36,9 @@ func Predict(c *matrix.Cell) (matrix.Prediction, error) {
 	if err = cmp.Or(err, a.gap); err != nil {
 		return matrix.Prediction{}, err
 	}
+	if last.outcome.Answer, err = a.answers(last.outcome); err != nil {
+		return matrix.Prediction{}, err
+	}
 	last.outcome.Trace, last.outcome.Obtains, last.outcome.Load = a.trace, a.obtains(last.outcome), a.rules.words()
 	return matrix.Prediction{Outcome: last.outcome, Because: a.because, Before: a.rules.kept}, nil
 }
@@ -133,7 +136,7 @@ var unmodelled = []string{
 	"ssl_crl_dir", "ssl_ciphers", "ssl_tls13_ciphers", "ssl_ecdh_curve", "ssl_groups",
 	"krb_server_keyfile", "hba_file", "ident_file", "max_connections", "max_wal_senders", "wal_level", "superuser_reserved_connections", "reserved_connections",
 	"unix_socket_directories", "unix_socket_group", "unix_socket_permissions", "authentication_timeout", "pre_auth_delay",
-	"post_auth_delay", "session_preload_libraries", "oauth_validator_libraries", "shared_preload_libraries", "local_preload_libraries", "event_triggers",
+	"post_auth_delay", "oauth_validator_libraries", "shared_preload_libraries", "local_preload_libraries", "event_triggers",
 }
 
 // check finds what the oracle does not model, and otherwise the models of client and attack.
@@ -168,6 +171,9 @@ func (a *attempt) check(c *matrix.Cell) error {
 		{"crl", a.crl(), []string{"none", "right", "stale", "missing"}},
 		{"sslpassword", cmp.Or(a.c.SSLPassword, "none"), []string{"none", "right", "wrong"}},
 		{"sslcertmode", cmp.Or(a.c.SSLCertMode, "allow"), []string{"disable", "allow", "require"}},
+		{preloads, a.setting(preloads, ""), []string{"", passwordCheck}},
+		{"gss_accept_delegation", a.setting("gss_accept_delegation", "off"), []string{"off", "on"}},
+		{"gssdelegation", cmp.Or(a.c.GSSDelegation, "0"), []string{"0", "1"}},
 		{"password", cmp.Or(a.c.Password, "none"), []string{"none", "right", "wrong"}},
 	} {
 		if !slices.Contains(known.values, known.value) {
@@ -193,6 +199,9 @@ func (a *attempt) check(c *matrix.Cell) error {
 	}
 	if a.hosts() != matrix.OneHost && a.c.Attacked() {
 		return unknown("an attacker between several hosts is not modelled", "attack=%s with hosts=%s", a.c.Attack, a.hosts())
+	}
+	if err := a.checkAsks(); err != nil {
+		return err
 	}
 	if a.c.SelectsSession() && a.c.Attacked() {
 		return unknown("what the client asks about the session would reach the attacker", "attack=%s with target_session_attrs=%s", a.c.Attack, a.c.TargetSession)

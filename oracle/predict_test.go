@@ -46,7 +46,8 @@ var fields = map[string]func(*matrix.Cell) *string{
 	"sslcertmode": func(c *matrix.Cell) *string { return &c.Client.SSLCertMode }, "channel_binding": func(c *matrix.Cell) *string { return &c.Client.ChannelBinding }, "require_auth": func(c *matrix.Cell) *string { return &c.Client.RequireAuth },
 	"krbsrvname": func(c *matrix.Cell) *string { return &c.Client.KrbSrvName }, "password": func(c *matrix.Cell) *string { return &c.Client.Password },
 	"target_session_attrs": func(c *matrix.Cell) *string { return &c.Client.TargetSession },
-	"attack":               func(c *matrix.Cell) *string { return (*string)(&c.Client.Attack) },
+	"gssdelegation":        func(c *matrix.Cell) *string { return &c.Client.GSSDelegation }, "asks": func(c *matrix.Cell) *string { return &c.Client.Asks },
+	"attack": func(c *matrix.Cell) *string { return (*string)(&c.Client.Attack) },
 }
 
 // setAxis changes one axis of a cell. In hba and ident "; " stands for the end of a line.
@@ -720,7 +721,7 @@ func TestWhatIsNotPredicted(t *testing.T) {
 		"hba='host all all all ldap ldapprefix=x'", "hba='include pg_hba.conf'", "hba='host all @../users all trust'", "load=later",
 		"load=restart hba='hos' hosts=twice", "load=restart hba='hos' attack=strip", "load=reload hba='host all /(?x all trust'", "transport=unix hba='local all all peer'",
 		"library=libpq16 sslnegotiation=direct", "library=libpq15 require_auth=gss", "library=pq gssencmode=require", "library=pq channel_binding=prefer", "library=pq require_auth=gss", "library=jdbc", "server=12",
-		"setting=ssl_ca_file=", "setting=max_connections=1", "database=template0", "replication=both", "ticket=renewable", "cert=unknown", "servercert=unknown", "servercrl=missing", "setting=ssl_max_protocol_version=TLSv1.1", "setting=ssl_min_protocol_version=TLSv2", "setting=ssl_max_protocol_version=TLSv1.2 attack=replay ticket=none sslmode=require", "cert=expired attack=flip-client sslmode=require", "servercert=two-names", "servercert=top-level", "hosts=three", "hosts=twice attack=strip", "hosts=twice transport=unix",
+		"setting=ssl_ca_file=", "setting=max_connections=1", "database=template0", "replication=both", "ticket=renewable", "cert=unknown", "servercert=unknown", "servercrl=missing", "setting=ssl_max_protocol_version=TLSv1.1", "setting=ssl_min_protocol_version=TLSv2", "setting=session_preload_libraries=auth_delay", "setting=gss_accept_delegation=yes", "gssdelegation=2", "asks=anything", "asks=write setting=default_transaction_read_only=on", "setting=ssl_max_protocol_version=TLSv1.2 attack=replay ticket=none sslmode=require", "cert=expired attack=flip-client sslmode=require", "servercert=two-names", "servercert=top-level", "hosts=three", "hosts=twice attack=strip", "hosts=twice transport=unix",
 		"ticket=valid principal=alice@OTHER.TEST", "hba='host all all all gss' require_auth=!sspi", "hba='host all /al(?=ice) all trust'",
 	} {
 		p, err := Predict(cell(set(given)))

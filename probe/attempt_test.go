@@ -461,9 +461,12 @@ func TestFilesThatMustBeThere(t *testing.T) {
 
 func TestSessionQueryByVersion(t *testing.T) {
 	for version, has := range map[int]bool{13: false, 15: false, 16: true, 18: true} {
-		if strings.Contains(sessionQuery(version), "system_user") != has {
+		if strings.Contains(sessionQuery(version, ""), "system_user") != has {
 			t.Errorf("%d: system_user asked for: %t", version, !has)
 		}
+	}
+	if query := sessionQuery(15, matrix.AskCreate); !strings.Contains(query, ", pgauthmatrix.ask($ask$CREATE TABLE public.pgauthmatrix_own (n int)$ask$, false) AS answer FROM") {
+		t.Errorf("the session is asked %s", query)
 	}
 }
 

@@ -49,6 +49,7 @@ func commonOptions(env world, cell *matrix.Cell, password string) []agent.Option
 	o = option(o, "channel_binding", c.ChannelBinding)
 	o = option(o, "require_auth", c.RequireAuth)
 	o = option(o, "krbsrvname", c.KrbSrvName)
+	o = option(o, "gssdelegation", c.GSSDelegation)
 	o = option(o, "target_session_attrs", c.TargetSession)
 	if password != "" {
 		o = append(o, agent.Option{Name: "password", Value: password, Secret: true})

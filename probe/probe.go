@@ -110,7 +110,7 @@ func Request(env world, cell *matrix.Cell) (request agent.Attempt, err error) {
 		return request, err
 	}
 	request = agent.Attempt{
-		Token: cell.ID, Client: string(c.Kind()), Env: env.ClientEnv(c.KRB5Conf), Query: sessionQuery(cell.World.Server), Timeout: attemptTimeout,
+		Token: cell.ID, Client: string(c.Kind()), Env: env.ClientEnv(c.KRB5Conf), Query: sessionQuery(cell.World.Server, c.Asks), Timeout: attemptTimeout,
 		Tamper: tamper(&c),
 	}
 	if c.SSLCertFile != "" {
@@ -203,13 +203,17 @@ func fileOption(options []agent.Option, name, value, word string) []agent.Option
 }
 
 // sessionQuery asks the server, over the session under test, for its view of that session: one row.
-func sessionQuery(server int) string {
-	systemUser := ""
+// With asks the row has the answer, too: the function that gives it catches the server's error.
+func sessionQuery(server int, asks string) string {
+	answer, systemUser := "", ""
+	if ask, ok := matrix.AskByName(asks); ok {
+		answer = fmt.Sprintf(", pgauthmatrix.ask($ask$%s$ask$, %t) AS answer", ask.SQL, ask.Query)
+	}
 	if server >= 16 {
 		systemUser = ", system_user AS system_user"
 	}
 	return `SELECT me.pid::text AS pid, session_user::text AS session_user, s.ssl::text AS ssl, s.version AS ssl_version, s.client_dn AS client_dn, ` +
-		`g.gss_authenticated::text AS gss_authenticated, g.encrypted::text AS gss_encrypted, g.principal AS principal` + systemUser +
+		`g.gss_authenticated::text AS gss_authenticated, g.encrypted::text AS gss_encrypted, g.principal AS principal` + systemUser + answer +
 		` FROM (SELECT pg_backend_pid() AS pid) AS me LEFT JOIN pg_stat_ssl AS s USING (pid) LEFT JOIN pg_stat_gssapi AS g USING (pid)`
 }
 
@@ -333,7 +337,7 @@ func readSession(row map[string]string) (*matrix.Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the session did not answer the query: row %v", row)
 	}
-	s := &matrix.Session{PID: pid, SessionUser: row["session_user"], SSLVersion: row["ssl_version"], ClientDN: row["client_dn"], Principal: row["principal"], SystemUser: row["system_user"]}
+	s := &matrix.Session{PID: pid, SessionUser: row["session_user"], SSLVersion: row["ssl_version"], ClientDN: row["client_dn"], Principal: row["principal"], SystemUser: row["system_user"], Answer: row["answer"]}
 	for column, to := range map[string]*bool{"ssl": &s.SSL, "gss_authenticated": &s.GSSAuthenticated, "gss_encrypted": &s.GSSEncrypted} {
 		switch row[column] {
 		case "true":

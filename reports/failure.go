@@ -214,6 +214,9 @@ func words(o matrix.Outcome) []outcomeWord {
 	}
 	add(o.Role, matrix.FieldRole)
 	add(strings.Replace(o.Rule, matrix.HBAFile, "hba", 1), matrix.FieldRule)
+	if o.Answer != "" {
+		add("answers "+o.Answer, matrix.FieldAnswer)
+	}
 	if o.Obtains != "" {
 		add("attacker obtains "+string(o.Obtains), matrix.FieldObtains)
 	}

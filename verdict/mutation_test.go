@@ -79,6 +79,9 @@ func mutants(o matrix.Outcome) map[matrix.Field][]matrix.Outcome {
 	for _, v := range append([]matrix.Obtained{""}, matrix.Obtaineds...) {
 		add(matrix.FieldObtains, func(m *matrix.Outcome) { m.Obtains = v })
 	}
+	for _, v := range []string{"", "ok", "42501", "42502"} {
+		add(matrix.FieldAnswer, func(m *matrix.Outcome) { m.Answer = v })
+	}
 	for _, v := range []string{"", "pg_hba.conf:2: invalid connection type \"hos\"", "pg_hba.conf:3: invalid connection type \"hos\""} {
 		add(matrix.FieldLoad, func(m *matrix.Outcome) { m.Load = v })
 	}
