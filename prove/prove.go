@@ -36,8 +36,13 @@ type fault struct {
 // atATime is the number of runs at a time, each with a fault of its own; they mostly wait.
 const atATime = 3
 
-// Prove runs every fault and prints the table. It is false if a fault was missed, or if a cell failed that the fault cannot touch.
-func Prove(ctx context.Context, out io.Writer) (bool, error) {
+// Prove runs every fault whose name has one of the texts, or every fault if there is no text, and prints the table. It is false if a fault was
+// missed, or if a cell failed that the fault cannot touch.
+func Prove(ctx context.Context, out io.Writer, texts []string) (bool, error) {
+	faults, err := chosen(faults(), texts)
+	if err != nil {
+		return false, err
+	}
 	input, err := run.Load()
 	if err != nil {
 		return false, err
@@ -47,7 +52,6 @@ func Prove(ctx context.Context, out io.Writer) (bool, error) {
 		return false, err
 	}
 	defer os.RemoveAll(dir)
-	faults := faults()
 	var everything []string
 	for _, f := range faults {
 		everything = append(append(everything, f.shows...), f.not...)
@@ -101,6 +105,34 @@ func Prove(ctx context.Context, out io.Writer) (bool, error) {
 	}
 	fmt.Fprintf(out, "%d of %d planted faults caught\n", caught, len(faults))
 	return caught == len(faults), nil
+}
+
+// chosen are the faults whose names have one of the texts. A text that no name has is an error.
+func chosen(faults []fault, texts []string) (list []fault, err error) {
+	if len(texts) == 0 {
+		return faults, nil
+	}
+	for _, text := range texts {
+		if !slices.ContainsFunc(faults, func(f fault) bool { return strings.Contains(f.name, text) }) {
+			return nil, fmt.Errorf("no fault has %q in its name; pgauthmatrix prove --list names the faults", text)
+		}
+	}
+	for _, f := range faults {
+		if slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(f.name, text) }) {
+			list = append(list, f)
+		}
+	}
+	return list, nil
+}
+
+// List names the faults, one a line.
+func List(out io.Writer) error {
+	for _, f := range faults() {
+		if _, err := fmt.Fprintln(out, f.name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // result counts the cells of one fault.

@@ -94,8 +94,34 @@ func TestFaultsNameCells(t *testing.T) {
 func TestProve(t *testing.T) {
 	livetest.NeedsContainers(t)
 	var out strings.Builder
-	ok, err := Prove(t.Context(), &out)
+	ok, err := Prove(t.Context(), &out, nil)
 	if err != nil || !ok {
 		t.Errorf("%v\n%s", err, out.String())
+	}
+}
+
+func TestChosen(t *testing.T) {
+	all := []fault{{name: "a key is lost"}, {name: "a lock is lost"}, {name: "nothing"}}
+	for _, tt := range []struct {
+		texts []string
+		want  string
+	}{
+		{nil, "a key is lost,a lock is lost,nothing"},
+		{[]string{"lost"}, "a key is lost,a lock is lost"},
+		{[]string{"nothing", "key"}, "a key is lost,nothing"},
+		{[]string{"key", "door"}, `error: no fault has "door" in its name; pgauthmatrix prove --list names the faults`},
+	} {
+		list, err := chosen(all, tt.texts)
+		var names []string
+		for _, f := range list {
+			names = append(names, f.name)
+		}
+		got := strings.Join(names, ",")
+		if err != nil {
+			got = "error: " + err.Error()
+		}
+		if got != tt.want {
+			t.Errorf("%q: %s, want %s", tt.texts, got, tt.want)
+		}
 	}
 }

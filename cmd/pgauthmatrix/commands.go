@@ -356,18 +356,25 @@ func imagesCommand() *cobra.Command {
 }
 
 func proveCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "prove",
+	var list bool
+	cmd := &cobra.Command{
+		Use:   "prove [TEXT...]",
 		Short: "Plant faults one at a time and show that every one is caught",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			caught, err := prove.Prove(cmd.Context(), cmd.OutOrStdout())
+		Long: `Plant faults one at a time, each in a run of its own, and show that every one is caught at the right cells for the right reason. With TEXT,
+only the faults that have one of the texts in their name.`,
+		RunE: func(cmd *cobra.Command, texts []string) error {
+			if list {
+				return prove.List(cmd.OutOrStdout())
+			}
+			caught, err := prove.Prove(cmd.Context(), cmd.OutOrStdout(), texts)
 			if err == nil && !caught {
 				err = errNotGreen
 			}
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&list, "list", false, "name the faults, and plant none")
+	return cmd
 }
 
 func fuzzCommand() *cobra.Command {
