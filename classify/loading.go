@@ -59,6 +59,12 @@ func (c *classifier) readLoading() error {
 	return nil
 }
 
+// LoadWords are what a postmaster logged of the rules that it loaded, without debug messages, in the form of matrix.Outcome.Load.
+func LoadWords(lines []matrix.LogLine) ([]string, error) {
+	l, err := readLoad(lines)
+	return l.words, err
+}
+
 func readLoad(lines []matrix.LogLine) (l loaded, err error) {
 	missing := map[string]bool{} // files that may be missing
 	for _, line := range lines {

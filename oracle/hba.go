@@ -26,7 +26,7 @@ type Record struct {
 	usermap          string
 	krbRealm         string
 	includeRealm     bool
-	options          map[string]string // those of its method alone
+	options          map[string]string // as written, those of its method alone, map and krb_realm
 }
 
 func (r *Record) rule() string { return r.File + ":" + strconv.Itoa(r.Line) }
@@ -170,35 +170,59 @@ func (a *attempt) reloadSource() string {
 	return "postmaster.c, SIGHUP_handler"
 }
 
+// hbaLine is a line of pg_hba.conf, or of a file that it includes, as the server has read it.
+type hbaLine struct {
+	line
+	record  Record
+	message string // the server's, for a line that it does not parse; empty where it cannot read the line
+}
+
+// bad says that the line has no record.
+func (l *hbaLine) bad() bool { return l.wrong != "" || l.message != "" }
+
+// readHBA reads every line of pg_hba.conf; logged is what the server logs of those that it does not load (hba.c, load_hba).
+func readHBA(text string, further []matrix.File, server int) (lines []hbaLine, logged []LineError, err error) {
+	t := newTokenizer(server, further)
+	tokenized, err := t.tokenize(matrix.HBAFile, text, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	records := 0
+	for _, l := range tokenized {
+		h := hbaLine{line: l}
+		if l.wrong == "" {
+			h.record = Record{File: l.file, Line: l.number, Text: strings.Join(strings.Fields(l.text), " ")}
+			if h.message, err = h.record.parse(l.fields, server); err != nil {
+				return nil, nil, err
+			}
+		}
+		if h.message != "" {
+			t.logged = append(t.logged, LineError{File: l.file, Line: l.number, Message: h.message, function: "parse_hba_line"})
+		}
+		if !h.bad() {
+			records++
+		}
+		lines = append(lines, h)
+	}
+	if len(t.logged) == 0 && records == 0 {
+		t.logged = []LineError{{File: matrix.HBAFile, Message: `configuration file "` + matrix.HBAFile + `" contains no entries`, unplaced: true, function: "load_hba"}}
+	}
+	return lines, t.logged, nil
+}
+
 // ParseHBA parses pg_hba.conf as a server of that major version does (hba.c, load_hba). A text that it would not load
 // is a *RulesError with every bad line; what this package does not model is a *CannotPredict.
 func ParseHBA(text string, further []matrix.File, server int) ([]Record, error) {
-	t := newTokenizer(server, further)
-	lines, err := t.tokenize(matrix.HBAFile, text, 0)
+	lines, logged, err := readHBA(text, further, server)
 	if err != nil {
 		return nil, err
 	}
-	var records []Record
-	for _, l := range lines {
-		if l.wrong != "" {
-			continue
-		}
-		r := Record{File: l.file, Line: l.number, Text: strings.Join(strings.Fields(l.text), " ")}
-		message, err := r.parse(l.fields, server)
-		if err != nil {
-			return nil, err
-		}
-		if message != "" {
-			t.logged = append(t.logged, LineError{File: l.file, Line: l.number, Message: message, function: "parse_hba_line"})
-			continue
-		}
-		records = append(records, r)
+	if len(logged) > 0 {
+		return nil, &RulesError{logged}
 	}
-	if len(t.logged) == 0 && len(records) == 0 {
-		t.logged = []LineError{{File: matrix.HBAFile, Message: `configuration file "` + matrix.HBAFile + `" contains no entries`, unplaced: true, function: "load_hba"}}
-	}
-	if len(t.logged) > 0 {
-		return nil, &RulesError{t.logged}
+	records := make([]Record, len(lines))
+	for i, l := range lines {
+		records[i] = l.record
 	}
 	return records, nil
 }

@@ -8,8 +8,12 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// maxDepth is how deep files may name one another since 16 (conffiles.h, CONF_FILE_MAX_DEPTH). Before there is no limit.
-const maxDepth = 10
+// maxDepth is how deep files may name one another since 16 (conffiles.h, CONF_FILE_MAX_DEPTH). Before, only the number of files that a
+// process may have open limits it; deepBefore16 is far from that.
+const (
+	maxDepth     = 10
+	deepBefore16 = 30
+)
 
 // The words of the operating system for a file that cannot be opened.
 const (
@@ -20,10 +24,11 @@ const (
 // tokenizer cuts a configuration file, and those that it names, into lines, fields and tokens (hba.c, tokenize_auth_file; tokenize_file
 // up to 14). Files are named by their paths relative to the configuration directory.
 type tokenizer struct {
-	server int
-	files  map[string]string
-	logged []LineError // of the lines that cannot be read, in the order in which the server logs them
-	wanted []string    // the files that lines name and that there are not; the path of a directory ends in a slash
+	server  int
+	files   map[string]string
+	logged  []LineError // of the lines that cannot be read, in the order in which the server logs them
+	reading []string    // the files that are being read, from the outermost on
+	wanted  []string    // the files that lines name and that there are not; the path of a directory ends in a slash
 }
 
 func newTokenizer(server int, further []matrix.File) *tokenizer {
@@ -36,6 +41,8 @@ func newTokenizer(server int, further []matrix.File) *tokenizer {
 
 // tokenize cuts the text of a file. Backslash at the end of a line continues it since 14, before quotes and comments are looked at.
 func (t *tokenizer) tokenize(name, text string, depth int) (lines []line, err error) {
+	t.reading = append(t.reading, name)
+	defer func() { t.reading = t.reading[:len(t.reading)-1] }()
 	physical := strings.Split(text, "\n")
 	for i := 0; i < len(physical); {
 		number, joined, continued := i+1, "", 0
@@ -90,7 +97,11 @@ func (t *tokenizer) fields(l *line, depth int) error {
 // next_field_expand).
 func (t *tokenizer) nextField(l *line, s string, depth int) (field []token, rest string, err error) {
 	for {
-		token, after, comma, ok := nextToken(s)
+		token, after, comma, ok, tooLong := nextToken(s, t.server)
+		if tooLong != "" {
+			t.cannotRead(l, `authentication file token too long, skipping: "`+tooLong+`"`)
+			l.wrongShown = "authentication file token too long"
+		}
 		if s = after; !ok {
 			return field, s, nil
 		}
@@ -126,7 +137,7 @@ func (t *tokenizer) expand(l *line, field []token, name string, depth int) ([]to
 		return nil, err
 	}
 	for _, inner := range lines {
-		if l.wrong = inner.wrong; l.wrong != "" {
+		if l.wrong, l.wrongShown = inner.wrong, inner.wrongShown; l.wrong != "" {
 			break
 		}
 		for _, f := range inner.fields {
@@ -172,6 +183,7 @@ func (t *tokenizer) include(l *line, name string, depth int, missingOK bool) ([]
 func (t *tokenizer) includeDir(l *line, name string, depth int) (included []line, err error) {
 	if strings.Trim(name, " \t\r\n") == "" {
 		t.cannotRead(l, `empty configuration directory name: "`+name+`"`)
+		l.wrongShown = "empty configuration directory name"
 		return nil, nil
 	}
 	dir, err := t.resolve(l.file, name)
@@ -191,16 +203,22 @@ func (t *tokenizer) includeDir(l *line, name string, depth int) (included []line
 	if !exists {
 		t.wanted = append(t.wanted, dir+"/")
 		t.cannotRead(l, `could not open configuration directory "`+dir+`": `+t.errno(dir+"/"))
+		l.wrongShown = `could not open directory "` + dir + `"`
 		return nil, nil
 	}
 	slices.Sort(names)
+	var wrong []string
 	for _, f := range names {
 		lines, err := t.include(l, matrix.ConfDir+"/"+f, depth, false)
 		if err != nil {
 			return nil, err
 		}
 		included = append(included, lines...)
+		if l.wrong != "" { // once set, it is there for every later file, too
+			wrong = append(wrong, l.wrong)
+		}
 	}
+	l.wrong = strings.Join(wrong, "\n")
 	return included, nil
 }
 
@@ -219,11 +237,13 @@ func (t *tokenizer) open(l *line, name string, depth int) (text, file, why strin
 	if file, err = t.resolve(l.file, name); err != nil {
 		return "", "", "", err
 	}
-	if depth > maxDepth {
-		if t.server < 16 {
-			return "", "", "", unknown("a server before 16 has no limit, and ends in a file that names itself", "%s:%d: file %s", l.file, l.number, name)
-		}
+	switch {
+	case t.server >= 16 && depth > maxDepth:
 		return "", file, "maximum nesting depth exceeded", nil
+	case t.server < 16 && slices.Contains(t.reading, file):
+		return "", "", "", unknown("a server before 16 reads a file that names itself until it ends: 15 by a FATAL error, 13 by a signal", "%s:%d: file %s", l.file, l.number, name)
+	case t.server < 16 && depth > deepBefore16:
+		return "", "", "", unknown("how many files a server before 16 can have open is not modelled", "%s:%d: file %s", l.file, l.number, name)
 	}
 	text, exists := t.files[file]
 	if exists {

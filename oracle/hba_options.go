@@ -28,6 +28,14 @@ const (
 	lastRADIUS = 18 // 19 has no RADIUS
 )
 
+// note keeps an option as it is written; of two of a name the last one counts.
+func (r *Record) note(name, value string) {
+	if r.options == nil {
+		r.options = map[string]string{}
+	}
+	r.options[name] = value
+}
+
 // setMethodOption is for options of one method. Such a method is never predicted; whether its record loads, is.
 func (r *Record) setMethodOption(name, value string, server int) (message string, err error) {
 	for _, o := range methodOptions {
@@ -37,10 +45,7 @@ func (r *Record) setMethodOption(name, value string, server int) (message string
 		if r.Method != o.method {
 			return fmt.Sprintf(`authentication option "%s" is only valid for authentication methods %s`, name, o.method), nil
 		}
-		if r.options == nil {
-			r.options = map[string]string{}
-		}
-		r.options[name] = value
+		r.note(name, value)
 		switch {
 		case name == "ldapurl", name == "ldapscheme" && value != "ldap" && value != "ldaps":
 			return "", unknown("its value is not modelled", "line %d: authentication option %s", r.Line, name)

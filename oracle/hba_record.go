@@ -115,6 +115,9 @@ func (r *Record) parseOptions(f *fieldReader, server int) (message string, err e
 	return "", nil
 }
 
+// onlyVerifyFull is what the server logs; its view has other words.
+const onlyVerifyFull = `clientcert only accepts "verify-full" when using "cert" authentication`
+
 // setMethod applies what a Debian build of the server supports: pam and ldap, not sspi and bsd.
 func (r *Record) setMethod(method string, server int) (message string, err error) {
 	switch method {
@@ -160,6 +163,7 @@ func (r *Record) setOption(name, value string, server int) (message string, err 
 			return onlyFor("ident, peer, gssapi, sspi, and cert")
 		}
 		r.usermap = value
+		r.note(name, value)
 	case name == "clientcert":
 		return r.setClientCert(value, server), nil
 	case name == "clientname" && server >= 14:
@@ -175,6 +179,7 @@ func (r *Record) setOption(name, value string, server int) (message string, err 
 			return onlyFor("gssapi and sspi")
 		}
 		r.krbRealm = value
+		r.note(name, value)
 	case name == "include_realm":
 		if r.Method != matrix.MethodGSS {
 			return onlyFor("gssapi and sspi")
@@ -196,7 +201,7 @@ func (r *Record) setClientCert(value string, server int) (message string) {
 	case value == "verify-full":
 		r.clientCert = "verify-full"
 	case value == "verify-ca" && server >= 14 && cert:
-		return `clientcert only accepts "verify-full" when using "cert" authentication`
+		return onlyVerifyFull
 	case value == "verify-ca", value == "1" && server < 14:
 		r.clientCert = "verify-ca"
 	case (value == "0" || value == "no-verify") && server < 14:

@@ -21,10 +21,17 @@ type line struct {
 	text   string
 	fields [][]token
 	wrong  string // why the server cannot read it: it has logged that, and does not parse the line
+	// wrongShown is what its view has in the place of wrong; empty: the same
+	wrongShown string
 }
 
-// nextToken reads one token (hba.c, next_token), and the comma that follows it.
-func nextToken(s string) (t token, rest string, comma, ok bool) {
+// maxToken is the length of the longest token before 16 (hba.c, MAX_TOKEN, less the byte that ends it).
+const maxToken = 10239
+
+// nextToken reads one token (hba.c, next_token), and the comma that follows it. Before 16 it can be too long: tooLong is then as much of it as the
+// server reads.
+func nextToken(s string, server int) (t token, rest string, comma, ok bool, tooLong string) {
+	isBlank := func(c byte) bool { return c == ' ' || c == '\t' || c == '\r' && server < 19 }
 	i := 0
 	for i < len(s) && (isBlank(s[i]) || s[i] == ',') {
 		i++
@@ -36,6 +43,9 @@ func nextToken(s string) (t token, rest string, comma, ok bool) {
 		if c == '#' && !inQuote {
 			i = len(s)
 			break
+		}
+		if server < 16 && b.Len() == maxToken {
+			return t, "", false, false, b.String()
 		}
 		if c == ',' && !inQuote {
 			comma = true
@@ -54,7 +64,5 @@ func nextToken(s string) (t token, rest string, comma, ok bool) {
 		}
 	}
 	t.text = b.String()
-	return t, s[i:], comma, sawQuote || t.text != ""
+	return t, s[i:], comma, sawQuote || t.text != "", ""
 }
-
-func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,33 +22,62 @@ type mapping struct {
 
 func (m *mapping) rule() string { return m.file + ":" + strconv.Itoa(m.line) }
 
-// parseIdent parses pg_ident.conf as a server of that version does (hba.c, load_ident). A file with a bad line is not loaded.
-func parseIdent(text string, further []matrix.File, server int) ([]mapping, error) {
+// identLine is a line of pg_ident.conf, or of a file that it includes, as the server has read it.
+type identLine struct {
+	line
+	mapping mapping
+	message string // of its view, for a line that it does not parse; empty where it cannot read the line
+}
+
+// readIdent reads every line of pg_ident.conf; logged is what the server logs of those that it does not load (hba.c, load_ident).
+func readIdent(text string, further []matrix.File, server int) (lines []identLine, logged []LineError, err error) {
 	t := newTokenizer(server, further)
-	lines, err := t.tokenize(matrix.IdentFile, text, 0)
+	tokenized, err := t.tokenize(matrix.IdentFile, text, 0)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var mappings []mapping
-	for _, l := range lines {
-		if l.wrong != "" {
-			continue
-		}
-		m, wrong, err := parseMapping(l, server)
-		if err != nil {
-			return nil, err
+	for _, l := range tokenized {
+		i := identLine{line: l}
+		var wrong *LineError
+		if l.wrong == "" {
+			if i.mapping, wrong, err = parseMapping(l, server); err != nil {
+				return nil, nil, err
+			}
 		}
 		if wrong != nil {
 			wrong.File, wrong.Line, wrong.function = l.file, l.number, "parse_ident_line"
 			t.logged = append(t.logged, *wrong)
+			if i.message = wrong.Message; i.lacksField() {
+				i.message = missingEntry // the log of a server before 16 has other words
+			}
 		}
-		mappings = append(mappings, m)
+		lines = append(lines, i)
 	}
-	if len(t.logged) > 0 {
-		for i := range t.logged {
-			t.logged[i].ident = true
-		}
-		return nil, &RulesError{t.logged}
+	for i := range t.logged {
+		t.logged[i].ident = true
+	}
+	return lines, t.logged, nil
+}
+
+// missingEntry is said of a line with fewer than three fields.
+const missingEntry = "missing entry at end of line"
+
+func (l *identLine) lacksField() bool {
+	return len(l.fields) < 3 && !slices.ContainsFunc(l.fields, func(f []token) bool { return len(f) > 1 })
+}
+
+// parseIdent parses pg_ident.conf as a server of that version does (hba.c, load_ident). A file with a bad line is not loaded.
+func parseIdent(text string, further []matrix.File, server int) ([]mapping, error) {
+	lines, logged, err := readIdent(text, further, server)
+	if err != nil {
+		return nil, err
+	}
+	if len(logged) > 0 {
+		return nil, &RulesError{logged}
+	}
+	mappings := make([]mapping, len(lines))
+	for i, l := range lines {
+		mappings[i] = l.mapping
 	}
 	return mappings, nil
 }
@@ -59,7 +89,7 @@ func parseMapping(l line, server int) (m mapping, wrong *LineError, err error) {
 		case i >= len(l.fields) && server < 16:
 			return m, &LineError{Message: fmt.Sprintf(`missing entry in file "%s" at end of line %d`, l.file, l.number), unplaced: true}, nil
 		case i >= len(l.fields):
-			return m, &LineError{Message: "missing entry at end of line"}, nil
+			return m, &LineError{Message: missingEntry}, nil
 		case len(l.fields[i]) > 1:
 			return m, &LineError{Message: "multiple values in ident field"}, nil
 		}
