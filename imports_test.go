@@ -55,7 +55,7 @@ var rooms = map[string]struct {
 	"standing":                 {[]string{"livetest", "matrix", "fixtures", "pgimages", "probe", "agent", "scenarios"}, "environments that stay up; it tries and judges nothing"},
 	"run":                      {[]string{"docs", "doctor", "matrix", "oracle", "verdict", "reports", "fixtures", "kdc", "pgimages", "classify", "probe", "agent", "scenarios"}, "the path that data takes; a test holds the claims of docs against the cells"},
 	"prove":                    {[]string{"livetest", "matrix", "wire", "oracle", "verdict", "reports", "fixtures", "kdc", "pgimages", "classify", "probe", "agent", "run", "scenarios", "prove/random", "oracle/corpus"}, "plants faults in a real run, and runs random rules"},
-	"prove/random":             {[]string{"matrix"}, "pure: it writes scenarios and has no opinion about them"},
+	"prove/random":             {[]string{"matrix", "oracle/corpus"}, "pure: it writes scenarios and has no opinion about them"},
 	"deploy":                   {[]string{"livetest", "pgimages", "reports", "verdict"}, "an image of the tool and a Job; only tests"},
 	"deploy/lint":              {nil, "a module of its own, for what checks workflows and manifests"},
 	"bench":                    {[]string{"matrix", "oracle", "fixtures", "probe", "agent", "run", "reports", "verdict"}, "measures a real run"},

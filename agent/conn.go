@@ -142,6 +142,12 @@ func (c *Conn) Write(ctx context.Context, w Write) error {
 	return err
 }
 
+// Remove removes what is in a directory.
+func (c *Conn) Remove(ctx context.Context, r Remove) error {
+	_, err := c.call(ctx, Request{Remove: &r})
+	return err
+}
+
 // Run executes a program. A non-zero exit status is a result, not an error.
 func (c *Conn) Run(ctx context.Context, r Run) (RunResult, error) {
 	response, err := c.call(ctx, Request{Run: &r})

@@ -339,6 +339,34 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+func TestRemove(t *testing.T) {
+	dir := t.TempDir()
+	for _, path := range []string{"kept", "file", "d/e/file", "d/kept"} {
+		if err := write(Write{Path: filepath.Join(dir, path), Mode: 0o600, UID: os.Getuid(), GID: os.Getgid()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := t.TempDir()
+	if err := write(Write{Path: filepath.Join(other, "file"), Mode: 0o600, UID: os.Getuid(), GID: os.Getgid()}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(other, filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	if err := remove(Remove{Dir: dir, Keep: []string{"kept", "none"}}); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 || left[0].Name() != "kept" {
+		t.Errorf("left: %v, %v", left, err)
+	}
+	if _, err := os.Stat(filepath.Join(other, "file")); err != nil {
+		t.Errorf("what a link names is gone: %v", err)
+	}
+	if err := remove(Remove{Dir: filepath.Join(dir, "none")}); err == nil {
+		t.Error("a directory that is not there")
+	}
+}
+
 func TestRun(t *testing.T) {
 	r, err := run(t.Context(), Run{Argv: []string{"sh", "-c", `cat; echo "$A" >&2; exit 3`}, Env: map[string]string{"A": "of the environment"}, Stdin: []byte("given")})
 	if err != nil || r.Exit != 3 || string(r.Stdout) != "given" || string(r.Stderr) != "of the environment\n" {

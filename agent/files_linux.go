@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/pgauthmatrix/pgauthmatrix/agent/process"
@@ -36,6 +37,23 @@ func write(w Write) (err error) {
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", w.Path, err)
+	}
+	return nil
+}
+
+// remove follows no symbolic links but one that Dir itself is.
+func remove(r Remove) error {
+	entries, err := os.ReadDir(r.Dir)
+	if err != nil {
+		return fmt.Errorf("remove: %w", err)
+	}
+	for _, e := range entries {
+		if slices.Contains(r.Keep, e.Name()) {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(r.Dir, e.Name())); err != nil {
+			return fmt.Errorf("remove: %w", err)
+		}
 	}
 	return nil
 }

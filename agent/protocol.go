@@ -15,6 +15,7 @@ type Request struct {
 	ID      uint64   `json:"id"`
 	Attempt *Attempt `json:"attempt,omitempty"` // client container
 	Write   *Write   `json:"write,omitempty"`   // any container
+	Remove  *Remove  `json:"remove,omitempty"`  // any container
 	Run     *Run     `json:"run,omitempty"`     // any container
 	SQL     *SQL     `json:"sql,omitempty"`     // server container
 	Follow  *Follow  `json:"follow,omitempty"`  // server container
@@ -123,6 +124,12 @@ type Write struct {
 	Mode uint32 `json:"mode"` // e.g. 0o600
 	UID  int    `json:"uid"`
 	GID  int    `json:"gid"`
+}
+
+// Remove removes everything in a directory but what has one of the names in it.
+type Remove struct {
+	Dir  string   `json:"dir"`
+	Keep []string `json:"keep,omitempty"`
 }
 
 // Run executes a program and waits for it. A non-zero exit status is a result, not a fault.

@@ -90,6 +90,8 @@ func (s *server) answer(ctx context.Context, r Request) (response Response, err 
 		response.Attempt, err = s.attempt(ctx, r.Attempt)
 	case r.Write != nil:
 		err = write(*r.Write)
+	case r.Remove != nil:
+		err = remove(*r.Remove)
 	case r.Run != nil:
 		response.Run, err = run(ctx, *r.Run)
 	case r.SQL != nil:

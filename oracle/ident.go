@@ -206,6 +206,9 @@ func compileError(expr string, err error) string {
 	case syntax.ErrInvalidRepeatSize:
 		return "invalid repetition count(s)"
 	case syntax.ErrInvalidCharRange:
+		if strings.HasSuffix(expr, wrong.Expr) { // the end comes first
+			return "brackets [] not balanced"
+		}
 		return "invalid character range"
 	}
 	return ""

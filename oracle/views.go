@@ -153,6 +153,9 @@ func (l *line) shown() string { return cmp.Or(l.wrongShown, l.wrong) }
 
 // shownInView is the error that the view has for what the server logs of a line. For some mistakes hba.c sets none, or another one.
 func shownInView(message string, server int) string {
+	if ports, ok := strings.CutPrefix(message, "could not parse RADIUS port list "); ok {
+		return "invalid RADIUS port number: " + ports
+	}
 	silent := []string{"invalid value for clientcert: ", "invalid value for clientname: ", "could not parse RADIUS ", "invalid RADIUS port number: "}
 	if server < 14 {
 		silent = append(silent, "the number of RADIUS ")

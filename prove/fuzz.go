@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -118,13 +117,7 @@ func (b *Batch) settle(set *random.Scenario) (*matrix.Scenario, error) {
 }
 
 func (b *Batch) report() string {
-	text := fmt.Sprintf("%d random scenarios; of their cells %d are predicted, %d are not:\n", len(b.sets), b.attempts, b.lost)
-	for _, why := range slices.SortedFunc(maps.Keys(b.causes), func(x, y string) int {
-		return cmp.Or(cmp.Compare(b.causes[y], b.causes[x]), cmp.Compare(x, y))
-	}) {
-		text += fmt.Sprintf("%7d  %s (example: %s)\n", b.causes[why], why, b.example[why])
-	}
-	return text
+	return fmt.Sprintf("%d random scenarios, %d cells that are predicted\n", len(b.sets), b.attempts) + causes(b.lost, b.causes, b.example)
 }
 
 // save writes the scenarios into the run's folder, so that the run can be judged again.

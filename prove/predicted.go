@@ -2,7 +2,9 @@ package prove
 
 import (
 	"errors"
+	"strings"
 
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/oracle"
 	"github.com/pgauthmatrix/pgauthmatrix/oracle/corpus"
 )
@@ -13,8 +15,20 @@ func predicted(c *corpus.Case, version int) (*corpus.Answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The reader writes the paths in messages from the configuration directory on. A text can have that directory in it, too.
+	for i := range r.Logged {
+		r.Logged[i] = withoutDir(r.Logged[i])
+	}
+	for i := range r.Rules {
+		r.Rules[i].Error = withoutDir(r.Rules[i].Error)
+	}
+	for i := range r.Mappings {
+		r.Mappings[i].Error = withoutDir(r.Mappings[i].Error)
+	}
 	return corpus.NewAnswer(r.Logged, r.Rules, r.Mappings), nil
 }
+
+func withoutDir(message string) string { return strings.ReplaceAll(message, matrix.ConfDir+"/", "") }
 
 // survives is false where a server may not survive the question: before 16, files that name one another may end the process that reads them.
 func survives(c *corpus.Case, version int) bool {

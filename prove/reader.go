@@ -2,11 +2,9 @@ package prove
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -27,6 +25,7 @@ type Reader struct {
 	version int
 	network *pgimages.Network
 	conn    *agent.Conn
+	dirty   bool // there are further files
 }
 
 // Unavailable says that there is no image of a server.
@@ -72,8 +71,16 @@ func NewReader(ctx context.Context, version int, runID string) (r *Reader, err e
 	if r.conn, err = agent.Start(ctx, engine, c.ID); err != nil {
 		return nil, err
 	}
+	// What makes many small files must not do so on the image's storage driver, where each costs some milliseconds.
+	moved, err := r.conn.Run(ctx, agent.Run{Argv: []string{"sh", "-c", "cp -a " + matrix.ConfDir + " /tmp/conf && rm -r " + matrix.ConfDir + " && ln -s /tmp/conf " + matrix.ConfDir}})
+	if err != nil {
+		return nil, err
+	}
+	if moved.Exit != 0 {
+		return nil, fmt.Errorf("moving %s: %s", matrix.ConfDir, moved.Stderr)
+	}
 	// The server has no certificate: each reload ends with the words of sslNotReloaded, and the records of hostssl are those of a server with ssl.
-	for _, statement := range []string{"ALTER SYSTEM SET ssl = on", "ALTER SYSTEM SET ssl_cert_file = '/none'", writeFunction, readFunction(version), reloadFunction, "SELECT pgam_reload('', '', NULL)"} {
+	for _, statement := range []string{"ALTER SYSTEM SET ssl = on", "ALTER SYSTEM SET ssl_cert_file = '/none'", writeFunction, readFunction(version), reloadFunction, "SELECT pgam_reload('', '')"} {
 		if _, err := r.rows(ctx, statement); err != nil {
 			return nil, err
 		}
@@ -96,23 +103,16 @@ const (
 	sslNotReloaded = "SSL configuration was not reloaded"
 )
 
-// writeFunction writes the files of a case. further are the files besides pg_hba.conf and pg_ident.conf, as path: hexadecimal text, in directories that
-// the program makes; null: there are none.
+// writeFunction writes the two files.
 const writeFunction = `
-CREATE FUNCTION pgam_write(hba bytea, ident bytea, further json, program text) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION pgam_write(hba bytea, ident bytea) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE o oid; name text; content bytea;
 BEGIN
-	IF further IS NOT NULL THEN
-		EXECUTE format('COPY (SELECT 1) TO PROGRAM %L', program);
-	END IF;
-	FOR name, content IN SELECT '` + matrix.HBAFile + `', hba UNION ALL SELECT '` + matrix.IdentFile + `', ident UNION ALL SELECT key, decode(value, 'hex') FROM json_each_text(further) LOOP
+	FOR name, content IN VALUES ('` + matrix.HBAFile + `', hba), ('` + matrix.IdentFile + `', ident) LOOP
 		o := lo_from_bytea(0, content);
 		PERFORM lo_export(o, '` + matrix.ConfDir + `/' || name), lo_unlink(o);
 	END LOOP;
 END $$`
-
-// removeFurther removes the further files of the case before. COPY writes a line to it, which it has to read.
-const removeFurther = "cat > /dev/null && find " + matrix.ConfDir + " -mindepth 1 -maxdepth 1 ! -name " + matrix.HBAFile + " ! -name " + matrix.IdentFile + " ! -name " + matrix.ConfigFile + " -exec rm -r {} +"
 
 // readFunction gives the rows of the views, each as the JSON of its columns.
 func readFunction(version int) string {
@@ -125,14 +125,11 @@ func readFunction(version int) string {
 		mappings = "RETURN QUERY SELECT json_build_array('map', " + mapFile + ", line_number, " + mapNumber + ", map_name, sys_name, pg_username, error)::text FROM pg_ident_file_mappings();"
 	}
 	return `
-CREATE FUNCTION pgam_read(hba bytea, ident bytea, further json, program text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+CREATE FUNCTION pgam_read(hba bytea, ident bytea) RETURNS SETOF text LANGUAGE plpgsql AS $$
 BEGIN
-	PERFORM pgam_write(hba, ident, further, program);
+	PERFORM pgam_write(hba, ident);
 	RETURN QUERY SELECT json_build_array('rule', ` + ruleFile + `, line_number, ` + ruleNumber + `, type, database, user_name, address, netmask, auth_method, options, error)::text FROM pg_hba_file_rules();
 	` + mappings + `
-	IF further IS NOT NULL THEN
-		COPY (SELECT 1) TO PROGRAM '` + removeFurther + `';
-	END IF;
 EXCEPTION WHEN OTHERS THEN
 	RETURN NEXT json_build_array('fault', SQLERRM)::text;
 END $$`
@@ -140,48 +137,21 @@ END $$`
 
 // reloadFunction gives what the server logs of a reload.
 const reloadFunction = `
-CREATE FUNCTION pgam_reload(hba bytea, ident bytea, further json, program text DEFAULT '') RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION pgam_reload(hba bytea, ident bytea) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE place bigint; said text;
 BEGIN
-	PERFORM pgam_write(hba, ident, further, program);
+	PERFORM pgam_write(hba, ident);
 	place := (pg_stat_file('` + pgimages.LogFile + `')).size;
 	PERFORM pg_reload_conf();
 	FOR i IN 1..60000 LOOP
 		said := pg_read_file('` + pgimages.LogFile + `', place, 10000000);
 		IF said LIKE '%` + sslNotReloaded + `' || chr(10) THEN
-			IF further IS NOT NULL THEN
-				COPY (SELECT 1) TO PROGRAM '` + removeFurther + `';
-			END IF;
 			RETURN said;
 		END IF;
 		PERFORM pg_sleep(0.0005);
 	END LOOP;
 	RAISE 'the log of a reload does not end: %', said;
 END $$`
-
-// arguments are those of the functions for a case.
-func arguments(c *corpus.Case) string {
-	further, program := "NULL", "''"
-	if len(c.Files) > 0 {
-		files, dirs := map[string]string{}, map[string]bool{}
-		for _, f := range c.Files {
-			files[f.Path] = hex.EncodeToString([]byte(f.Text))
-			dirs[path.Join(matrix.ConfDir, path.Dir(f.Path))] = true
-		}
-		text, _ := json.Marshal(files) // a map of texts
-		further, program = literal(string(text)), removeFurther+" && mkdir -p --"
-		for _, d := range slices.Sorted(maps.Keys(dirs)) {
-			program += " '" + strings.ReplaceAll(d, "'", `'\''`) + "'"
-		}
-		program = literal(program)
-	}
-	return `'\x` + hex.EncodeToString([]byte(c.HBA)) + `', '\x` + hex.EncodeToString([]byte(c.Ident)) + "', " + further + ", " + program
-}
-
-// literal is a text in SQL.
-func literal(s string) string {
-	return " E'" + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(s) + "'"
-}
 
 // Views are the rows that the server's views have of each case.
 func (r *Reader) Views(ctx context.Context, cases []corpus.Case) ([]corpus.Answer, error) {
@@ -233,7 +203,7 @@ func (r *Reader) readRow(text string, a *corpus.Answer, number *int) error {
 	into(3, &numbered)
 	file, message = strings.TrimPrefix(file, matrix.ConfDir+"/"), ""
 	into(len(columns)-1, &message)
-	message = strings.ReplaceAll(message, matrix.ConfDir+"/", "")
+	message = withoutDir(message)
 	if kind == "map" && len(a.Mappings) == 0 {
 		*number = 0
 	}
@@ -305,26 +275,47 @@ func readReload(said string) ([]string, error) {
 	return classify.LoadWords(lines)
 }
 
-// each calls a function for every case, in their order, in one statement.
-func (r *Reader) each(ctx context.Context, function string, cases []corpus.Case) ([][]*string, error) {
+// each calls a function for every case, in their order. Those without further files that follow one another are one statement.
+func (r *Reader) each(ctx context.Context, function string, cases []corpus.Case) (rows [][]*string, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, readerTimeout, fmt.Errorf("no answer within %s", readerTimeout))
 	defer cancel()
-	var b strings.Builder
-	b.WriteString("SELECT n, a FROM (VALUES ")
-	for i := range cases {
-		if i > 0 {
-			b.WriteString(", ")
+	for first := 0; first < len(cases); {
+		end := first + 1
+		for len(cases[first].Files) == 0 && end < len(cases) && len(cases[end].Files) == 0 {
+			end++
 		}
-		fmt.Fprintf(&b, "(%d, %s)", i, arguments(&cases[i]))
-	}
-	b.WriteString(") AS c(n, hba, ident, further, program), LATERAL " + function + "(hba::bytea, ident::bytea, further::json, program) AS a")
-	rows, err := r.rows(ctx, b.String())
-	if err != nil {
-		return nil, err
+		if err := r.further(ctx, cases[first].Files); err != nil {
+			return nil, err
+		}
+		var b strings.Builder
+		for i := first; i < end; i++ {
+			fmt.Fprintf(&b, `, (%d, '\x%x'::bytea, '\x%x'::bytea)`, i, cases[i].HBA, cases[i].Ident)
+		}
+		more, err := r.rows(ctx, "SELECT n, a FROM (VALUES "+b.String()[2:]+") AS c(n, hba, ident), LATERAL "+function+"(hba, ident) AS a")
+		if err != nil {
+			return nil, err
+		}
+		rows, first = append(rows, more...), end
 	}
 	// Each case leaves dead rows: without this, writing would become slower and slower.
 	_, err = r.rows(ctx, "VACUUM pg_largeobject, pg_largeobject_metadata")
 	return rows, err
+}
+
+// further replaces the files besides pg_hba.conf and pg_ident.conf.
+func (r *Reader) further(ctx context.Context, files []matrix.File) error {
+	if r.dirty {
+		if err := r.conn.Remove(ctx, agent.Remove{Dir: matrix.ConfDir, Keep: []string{matrix.ConfigFile, matrix.HBAFile, matrix.IdentFile}}); err != nil {
+			return err
+		}
+	}
+	r.dirty = len(files) > 0
+	for _, f := range files {
+		if err := r.conn.Write(ctx, agent.Write{Path: path.Join(matrix.ConfDir, f.Path), Data: []byte(f.Text), Mode: 0o600, UID: pgimages.UID, GID: pgimages.GID}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *Reader) rows(ctx context.Context, statement string) ([][]*string, error) {

@@ -74,14 +74,3 @@ func TestSurvives(t *testing.T) {
 		t.Error("a list that does not name itself")
 	}
 }
-
-func TestArguments(t *testing.T) {
-	got := arguments(&corpus.Case{HBA: "a'\n", Ident: "m", Files: []matrix.File{{Path: "it's/x", Text: `\`}}})
-	want := `'\x61270a', '\x6d',  E'{"it''s/x":"5c"}',  E'` + strings.ReplaceAll(removeFurther, "'", "''") + ` && mkdir -p -- ''/pgam/conf/it''\\''''s'''`
-	if got != want {
-		t.Errorf("%s\nwant %s", got, want)
-	}
-	if got := arguments(&corpus.Case{}); got != `'\x', '\x', NULL, ''` {
-		t.Error(got)
-	}
-}

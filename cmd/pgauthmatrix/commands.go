@@ -379,20 +379,32 @@ only the faults that have one of the texts in their name.`,
 
 func fuzzCommand() *cobra.Command {
 	var seed uint64
-	var cells int
+	var cells, files int
 	var dir string
 	cmd := &cobra.Command{
 		Use:   "fuzz",
 		Short: "Try rules, maps and clients written at random, and keep the smallest scenario that disagrees",
 		Long: `Write rules, user name maps, roles, networks and clients at random, as scenarios; predict, attempt and judge their cells like those of any
 run. A seed gives the same scenarios on every machine. What disagrees is made smaller while it still disagrees in the same way; the
-scenario that is left is saved in the run's folder. Cells that the oracle does not predict are counted by cause.`,
+scenario that is left is saved in the run's folder. Cells that the oracle does not predict are counted by cause.
+
+With --files nobody connects: servers of every version are asked how they read pg_hba.conf and pg_ident.conf, thousands of random sets of files a
+minute; what their views and their logs say is held against the oracle. The smallest set of files that disagrees is saved in --runs.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cells < 1 {
 				return fmt.Errorf("--cells %d: want at least 1", cells)
 			}
-			agree, err := prove.Fuzz(cmd.Context(), cmd.OutOrStdout(), seed, cells, dir)
+			var agree bool
+			var err error
+			if cmd.Flags().Changed("files") {
+				if files < 1 {
+					return fmt.Errorf("--files %d: want at least 1", files)
+				}
+				agree, err = prove.FuzzFiles(cmd.Context(), cmd.OutOrStdout(), seed, files, dir)
+			} else {
+				agree, err = prove.Fuzz(cmd.Context(), cmd.OutOrStdout(), seed, cells, dir)
+			}
 			if err == nil && !agree {
 				err = errNotGreen
 			}
@@ -401,6 +413,8 @@ scenario that is left is saved in the run's folder. Cells that the oracle does n
 	}
 	cmd.Flags().Uint64Var(&seed, "seed", 1, "which scenarios")
 	cmd.Flags().IntVar(&cells, "cells", 2000, "how many cells that are predicted, at least")
+	cmd.Flags().IntVar(&files, "files", 0, "ask how servers read so many sets of files, in place of trying cells")
+	cmd.MarkFlagsMutuallyExclusive("cells", "files")
 	cmd.Flags().StringVar(&dir, "runs", "runs", "`FOLDER` below which the run's own is made")
 	return cmd
 }
