@@ -35,7 +35,7 @@ var rooms = map[string]struct {
 	"docs":                     {nil, "texts that reports quote"},
 	"reports":                  {[]string{"matrix", "verdict", "audit", "docs"}, "drawn from records and audits alone, without anything live"},
 	"reports/browser":          {[]string{"livetest", "pgimages", "reports", "matrix", "verdict", "playground"}, "pages in a real browser; only tests"},
-	"compliance":               {[]string{"matrix", "oracle", "audit", "verdict", "reports", "scenarios"}, "conclusions from records and configuration files alone, without anything live; a test looks for the scenarios that controls name"},
+	"compliance":               {[]string{"matrix", "oracle", "audit", "cases", "verdict", "reports", "scenarios"}, "conclusions from records and configuration files alone, without anything live; a test looks for the scenarios that controls name"},
 	"wire":                     {nil, "a library for others"},
 	"gssenc":                   {nil, "a library for others"},
 	"livetest":                 {nil, "only tests and the command line ask how deep to sample"},
@@ -60,7 +60,7 @@ var rooms = map[string]struct {
 	"deploy/lint":              {nil, "a module of its own, for what checks workflows and manifests"},
 	"bench":                    {[]string{"matrix", "oracle", "fixtures", "probe", "agent", "run", "reports", "verdict"}, "measures a real run"},
 	"suites":                   {[]string{"livetest", "matrix", "reports", "run", "scenarios", "verdict", "prove"}, "thin: ginkgo over run"},
-	"cmd/pgauthmatrix":         {[]string{"doctor", "livetest", "matrix", "oracle", "verdict", "reports", "pgimages", "run", "scenarios", "prove", "bench", "audit", "playground", "compliance", "standing"}, "thin: a command line over run"},
+	"cmd/pgauthmatrix":         {[]string{"doctor", "livetest", "matrix", "oracle", "verdict", "reports", "pgimages", "run", "scenarios", "prove", "bench", "audit", "playground", "compliance", "standing", "cases"}, "thin: a command line over run"},
 }
 
 // bans are imports from outside that a room must not have, by prefix.

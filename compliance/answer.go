@@ -15,7 +15,7 @@ type Role string
 const (
 	Violates Role = "violates"
 	Opens    Role = "leaves open"
-	Supports Role = "supports"
+	Supports Role = "does not violate"
 	IsBroken Role = "no outcome" // broken: the harness failed, or its witnesses contradict each other
 )
 
@@ -212,6 +212,9 @@ func (s *Statement) lacks(a *Answer, met []int) {
 		s.covered(a, matrix.Channel(w.text))
 	}
 	for _, check := range q.Settings {
+		if !check.made(s.Subject.Server.Version) {
+			continue
+		}
 		r := check.read(&s.Subject)
 		switch r.Conclusion {
 		case Violated:

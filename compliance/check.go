@@ -21,7 +21,12 @@ type Check struct {
 	Contains []string `yaml:"contains"` // all of them
 	Methods  *Methods `yaml:"methods"`
 	Grep     string   `yaml:"grep"` // a regular expression that some line of pg_hba.conf must match
+	From     int      `yaml:"from"` // the check is made of servers of this major version and later
+	To       int      `yaml:"to"`   // and of this and earlier; 0: of all
 }
+
+// made says whether the check is made of servers of the version.
+func (c Check) made(version int) bool { return version >= c.From && (c.To == 0 || version <= c.To) }
 
 // Methods are those of the records of pg_hba.conf, dead ones included: the check reads lines.
 type Methods struct {
@@ -222,6 +227,17 @@ func recordLines(s *audit.Server) (lines []recordLine) {
 
 // String says what the check reads, for documentation.
 func (c Check) String() string {
+	versions := ""
+	switch {
+	case c.From > 0:
+		versions = fmt.Sprintf(" (from %d on)", c.From)
+	case c.To > 0:
+		versions = fmt.Sprintf(" (up to %d)", c.To)
+	}
+	return c.reads() + versions
+}
+
+func (c Check) reads() string {
 	switch {
 	case c.Show != "" && len(c.Is) > 0:
 		return fmt.Sprintf("`SHOW %s` is %s", c.Show, strings.Join(c.Is, " or "))

@@ -34,6 +34,12 @@ func HTML(w io.Writer, s *Statement) error {
 		"noAttempt":   noAttempt,
 		"shown":       func(c []*Class) []*Class { return c[:min(len(c), classesShown)] },
 		"hidden":      hidden,
+		"examples": func(c *Class) []*Attempt { // one is enough of what was as it should be
+			if c.Role == Supports {
+				return c.Examples[:1]
+			}
+			return c.Examples
+		},
 		"roleClass": func(r Role) string {
 			return map[Role]string{Violates: "violated", Opens: "not-shown", IsBroken: "not-shown"}[r]
 		},
@@ -101,8 +107,12 @@ func tally(g Group) (n counted) {
 // Sentence is the statement in short.
 func (s *Statement) Sentence() string {
 	all := s.Behaved[Satisfied] + s.Behaved[Violated] + s.Behaved[NotShown]
-	return fmt.Sprintf("Of %d controls, %d are satisfied, %d are violated and %d are not shown, by the behaviour of a server with these rules. A literal reading of the configuration finds %d satisfied and %d violated; for %d controls the two part.",
+	text := fmt.Sprintf("Of %d controls, %d are satisfied, %d are violated and %d are not shown, by the behaviour of a server with these rules. A literal reading of the configuration finds %d satisfied and %d violated; for %d controls the two part.",
 		all, s.Behaved[Satisfied], s.Behaved[Violated], s.Behaved[NotShown], s.Read[Satisfied], s.Read[Violated], s.Apart)
+	if s.ByHandToo > 0 {
+		text += fmt.Sprintf(" Of the satisfied controls, %d have a part that is left to look at by hand.", s.ByHandToo)
+	}
+	return text
 }
 
 // statusTexts say what a status means to somebody who does not know the harness.
@@ -161,7 +171,7 @@ func violations(s *Statement) (all []*violation) {
 				continue
 			}
 			for _, reading := range a.missing {
-				add(reading, r)
+				add("The configuration: "+reading, r)
 			}
 			counts := map[*violation]int{}
 			for _, c := range a.Classes {
@@ -184,6 +194,7 @@ func violations(s *Statement) (all []*violation) {
 			}
 		}
 	}
+	slices.SortStableFunc(all, func(x, y *violation) int { return min(y.Count, 1) - min(x.Count, 1) }) // what was observed before what was read
 	return all
 }
 
@@ -243,17 +254,17 @@ func noAttempt(p Proof) string {
 	return "Neither attempts nor files can show it."
 }
 
+// cellsChanged says how many cells changed, the worse first.
 func cellsChanged(d *reports.Diff) string {
-	var parts []string
-	for _, k := range reports.ChangeKinds {
-		if n := d.Counts[k]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, k))
-		}
+	since, worse, news := d.Since()
+	text := fmt.Sprintf("%d cells ended as before", d.Equal)
+	if worse != "" {
+		text = "for the worse: " + worse + "; " + text
 	}
-	if len(parts) == 0 {
-		return fmt.Sprintf("%d cells ended as before.", d.Equal)
+	if news != "" {
+		text = "other changes: " + news + "; " + text
 	}
-	return fmt.Sprintf("Cells: %s; %d ended as before.", strings.Join(parts, ", "), d.Equal)
+	return "Cells " + since + ": " + text + "."
 }
 
 // firstChanges are examples of cells that changed, the worst first.

@@ -140,20 +140,24 @@ const (
 
 func prop(name, value string) oscalProp { return oscalProp{Name: name, NS: oscalNS, Value: value} }
 
-// OSCAL writes the statement as OSCAL assessment results.
+// OSCAL writes the statement as OSCAL assessment results, with as many examples of each class, up to three, as there is room for.
 func OSCAL(w io.Writer, s *Statement) error {
-	text, err := json.MarshalIndent(oscalDocument{s.oscal()}, "", " ")
-	if err != nil {
-		return err
+	for examples := examplesKept; ; examples-- {
+		text, err := json.MarshalIndent(oscalDocument{s.oscal(examples)}, "", " ")
+		if err != nil {
+			return err
+		}
+		if len(text) <= oscalLimit {
+			_, err = w.Write(append(text, '\n'))
+			return err
+		}
+		if examples == 0 {
+			return fmt.Errorf("the OSCAL file would have %d bytes; at most %d are written: make the statement about fewer cells", len(text), oscalLimit)
+		}
 	}
-	if len(text) > oscalLimit {
-		return fmt.Errorf("the OSCAL file would have %d bytes; at most %d are written", len(text), oscalLimit)
-	}
-	_, err = w.Write(append(text, '\n'))
-	return err
 }
 
-func (s *Statement) oscal() oscalResults {
+func (s *Statement) oscal(examples int) oscalResults {
 	modified := s.End
 	if modified.IsZero() {
 		modified = s.Header.Start
@@ -166,6 +170,11 @@ func (s *Statement) oscal() oscalResults {
 		result.End = &end
 	}
 	reviewed := map[string]bool{}
+	for _, a := range s.AnswersInOrder() { // controls share them
+		for _, c := range a.Classes {
+			result.Observations = append(result.Observations, s.observation(a, c, modified, examples))
+		}
+	}
 	for _, r := range s.Results() {
 		for _, n := range r.controls() {
 			if !reviewed[n] {
@@ -207,7 +216,7 @@ func (c *Control) controls() []string {
 	return c.NIST
 }
 
-// finding makes a finding of a result, and an observation for each class of its cells.
+// finding makes a finding of a result, and an observation of what its check reads.
 func (s *Statement) finding(r *Result, collected time.Time) (observations []oscalObservation, f oscalFinding) {
 	key := r.Framework.ID + " " + r.ID
 	f = oscalFinding{UUID: s.id("finding", key), Title: r.ID + " " + r.Title, Description: r.Paraphrase,
@@ -239,9 +248,7 @@ func (s *Statement) finding(r *Result, collected time.Time) (observations []osca
 	for _, a := range r.Answers {
 		f.Description += " " + strings.TrimSuffix(a.Question.Asks, ".") + ": " + string(a.Conclusion) + ". " + strings.Join(a.Why, " ")
 		for _, c := range a.Classes {
-			o := s.observation(key, a, c, collected)
-			observations = append(observations, o)
-			f.Related = append(f.Related, oscalRelated{o.UUID})
+			f.Related = append(f.Related, oscalRelated{s.classID(a, c)})
 		}
 	}
 	if len(r.Readings) > 0 {
@@ -261,9 +268,14 @@ func (s *Statement) finding(r *Result, collected time.Time) (observations []osca
 	return observations, f
 }
 
+// classID is the identifier of the observation of a class.
+func (s *Statement) classID(a *Answer, c *Class) string {
+	return s.id("observation", a.Question.ID, string(c.Role), c.Says, c.Outcome)
+}
+
 // observation is one class of cells.
-func (s *Statement) observation(key string, a *Answer, c *Class, collected time.Time) oscalObservation {
-	o := oscalObservation{UUID: s.id("observation", key, a.Question.ID, string(c.Role), c.Says, c.Outcome), Title: a.Question.Asks, Methods: []string{"TEST"}, Collected: collected.UTC(),
+func (s *Statement) observation(a *Answer, c *Class, collected time.Time, examples int) oscalObservation {
+	o := oscalObservation{UUID: s.classID(a, c), Title: a.Question.Asks, Methods: []string{"TEST"}, Collected: collected.UTC(),
 		Description: fmt.Sprintf("%s: %s.", cells(c.Count), c.Outcome),
 		Props:       []oscalProp{prop("role", token(Conclusion(c.Role))), prop("question", a.Question.ID), prop("cells", fmt.Sprint(c.Count)), prop("query", c.Query)}}
 	if c.Says != "" {
@@ -272,7 +284,7 @@ func (s *Statement) observation(key string, a *Answer, c *Class, collected time.
 	for _, rule := range c.Rules {
 		o.Props = append(o.Props, prop("rule", rule))
 	}
-	for _, e := range c.Examples {
+	for _, e := range c.Examples[:min(examples, len(c.Examples))] {
 		evidence := oscalEvidence{Href: "#" + s.id("records"), Description: "One of these cells, as the run has it.",
 			Props: []oscalProp{prop("cell", e.Cell.ID), prop("server", fmt.Sprint(e.Cell.World.Server)), prop("client", e.Cell.Client.Name()), prop("status", string(e.Record.Verdict.Status))}}
 		if e.Record.Predicted.End != "" {

@@ -71,6 +71,7 @@ type Statement struct {
 	Behaved   map[Conclusion]int // controls
 	Read      map[Conclusion]int
 	Apart     int      // controls whose two conclusions part
+	ByHandToo int      // controls that are satisfied, and of which something is left to look at by hand
 	Uncovered []string // records that decided over no attempt
 	Loopback  []string // records that let in from the server's own machine alone
 
@@ -114,6 +115,9 @@ func Evaluate(c *Catalogue, subject Subject, e Evidence) (*Statement, error) {
 			}
 			if r.Parts {
 				s.Apart++
+			}
+			if r.Behaviour == Satisfied && r.ByHand != "" {
+				s.ByHandToo++
 			}
 			g.Results = append(g.Results, r)
 		}
@@ -203,6 +207,9 @@ func (s *Statement) conclude(r *Result, answers map[*Question]*Answer) {
 		r.Behaviour = worse(r.Behaviour, answers[q].Conclusion)
 	}
 	for _, c := range r.Control.Literal {
+		if !c.made(s.Subject.Server.Version) {
+			continue
+		}
 		reading := c.read(&s.Subject)
 		r.Readings = append(r.Readings, reading)
 		if r.Literal == "" {

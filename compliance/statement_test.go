@@ -58,9 +58,29 @@ func (s sample) evaluate(t *testing.T) *Statement {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, b.String())
 	}
+	cells := scenario.Expand()
+	e := attempted(t, cells)
+	subject := SubjectOf("test/sample", cells[0].World)
+	for _, a := range e.Attempts {
+		if s.change != nil {
+			s.change(a)
+		}
+	}
+	if s.subject != nil {
+		s.subject(&subject)
+	}
+	made, err := Evaluate(Controls(), subject, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+// attempted makes the evidence of cells each of which was observed as it is predicted.
+func attempted(t *testing.T, cells []matrix.Cell) Evidence {
+	t.Helper()
 	e := Evidence{Header: reports.Header{Run: "20261128-000000-abcdef", Start: time.Date(2026, 11, 28, 1, 2, 3, 0, time.UTC), Tool: "test", Selection: "test/sample"},
 		End: time.Date(2026, 11, 28, 1, 3, 0, 0, time.UTC), Path: "runs/x/run.jsonl.zst", SHA256: strings.Repeat("0a", 32), Report: "report.html", Repeat: "pgauthmatrix compliance --run runs/x"}
-	cells := scenario.Expand()
 	for i := range cells {
 		c := &cells[i]
 		record := &reports.Record{ID: c.ID, Scenario: c.Scenario, Start: e.Header.Start, Verdict: verdict.Verdict{Status: verdict.NotApplicable}}
@@ -72,21 +92,9 @@ func (s sample) evaluate(t *testing.T) *Statement {
 			record.Verdict.Status, record.Predicted = verdict.Agree, p.Outcome
 			record.Observation = seen(c, p.Outcome)
 		}
-		a := &Attempt{Cell: c, Record: record}
-		if s.change != nil {
-			s.change(a)
-		}
-		e.Attempts = append(e.Attempts, a)
+		e.Attempts = append(e.Attempts, &Attempt{Cell: c, Record: record})
 	}
-	subject := SubjectOf("test/sample", cells[0].World)
-	if s.subject != nil {
-		s.subject(&subject)
-	}
-	made, err := Evaluate(Controls(), subject, e)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return made
+	return e
 }
 
 func orElse(s, other string) string {

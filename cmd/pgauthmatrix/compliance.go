@@ -13,10 +13,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pgauthmatrix/pgauthmatrix/audit"
+	"github.com/pgauthmatrix/pgauthmatrix/cases"
 	"github.com/pgauthmatrix/pgauthmatrix/compliance"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/reports"
 	"github.com/pgauthmatrix/pgauthmatrix/run"
+	"github.com/pgauthmatrix/pgauthmatrix/verdict"
 )
 
 // statementFiles are the files of a statement, by how they are made.
@@ -36,41 +39,74 @@ const oscalFile = "compliance.oscal.json"
 // statement is what the command was asked for.
 type statement struct {
 	selection
-	from, baseline, to string
+	from, baseline, to, runs string
+
+	target  string            // a folder of a server's own files; "": cells of the scenarios
+	own     *cases.Case       // what is in it
+	digests []compliance.File // of its files
 }
 
 func complianceCommand() *cobra.Command {
 	var s statement
 	cmd := &cobra.Command{
-		Use:   "compliance --run FOLDER PATTERN...",
+		Use:   "compliance FOLDER | compliance --run RUN PATTERN...",
 		Short: "Say which controls of CIS, STIG, NIST and PCI a server's rules satisfy, with evidence",
 		Long: `Say which controls of the CIS PostgreSQL Benchmark, the DISA STIG, NIST SP 800-53 and PCI DSS the rules of a server satisfy: by what was
 observed, and beside it by what the text of each check would conclude from the configuration. docs/compliance.md lists the controls.
 
-The cells of a saved run that the patterns take must be of one server: one version with one set of rules and settings:
+FOLDER has a server's own files: pg_hba.conf and, where there are, pg_ident.conf, the files that they include, postgresql.conf, PG_VERSION, a listing of
+pg_settings, krb5.conf. A real server is given the rules, and every class of client that they tell apart is tried:
+
+  pgauthmatrix compliance examples/hardened
+
+With --run nothing is tried. The statement is about the cells of a saved run; those that the patterns take must be of one server, one version with
+one set of rules and settings. With a FOLDER in place of the patterns the run is one that was made with it:
 
   pgauthmatrix compliance --run runs/ID 'core/two-rules/pg17/first=tls-scram,second=reject'
+  pgauthmatrix compliance --run runs/ID examples/hardened
 
 The statement is written as compliance.html, compliance.md, compliance.oscal.json (OSCAL assessment results) and compliance.cklb (STIG Viewer 3).
 
-Exit status: 0 no control is violated, 1 one is, 2 bad input.`,
+Exit status: 0 no control is violated, 1 one is, 2 bad input, 4 none is and a cell is Broken.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return s.make(cmd, args) },
 	}
 	f := cmd.Flags()
-	f.StringArrayVarP(&s.files, "scenario", "f", nil, "a scenario `FILE` to use instead of the built-in ones")
+	f.StringArrayVarP(&s.files, "scenario", "f", nil, "with --run: a scenario `FILE` to use instead of the built-in ones")
 	f.StringVar(&s.from, "run", "", "the `FOLDER` of a saved run")
 	f.StringVar(&s.baseline, "baseline", "", "the `FOLDER` of an earlier statement and its run: the statement begins with what has changed since")
 	f.StringVarP(&s.to, "output", "o", "", "the `FOLDER` to write to; default: that of the run")
+	f.StringVar(&s.runs, "runs", "runs", "`FOLDER` below which the run's own is made")
 	return cmd
 }
 
-func (s *statement) make(cmd *cobra.Command, patterns []string) error {
-	if s.from == "" {
-		return errors.New("--run is missing: want the folder of a saved run")
+func (s *statement) make(cmd *cobra.Command, args []string) error {
+	patterns := args
+	if info, err := os.Stat(strings.Join(args, "")); len(args) == 1 && err == nil && info.IsDir() {
+		s.target, patterns = args[0], nil
+	}
+	switch {
+	case s.target == "" && s.from == "" && len(args) > 0:
+		return fmt.Errorf("%s is no folder; want one with pg_hba.conf, or --run with a saved run", args[0])
+	case s.target == "" && s.from == "":
+		return errors.New("want a folder with a server's own files, or --run with a saved run")
+	case s.target != "" && len(s.files) > 0:
+		return errors.New("-f belongs to --run with patterns: the cells of a folder are not those of a scenario file")
 	}
 	input, err := run.Load(s.files...)
 	if err != nil {
 		return err
+	}
+	if s.target != "" {
+		if err := s.read(input); err != nil {
+			return err
+		}
+	}
+	if s.from == "" {
+		_, folder, err := run.Do(cmd.Context(), cmd.OutOrStdout(), run.ConfigOf(input, matrix.Selection{}, "compliance of "+s.target, s.runs))
+		if err != nil {
+			return err
+		}
+		s.from = folder
 	}
 	made, err := s.evaluate(input, patterns)
 	if err != nil {
@@ -88,9 +124,36 @@ func (s *statement) make(cmd *cobra.Command, patterns []string) error {
 	if err := compliance.Terminal(cmd.OutOrStdout(), made, written); err != nil {
 		return err
 	}
-	if made.Conclusion() == compliance.Violated {
+	switch {
+	case made.Conclusion() == compliance.Violated:
 		return errNotGreen
+	case made.Incomplete != "" || made.Counts[verdict.Broken] > 0:
+		return errBroken
 	}
+	return nil
+}
+
+// read reads the folder of a server's own files; the input has the attempts at it in the place of the built-in scenarios.
+func (s *statement) read(input *run.Input) error {
+	folder, err := os.OpenRoot(s.target)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = folder.Close() }()
+	if s.own, err = cases.Read(folder.FS()); err != nil {
+		return fmt.Errorf("%s: %w", s.target, err)
+	}
+	if wrong := s.own.NotLoaded; wrong != nil {
+		return fmt.Errorf("PostgreSQL %d does not load these rules: a start fails, a reload leaves those of before in force. There is nothing to try:\n%w", s.own.Server.Version, wrong)
+	}
+	for _, name := range s.own.Found {
+		text, err := audit.ReadFile(folder.FS(), name)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.target, err)
+		}
+		s.digests = append(s.digests, compliance.NewFile(name, text))
+	}
+	input.Scenarios, input.Golden, input.Divergences = compliance.Scenarios(s.own), matrix.Golden{}, nil
 	return nil
 }
 
@@ -137,6 +200,8 @@ func (s *statement) evaluate(input *run.Input, patterns []string) (*compliance.S
 		err = nil
 	}
 	switch {
+	case err != nil && s.target != "":
+		return nil, fmt.Errorf("%w (the files of %s may have changed since the run)", err, s.target)
 	case err != nil:
 		return nil, err
 	case world == nil:
@@ -144,12 +209,18 @@ func (s *statement) evaluate(input *run.Input, patterns []string) (*compliance.S
 	case apart != "":
 		return nil, fmt.Errorf("the cells are of several servers, which differ in %s; a statement is about one: narrow the pattern, as in 'FAMILY/NAME/pg17/hba=NAME'", apart)
 	}
+	if s.target != "" {
+		return compliance.Evaluate(compliance.Controls(), compliance.SubjectOfCase(s.target, s.own, s.digests), e)
+	}
 	id := e.Attempts[0].Cell.ID
 	name := strings.TrimSuffix(id[:strings.LastIndex(id, "/"+e.Attempts[0].Cell.Client.Name())], "/")
 	return compliance.Evaluate(compliance.Controls(), compliance.SubjectOf(name, world), e)
 }
 
 func (s *statement) repeat(patterns []string) string {
+	if s.target != "" {
+		return "pgauthmatrix compliance " + s.target
+	}
 	text := "pgauthmatrix compliance --run " + s.from
 	for _, f := range s.files {
 		text += " -f " + f
