@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/client"
 
@@ -92,10 +93,12 @@ func start(ctx context.Context, cli Engine, containerID string, argv ...string) 
 		defer cancel()
 		state, err := cli.ExecInspect(ctx, created.ID, client.ExecInspectOptions{})
 		switch {
-		case err != nil:
+		case errdefs.IsNotFound(err), errdefs.IsConflict(err): // removed, stopped
 			return "its container is gone: " + err.Error()
+		case err != nil:
+			return "the container engine does not answer: " + err.Error()
 		case state.Running:
-			return "it runs, but its output has ended"
+			return "it runs, but the container engine has ended the connection to it"
 		}
 		return fmt.Sprintf("it ended with exit status %d", state.ExitCode)
 	})
@@ -274,7 +277,7 @@ func (c *Conn) call(ctx context.Context, request Request) (Response, error) {
 	_, err = c.hijacked.Conn.Write(append(line, '\n'))
 	c.write.Unlock()
 	if err != nil {
-		return Response{}, c.fail(fmt.Errorf("agent in %s: write: %w", c.container, err))
+		return Response{}, c.fail(fmt.Errorf("agent in %s: the connection to it, which the container engine carries, is lost: %w", c.container, err))
 	}
 	select {
 	case response := <-answer:

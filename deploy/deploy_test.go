@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -66,12 +67,10 @@ func TestToolInAContainer(t *testing.T) {
 		{Type: mount.TypeVolume, Source: cache.Volume.Name, Target: "/var/cache"},
 		{Type: mount.TypeVolume, Source: runs.Volume.Name, Target: "/work/runs"},
 	}
-	start := func(args ...string) string {
+	start := func(config container.Config, mounts []mount.Mount) string {
 		t.Helper()
-		made, err := cli.ContainerCreate(t.Context(), client.ContainerCreateOptions{
-			Config:     &container.Config{Image: tag, Cmd: args, Env: []string{"DOCKER_HOST=unix:///engine.sock"}, Labels: labels},
-			HostConfig: &container.HostConfig{Mounts: mounts},
-		})
+		config.Image, config.Env, config.Labels = tag, []string{"DOCKER_HOST=unix:///engine.sock"}, labels
+		made, err := cli.ContainerCreate(t.Context(), client.ContainerCreateOptions{Config: &config, HostConfig: &container.HostConfig{Mounts: mounts}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,13 +86,14 @@ func TestToolInAContainer(t *testing.T) {
 		return made.ID
 	}
 
-	killed := start("run", "--axis", "sslmode=require", cells)
+	few := container.Config{Cmd: []string{"run", "--axis", "sslmode=require", cells}}
+	killed := start(few, mounts)
 	killedRun := waitForEnv(t, cli, killed)
 	if _, err := cli.ContainerKill(t.Context(), killed, client.ContainerKillOptions{}); err != nil {
 		t.Fatal(err)
 	}
 
-	whole := start("run", "--axis", "sslmode=require", cells)
+	whole := start(few, mounts)
 	status, output := wait(t, cli, whole)
 	if status != 0 || !strings.Contains(output, "GREEN") {
 		t.Errorf("status %d:\n%s", status, output)
@@ -113,9 +113,24 @@ func TestToolInAContainer(t *testing.T) {
 		t.Errorf("%+v", summary)
 	}
 
-	status, output = wait(t, cli, start("doctor"))
+	status, output = wait(t, cli, start(container.Config{Cmd: []string{"doctor"}}, mounts))
 	if status != 0 || !strings.Contains(output, "ok       container") {
 		t.Errorf("doctor: status %d:\n%s", status, output)
+	}
+
+	// The folder of runs is full in the middle: the run ends with one line and can be tried again, what it had is kept, and it leaves no containers.
+	mounts[2] = mount.Mount{Type: mount.TypeTmpfs, Target: "/work/runs", TmpfsOptions: &mount.TmpfsOptions{SizeBytes: 16 << 10}}
+	_, output = wait(t, cli, start(container.Config{Entrypoint: []string{"sh", "-c"},
+		Cmd: []string{"pgauthmatrix run " + cells + "; echo status $?; ls runs; pgauthmatrix cat runs/*"}}, mounts))
+	_, rest, _ := strings.Cut(output, "run.jsonl.zst: no space left on device\n")
+	_, rest, found := strings.Cut(rest, "status 4\n")
+	full, rest, _ := strings.Cut(rest, "\n")
+	if n := strings.Count(rest, `"status":"Agree"`); !found || n == 0 || n > strings.Count(rest, "\n") {
+		t.Errorf("a full disk; %d records can be read:\n%s", n, output)
+	}
+	_, elsewhere, err := pgimages.Leftovers(t.Context())
+	if err != nil || slices.Contains(elsewhere, full) {
+		t.Errorf("run %s left something: %v, %v", full, elsewhere, err)
 	}
 }
 

@@ -163,7 +163,7 @@ const (
 	megabyte = 1_000_000
 	gigabyte = 1000 * megabyte
 
-	perImage      = 500 * megabyte // of the catalogue, with what is needed while it is made
+	perImage      = 200 * megabyte // of the catalogue, on the average, with what is needed while it is made
 	leastOnEngine = gigabyte       // for containers
 	leastForBuild = gigabyte       // root of a release, packed and unpacked, in the folder of temporary files
 	leastForRuns  = 100 * megabyte

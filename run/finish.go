@@ -27,7 +27,7 @@ func (r *Run) Finish(out io.Writer, interrupted string) (*reports.Summary, error
 	ended := errors.Join(r.end(interrupted), r.file.Close())
 	summary, err := r.config.publish(out, r.Dir)
 	if err := errors.Join(ended, err); err != nil {
-		return nil, err
+		return nil, died(err)
 	}
 	return summary, nil
 }

@@ -49,7 +49,7 @@ func Prepare(ctx context.Context, out io.Writer, config Config) (*Run, error) {
 	return r, nil
 }
 
-// Died is an error of the set-up although nothing is wrong with the input: the engine, an image or the run's folder.
+// Died is an error of a run although nothing is wrong with its input: of the engine or an image before it began, or of the run's folder.
 type Died struct{ error }
 
 // Unwrap is the cause.

@@ -23,7 +23,7 @@ var (
 	findings = status{1, "findings", "a cell differs or drifts, a known divergence is stale, no cell agreed; `diff`: a regression; `audit`: a finding; `doctor`: a check failed", "no: the findings are there again"}
 	badInput = status{2, "bad input", "a flag, a file or a folder is wrong; nothing was tried", "no"}
 	news     = status{3, "news", "`diff`: cells changed, none for the worse", "no"}
-	broken   = status{4, "broken", "no finding, but a cell is Broken, the run was interrupted, or the container engine or an image failed before it began", "yes, or `run --resume`"}
+	broken   = status{4, "broken", "no finding, but a cell is Broken, the run was interrupted, the container engine or an image failed before it began, or the run's folder could not be written", "yes, or `run --resume`"}
 )
 
 // statuses is the table of exit statuses. docs/nightly.md and the help are made from it.
