@@ -1,6 +1,7 @@
 package compliance
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -104,13 +105,17 @@ func (q *Question) role(t *Attempt, met []int) (Role, string) {
 	if load := t.outcome().Load; load != "" {
 		return Opens, "The server did not load the rules, and what was observed is of those of before (" + load + ")"
 	}
+	open := ""
 	for _, f := range q.Violated {
 		switch f.When.match(t) {
 		case yes:
 			return Violates, f.Says
 		case maybe:
-			return Opens, "No witness saw whether this is so: " + f.Says
+			open = cmp.Or(open, f.Says)
 		}
+	}
+	if open != "" {
+		return Opens, "No witness saw whether this is so: " + open
 	}
 	for _, f := range q.Open {
 		if f.When.match(t) != no {

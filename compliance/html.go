@@ -115,6 +115,15 @@ func (s *Statement) Sentence() string {
 	return text
 }
 
+// NotLoaded is what the server says of rules that it does not load; empty if it loads them.
+func (s *Statement) NotLoaded() string {
+	if s.rulesErr == nil {
+		return ""
+	}
+	return fmt.Sprintf("PostgreSQL %d does not load these rules: a server that starts with them does not start, and one that is reloaded keeps the rules of before. Nothing that a check reads in the files is in force. The server says: %s.",
+		s.Subject.Server.Version, strings.ReplaceAll(s.rulesErr.Error(), "\n", "; "))
+}
+
 // statusTexts say what a status means to somebody who does not know the harness.
 var statusTexts = map[verdict.Status]string{
 	verdict.Agree: "ended as an independent model of PostgreSQL predicts", verdict.Differ: "ended otherwise than the model predicts", verdict.Drift: "ended otherwise than before",

@@ -10,6 +10,9 @@ import (
 func Markdown(w io.Writer, s *Statement) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Compliance of %s: %s\n\n", cell(s.Subject.Name), s.Conclusion())
+	if text := s.NotLoaded(); text != "" {
+		fmt.Fprintf(&b, "**%s**\n\n", cell(text))
+	}
 	if base := s.Baseline; base != nil {
 		fmt.Fprintf(&b, "## Since run %s\n\n", base.Run)
 		if len(base.Changes) == 0 {

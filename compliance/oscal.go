@@ -277,7 +277,7 @@ func (s *Statement) classID(a *Answer, c *Class) string {
 func (s *Statement) observation(a *Answer, c *Class, collected time.Time, examples int) oscalObservation {
 	o := oscalObservation{UUID: s.classID(a, c), Title: a.Question.Asks, Methods: []string{"TEST"}, Collected: collected.UTC(),
 		Description: fmt.Sprintf("%s: %s.", cells(c.Count), c.Outcome),
-		Props:       []oscalProp{prop("role", token(Conclusion(c.Role))), prop("question", a.Question.ID), prop("cells", fmt.Sprint(c.Count)), prop("query", c.Query)}}
+		Props:       []oscalProp{prop("role", token(c.Role)), prop("question", a.Question.ID), prop("cells", fmt.Sprint(c.Count)), prop("query", c.Query)}}
 	if c.Says != "" {
 		o.Description += " " + c.Says + "."
 	}
@@ -302,7 +302,7 @@ func (s *Statement) observation(a *Answer, c *Class, collected time.Time, exampl
 }
 
 // token is a word without blanks, as tools compare it.
-func token(c Conclusion) string { return strings.ReplaceAll(string(c), " ", "-") }
+func token[T ~string](c T) string { return strings.ReplaceAll(string(c), " ", "-") }
 
 // Earlier is what an OSCAL file of an earlier statement concluded.
 type Earlier struct {

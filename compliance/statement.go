@@ -73,7 +73,6 @@ type Statement struct {
 	Apart     int      // controls whose two conclusions part
 	ByHandToo int      // controls that are satisfied, and of which something is left to look at by hand
 	Uncovered []string // records that decided over no attempt
-	Loopback  []string // records that let in from the server's own machine alone
 
 	Baseline *Baseline // nil: there is none
 
@@ -137,18 +136,13 @@ func recordsOf(live []liveRecord) []oracle.Record {
 // readRules asks package audit what the records let in.
 func (s *Statement) readRules() error {
 	report, err := s.Subject.Server.Audit()
-	var wrong *oracle.RulesError
-	if errors.As(err, &wrong) {
-		s.rulesErr = wrong
-		return nil
-	}
 	if err != nil {
 		return err
 	}
 	if len(report.Records) == 0 {
-		for _, f := range report.Findings {
+		for _, f := range report.Findings { // Audit tells rules that do not load so
 			if f.ID == audit.NotLoaded.ID {
-				s.rulesErr = errors.Join(s.rulesErr, fmt.Errorf("%s:%d: %s", f.File, f.Line, f.Text))
+				s.rulesErr = errors.Join(s.rulesErr, fmt.Errorf("%s:%d: %s", f.File, f.Line, strings.TrimPrefix(f.Says, fmt.Sprintf("PostgreSQL %d says: ", s.Subject.Server.Version))))
 			}
 		}
 	}
@@ -184,11 +178,7 @@ func (s *Statement) untried() {
 		for key := range s.reached {
 			tried = tried || strings.HasPrefix(key, place+" ")
 		}
-		switch {
-		case r.dead || tried || r.Method == matrix.MethodReject:
-		case slices.Contains(r.lets, loopback):
-			s.Loopback = append(s.Loopback, place+" "+r.Text)
-		default:
+		if !r.dead && !tried && r.Method != matrix.MethodReject {
 			s.Uncovered = append(s.Uncovered, place+" "+r.Text)
 		}
 	}

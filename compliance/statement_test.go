@@ -250,6 +250,13 @@ func TestWhatIsMissing(t *testing.T) {
 			sample{hba: hardened, change: c.change, subject: logs}.evaluate(t).check(t, c.want)
 		})
 	}
+	t.Run("one condition is open and another is met", func(t *testing.T) {
+		q := &Question{Violated: []finding{{Says: "a", When: condition{{field: word{text: "asks-certificate"}, values: []word{{text: "no"}}}}}, {Says: "b", When: condition{{field: word{text: "end"}, values: []word{{text: "connected"}}}}}}}
+		a := &Attempt{Record: &reports.Record{Observation: &matrix.Observation{Outcome: matrix.Outcome{End: matrix.Connected}}, Verdict: verdict.Verdict{Status: verdict.Agree}}}
+		if role, says := q.role(a, nil); role != Violates || says != "b" {
+			t.Errorf("%s %s", role, says)
+		}
+	})
 	t.Run("a violation counts whatever is missing", func(t *testing.T) {
 		s := sample{hba: "host all all all trust", change: broken(func(c *matrix.Client) bool { return c.Cert != "none" })}.evaluate(t)
 		s.check(t, map[string]string{"cis 6.8": "violated/satisfied", "cis 5.4": "violated/violated"})

@@ -16,8 +16,16 @@ const Family = "target"
 var faulty = []string{"expired", "revoked", "other-ca", "other-user"}
 
 // Scenarios are the attempts at a server with the files of a folder: a client of each class that the rules tell apart, with each credential and over each channel by
-// itself; over TLS also clients that fall back if they can, and clients with certificates that must get nobody in.
+// itself; over TLS also clients that fall back if they can, and clients with certificates that must get nobody in. Of rules that do not load there is one attempt: at a
+// server that was to start with them.
 func Scenarios(c *cases.Case) []*matrix.Scenario {
+	if c.NotLoaded != nil {
+		s := c.Scenario(c.Server, Family+"/rules-that-do-not-load", matrix.AxisValues{Axis: "sslmode", Values: []string{"prefer"}})
+		client := slices.IndexFunc(s.Axes, func(v matrix.AxisValues) bool { a, _ := matrix.AxisByName(v.Axis); return a.Kind == matrix.ClientAxis })
+		s.Axes = slices.Insert(s.Axes, client, matrix.AxisValues{Axis: "load", Values: []string{matrix.Restart}})
+		s.Question = "What becomes of a server that starts with rules that it does not load?"
+		return []*matrix.Scenario{s}
+	}
 	probes := c.ProbeScenarios(c.Server, Family)
 	all := slices.Clone(probes)
 	for _, s := range probes {

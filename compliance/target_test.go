@@ -1,10 +1,13 @@
 package compliance
 
 import (
+	"bytes"
+	"io"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/pgauthmatrix/pgauthmatrix/cases"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
@@ -57,5 +60,33 @@ func TestExamples(t *testing.T) {
 	}
 	if !slices.ContainsFunc(good.Rules(), func(r RuleRow) bool { return strings.Contains(r.Sessions, "gss") }) {
 		t.Error("no record has a session with GSS encryption")
+	}
+}
+
+// The line that the STIG prescribes satisfies the search of its check, and no server from 14 on starts with it.
+func TestTargetWhoseRulesDoNotLoad(t *testing.T) {
+	c, err := cases.Read(fstest.MapFS{"pg_hba.conf": {Data: []byte("hostssl all all all cert clientcert=verify-ca\n")}, "PG_VERSION": {Data: []byte("17\n")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := Scenarios(c)
+	if len(list) != 1 {
+		t.Fatalf("%d scenarios", len(list))
+	}
+	s, err := Evaluate(Controls(), SubjectOfCase("x", c, nil), attempted(t, list[0].Expand()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Behaved[Satisfied] > 0 || s.Behaved[Violated] > 0 || !strings.Contains(s.NotLoaded(), "clientcert only accepts") {
+		t.Errorf("%v, %s", s.Behaved, s.NotLoaded())
+	}
+	if r := s.result(t, "stig", "V-261893"); r.Readings[1].Conclusion != Satisfied {
+		t.Errorf("the search finds nothing: %v", r.Readings)
+	}
+	for name, render := range map[string]func(io.Writer, *Statement) error{"html": HTML, "markdown": Markdown, "oscal": OSCAL, "cklb": CKLB} {
+		var b bytes.Buffer
+		if err := render(&b, s); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

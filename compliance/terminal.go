@@ -10,6 +10,9 @@ import (
 func Terminal(w io.Writer, s *Statement, files []string) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n\n", s.Subject.Name, strings.ToUpper(string(s.Conclusion())))
+	if text := s.NotLoaded(); text != "" {
+		fmt.Fprintf(&b, "  ✗ %s\n\n", text)
+	}
 	if base := s.Baseline; base != nil {
 		fmt.Fprintf(&b, "since run %s\n", base.Run)
 		for _, c := range base.Changes {
