@@ -1,10 +1,7 @@
 package oracle
 
 import (
-	"errors"
 	"fmt"
-	"regexp"
-	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -144,82 +141,3 @@ func (a *attempt) mapped(usermap, system string, insensitive bool) (ok bool, sou
 	}
 	return false, matrix.IdentFile, "map " + usermap + " has no line that lets " + system + " become " + user
 }
-
-// pattern is a PostgreSQL advanced regular expression, of the part that means the same in Go.
-type pattern struct{ re *regexp.Regexp }
-
-func (p *pattern) matches(s string) bool { return p.re.MatchString(s) }
-
-func compileAll(tokens []token, server int) (message string, err error) {
-	if server < 16 {
-		return "", nil
-	}
-	for i := range tokens {
-		if message, err = compile(&tokens[i]); message != "" || err != nil {
-			return message, err
-		}
-	}
-	return "", nil
-}
-
-// compile makes the pattern of a /regex token, quoted or not (hba.c, regcomp_auth_token).
-func compile(t *token) (message string, err error) {
-	expr, ok := strings.CutPrefix(t.text, "/")
-	if !ok {
-		return "", nil
-	}
-	re, err := regexp.Compile(expr)
-	if err != nil {
-		if why := compileError(expr, err); why != "" {
-			return `invalid regular expression "` + expr + `": ` + why, nil
-		}
-	}
-	if err != nil || !shared.MatchString(expr) || twoRanges.MatchString(expr) {
-		return "", unknown("only what PostgreSQL's and Go's syntax share is modelled", "regular expression %q", expr)
-	}
-	re.Longest() // POSIX: the leftmost longest match
-	t.pattern = &pattern{re}
-	return "", nil
-}
-
-// compileError says in PostgreSQL's words (regerrs.h) what is wrong with an expression that Go does not take; "" where Go objects to
-// something else, or stumbles over what means something else there.
-func compileError(expr string, err error) string {
-	var wrong *syntax.Error
-	errors.As(err, &wrong) // the only error there is
-	plain := !strings.Contains(expr, `\`) && !strings.Contains(strings.ReplaceAll(expr, "(?:", ""), "(?") && !strings.Contains(expr, "[[") && !strings.HasPrefix(expr, "***")
-	switch {
-	case backReference.MatchString(expr):
-		return "invalid backreference number"
-	case wrong.Code == syntax.ErrTrailingBackslash:
-		return `invalid escape \ sequence`
-	case !plain:
-		return ""
-	}
-	switch wrong.Code {
-	case syntax.ErrMissingParen, syntax.ErrUnexpectedParen:
-		return "parentheses () not balanced"
-	case syntax.ErrMissingBracket:
-		return "brackets [] not balanced"
-	case syntax.ErrMissingRepeatArgument, syntax.ErrInvalidRepeatOp:
-		return "quantifier operand invalid"
-	case syntax.ErrInvalidRepeatSize:
-		return "invalid repetition count(s)"
-	case syntax.ErrInvalidCharRange:
-		if strings.HasSuffix(expr, wrong.Expr) { // the end comes first
-			return "brackets [] not balanced"
-		}
-		return "invalid character range"
-	}
-	return ""
-}
-
-// backReference is a reference to a group in an expression that has none.
-var backReference = regexp.MustCompile(`^[a-zA-Z0-9@.^$-]*\\[1-9][a-zA-Z@.^$-]*$`)
-
-// shared is the syntax that means the same in PostgreSQL and in Go: literals, simple classes and groups with greedy quantifiers,
-// alternatives, anchors.
-var shared = regexp.MustCompile(`^(?:\((?:\?:)?|[|^$]|(?:[^\\\[\](){}*+?|^$]|\\[^a-zA-Z0-9]|\\[dswDSW]|\)|\[\^?[^\]\[\\&]+\])(?:[*+?]|\{\d{1,2}(?:,\d{0,2})?\})?)*$`)
-
-// twoRanges are two ranges with an end in common, which PostgreSQL refuses.
-var twoRanges = regexp.MustCompile(`\[[^\]]*.-.-[^\]]`)

@@ -37,7 +37,7 @@ const (
 // FuzzFiles asks a server of every version how it reads so many random sets of files, and makes those smaller that the oracle reads otherwise. It
 // is false if there is one.
 func FuzzFiles(ctx context.Context, out io.Writer, seed uint64, files int, dir string) (agree bool, err error) {
-	groups, err := corpus.Load()
+	from, err := corpusCases()
 	if err != nil {
 		return false, err
 	}
@@ -55,10 +55,7 @@ func FuzzFiles(ctx context.Context, out io.Writer, seed uint64, files int, dir s
 		defer func() { err = errors.Join(err, r.Close()) }()
 		askers[version] = r
 	}
-	f := &fileFuzz{seed: seed, askers: askers, causes: map[string]int{}, example: map[string]string{}, kinds: map[string]*fileFind{}}
-	for _, g := range groups {
-		f.from = append(f.from, g.Cases...)
-	}
+	f := &fileFuzz{out: out, seed: seed, from: from, askers: askers, causes: map[string]int{}, example: map[string]string{}, kinds: map[string]*fileFind{}}
 	began := time.Now()
 	for first := 1; first <= files && ctx.Err() == nil; first += fileBatch {
 		if err := f.batch(context.WithoutCancel(ctx), first, min(fileBatch, files+1-first)); err != nil { // an interrupt ends the loop
@@ -75,6 +72,7 @@ func FuzzFiles(ctx context.Context, out io.Writer, seed uint64, files int, dir s
 
 // fileFuzz is what is found while servers are asked.
 type fileFuzz struct {
+	out     io.Writer
 	seed    uint64
 	from    []corpus.Case
 	askers  map[int]asker // by version
@@ -202,13 +200,14 @@ func (f *fileFuzz) judge(r *asked) {
 		kind := kindOf(&r.predicted[i], &r.said[i], log)
 		if f.kinds[kind] == nil {
 			f.kinds[kind] = &fileFind{asked: r.only(i), log: log}
+			fmt.Fprintf(f.out, "PostgreSQL %d, %s: %s\n", r.version, r.cases[i].Name, kind)
 		}
 		f.kinds[kind].count++
 	}
 }
 
 // particular is what differs from file to file in one kind of disagreement.
-var particular = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|\[[^\]]*\]|[0-9a-f:.]*[0-9][0-9a-f:.]*`)
+var particular = regexp.MustCompile(`\\"(?:[^"]|\\\\\\")*\\"|\[[^\]]*\]|[0-9a-f]*:[0-9a-f:.]*|[0-9]+(?:\.[0-9]+)*`)
 
 // kindOf is a text that disagreements of one kind have in common: the first line that differs, without names and numbers.
 func kindOf(predicted, said *corpus.Answer, log bool) string {
@@ -281,7 +280,7 @@ func (f *fileFuzz) shrink(ctx context.Context, find *fileFind) (*asked, error) {
 	if ctx.Err() != nil { // what was found is kept as it is
 		return smallest, nil
 	}
-	for _, cut := range []func(string) []string{halves, withoutLine, withoutWord, withoutLetter} {
+	for _, cut := range []func(string) []string{withoutPart(2), withoutLine, withoutWord, withoutPart(8), withoutPart(64), withoutLetter} {
 		for again := true; again; {
 			again = false
 			candidates := cutOnce(&smallest.cases[0], cut)
@@ -327,22 +326,36 @@ func cutOnce(c *corpus.Case, cut func(string) []string) (sets []corpus.Case) {
 	return sets
 }
 
-func halves(text string) []string {
-	lines := strings.SplitAfter(text, "\n")
-	if len(lines) < 4 {
-		return nil
+// The ways to cut a text, from the coarsest on: parts of its letters, its lines, its words, its letters.
+
+func withoutPart(of int) func(string) []string {
+	return func(text string) []string {
+		letters := []rune(text)
+		size := len(letters) / of
+		if size < 2 {
+			return nil
+		}
+		var parts []string
+		for part := range slices.Chunk(letters, size) {
+			parts = append(parts, string(part))
+		}
+		return withoutOne(parts)
 	}
-	middle := len(lines) / 2
-	return []string{strings.Join(lines[:middle], ""), strings.Join(lines[middle:], "")}
 }
 
-func withoutLine(text string) []string { return withoutPart(strings.SplitAfter(text, "\n")) }
+func withoutLine(text string) []string { return withoutOne(strings.SplitAfter(text, "\n")) }
 
-func withoutWord(text string) []string { return withoutPart(strings.SplitAfter(text, " ")) }
+func withoutWord(text string) []string { return withoutOne(strings.SplitAfter(text, " ")) }
 
-func withoutLetter(text string) []string { return withoutPart(strings.Split(text, "")) }
+// withoutLetter is for short texts: of a long one, nobody wants to know.
+func withoutLetter(text string) []string {
+	if len(text) > 500 {
+		return nil
+	}
+	return withoutOne(strings.Split(text, ""))
+}
 
-func withoutPart(parts []string) (texts []string) {
+func withoutOne(parts []string) (texts []string) {
 	for i := range parts {
 		if parts[i] != "" {
 			texts = append(texts, strings.Join(slices.Delete(slices.Clone(parts), i, i+1), ""))

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/oracle"
+	"github.com/pgauthmatrix/pgauthmatrix/oracle/corpus"
 	"github.com/pgauthmatrix/pgauthmatrix/prove/random"
 	"github.com/pgauthmatrix/pgauthmatrix/reports"
 	"github.com/pgauthmatrix/pgauthmatrix/run"
@@ -26,7 +27,11 @@ func Fuzz(ctx context.Context, out io.Writer, seed uint64, cells int, dir string
 	if err != nil {
 		return false, err
 	}
-	b, err := Collect(seed, cells)
+	from, err := corpusCases()
+	if err != nil {
+		return false, err
+	}
+	b, err := Collect(seed, cells, from)
 	if err != nil {
 		return false, err
 	}
@@ -63,10 +68,16 @@ type Batch struct {
 }
 
 // Collect writes scenarios of a seed until they have so many cells that are predicted. What the oracle does not predict is excluded, and counted by its cause.
-func Collect(seed uint64, cells int) (*Batch, error) {
+// Where there are cases of a corpus, every other scenario is about one of them with a few changes.
+func Collect(seed uint64, cells int, from []corpus.Case) (*Batch, error) {
 	b := &Batch{seed: seed, causes: map[string]int{}, example: map[string]string{}}
 	for n := 1; b.attempts < cells; n++ {
 		set := random.Generate(seed, n)
+		if n%2 == 1 && len(from) > 0 {
+			if set = near(seed, n, from); set == nil {
+				continue
+			}
+		}
 		s, err := b.settle(set)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w\n%s", set.Name, err, set.YAML())
@@ -76,6 +87,29 @@ func Collect(seed uint64, cells int) (*Batch, error) {
 		}
 	}
 	return b, nil
+}
+
+// near is a scenario about a set of files that are nearly those of the corpus; nil: its server does not load them and has only rules of before, which is
+// tried once in four times, or no scenario can have such files.
+func near(seed uint64, n int, from []corpus.Case) *random.Scenario {
+	files := random.Files(seed, n, from)
+	set := random.Around(fmt.Sprintf("seed-%d-near-%d", seed, n), seed, n, files)
+	if r, err := oracle.Read(files.World(set.Server)); err != nil || len(r.Logged) > 0 && n%8 != 1 {
+		return nil
+	}
+	if _, err := matrix.Parse(set.Name+".yaml", set.YAML()); err != nil {
+		return nil
+	}
+	return set
+}
+
+// corpusCases are the cases of all groups.
+func corpusCases() (cases []corpus.Case, err error) {
+	groups, err := corpus.Load()
+	for _, g := range groups {
+		cases = append(cases, g.Cases...)
+	}
+	return cases, err
 }
 
 // settle excludes the cells that cannot be predicted; nil: there are no others.

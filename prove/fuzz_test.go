@@ -18,7 +18,7 @@ import (
 
 // TestRandomScenariosAreBalanced bounds the shares of what random cells reach: a generator whose rules never load, or never let anybody in, tries nothing.
 func TestRandomScenariosAreBalanced(t *testing.T) {
-	b, err := Collect(1, 12000)
+	b, err := Collect(1, 12000, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,8 +65,8 @@ func TestRandomScenariosAreBalanced(t *testing.T) {
 }
 
 func TestBatchIsTheSameAgain(t *testing.T) {
-	x, errX := Collect(5, 500)
-	y, errY := Collect(5, 500)
+	x, errX := Collect(5, 500, nil)
+	y, errY := Collect(5, 500, nil)
 	if errX != nil || errY != nil {
 		t.Fatal(errX, errY)
 	}
@@ -101,7 +101,7 @@ const familyCells = 300
 
 // TestRandomFamily compares the family random with what seed 1 gives.
 func TestRandomFamily(t *testing.T) {
-	b, err := Collect(1, familyCells)
+	b, err := Collect(1, familyCells, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -138,7 +138,7 @@ func (g *generator) userColumn() string {
 	words := []string{"alice", "alice", "bob", "carol", "all", "+alice", "+bob", "+nobody", `"all"`, `"+bob"`, "nobody", "postgres", "Alice", `"two words"`, `"a,b"`, `al"ic"e`, `"/alice"`,
 		"replication", "sameuser", `""`, "alice-admin", `"a""b"`, strings.Repeat("x", 300)}
 	if g.one(6) {
-		words = []string{"/^a", "/^(alice|bob)$", `"/^al, ?"`, "/^[a-c]", `"/^.+ .+$"`, "/ob", `/^alice-\w+$`, "/^$", `"/^(?:bo|a)[bl]"`, "/^a{1,2}l", "/^[^a]"}
+		words = []string{"/^a", "/^(alice|bob)$", `"/^al, ?"`, "/^[a-c]", `"/^.+ .+$"`, "/ob", `/^alice-\w+$`, "/^$", `"/^(?:bo|a)[bl]"`, `"/^a{1,2}l"`, "/^[^a]"}
 	}
 	chosen := g.chosen(words)
 	if g.one(12) {

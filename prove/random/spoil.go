@@ -29,7 +29,7 @@ var mistakes = []string{
 	`host all "all all trust`, `host all alice" all trust`, `host "" "" "" ""`, `host all alice , bob all trust`, `host all alice ,bob all trust`, `host all "al""ice" all trust`, "host all all all \"trust\" \"\"", "host all \"all\nall\" all trust", `host , , , ,`, `host all,all all,all all trust,`, "host all all all trust #", "host all all all trust# x=y", `host all all all "trust # x"`,
 	`host all "alice"bob all trust`, `"host" "all" "all" "all" "trust"`, "host\vall all all trust", "host all all all trust \f", `host all all all tru\st`, `host all all all trust \`, `host all all all trust \ `,
 	// expressions
-	"host all /^(a all trust", "host all /a** all trust", "host /[a all all trust", "host all /*a all trust", "host all /a{2,1} all trust", "host all /a) all trust", `host all /a\ all trust`, "host all / all trust", "host all /[b-a] all trust", "host all alice,/^(b all trust",
+	"host all /^(a all trust", "host all /a** all trust", "host /[a all all trust", "host all /*a all trust", "host all /a{2,1} all trust", "host all /a) all trust", `host all /a\ all trust`, "host all / all trust", "host all /[b-a] all trust", "host all alice,/^(b all trust", "host all /^a{1,2}l all trust", "host all /a{300} all trust", "host all /a{ all trust",
 	// files
 	"host all @missing all trust", "host @missing all all trust", "host all alice,@no/such/file all trust", "host all @ all trust", `host all "@missing" all trust`, "host all all @missing trust", "host all all all trust @missing",
 	"include missing.conf", "include_if_exists missing.conf", "include_dir missing.d", "include", "include a b", `include ""`, `include_dir ""`, "INCLUDE x", "include_if_exists names/",
