@@ -22,6 +22,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/fixtures"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/oracle"
+	"github.com/pgauthmatrix/pgauthmatrix/pgimages"
 	"github.com/pgauthmatrix/pgauthmatrix/probe"
 	"github.com/pgauthmatrix/pgauthmatrix/reports"
 	"github.com/pgauthmatrix/pgauthmatrix/run"
@@ -64,11 +65,11 @@ func Run(ctx context.Context, out io.Writer) error {
 	for _, c := range cells {
 		c.World = cells[0].World
 	}
-	dir, err := os.MkdirTemp("", "pgauthmatrix-bench-")
+	dir, remove, err := pgimages.TempDir("bench")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer remove()
 	if err := run.Images(ctx, out); err != nil {
 		return err
 	}

@@ -5,23 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 )
 
 // Selection says which cells to take. The zero Selection takes all.
 type Selection struct {
-	Patterns []string     // cells whose ID one of these matches (see MatchID); none: every cell
-	Family   string       // cells of this family only
-	Axes     []AxisValues // cells that have one of the values on each of these axes; NotGiven is ""; a group stands for its members
-	Strength int          // 0: every cell; 2: pairwise; 3: every combination of three axes' values; at most 4
-	Seed     uint64       // chooses among equally good selections of that strength
-	Shard    Shard        // a part of what all the above takes
+	Patterns []string     `json:"patterns,omitempty"` // cells whose ID one of these matches (see MatchID); none: every cell
+	Family   string       `json:"family,omitempty"`   // cells of this family only
+	Axes     []AxisValues `json:"axes,omitempty"`     // cells that have one of the values on each of these axes; NotGiven is ""; a group stands for its members
+	Strength int          `json:"strength,omitempty"` // 0: every cell; 2: pairwise; 3: every combination of three axes' values; at most 4
+	Seed     uint64       `json:"seed,omitempty"`     // chooses among equally good selections of that strength
+	Shard    Shard        `json:"shard,omitzero"`     // a part of what all the above takes
+	Cost     *Cost        `json:"-"`                  // by which parts are made; nil: EstimatedCost
 }
-
-// Shard is part Index of Count, counted from 1. The zero Shard is everything. The sizes of parts differ by at most one cell, and each
-// Env is in as few parts as that allows.
-type Shard struct{ Index, Count int }
 
 // Coverage says what a selection covers, before sharding. Combinations are counted for each scenario, over the axes on which its
 // cells differ.
@@ -86,7 +82,13 @@ func Select(cells []Cell, s Selection) ([]Cell, Coverage, error) {
 		}
 	}
 	coverage.Selected = len(taken)
-	taken = s.Shard.of(taken)
+	cost := EstimatedCost
+	if s.Cost != nil {
+		cost = *s.Cost
+	}
+	if taken, err = s.Shard.of(taken, cost); err != nil {
+		return nil, coverage, err
+	}
 	if len(taken) == len(cells) {
 		return cells, coverage, nil // a full run has no memory for two copies
 	}
@@ -316,40 +318,6 @@ func insteadOf(element string, candidates []string) string {
 		candidates, more = candidates[:12], fmt.Sprintf(" and %d more", len(candidates)-12)
 	}
 	return fmt.Sprintf("instead of the element %s there are %s%s", element, strings.Join(candidates, ", "), more)
-}
-
-// of takes the shard's cells. It keeps their order.
-func (s Shard) of(cells []*Cell) []*Cell {
-	if s == (Shard{}) {
-		return cells
-	}
-	keys := map[*World]string{}
-	order := make([]int, len(cells))
-	for i, c := range cells {
-		order[i] = i
-		if _, ok := keys[c.World]; !ok {
-			keys[c.World] = c.World.EnvKey()
-		}
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(keys[cells[a].World], keys[cells[b].World]) })
-	part := order[(s.Index-1)*len(cells)/s.Count : s.Index*len(cells)/s.Count]
-	slices.Sort(part)
-	taken := make([]*Cell, len(part))
-	for i, n := range part {
-		taken[i] = cells[n]
-	}
-	return taken
-}
-
-// ParseShard reads INDEX/COUNT.
-func ParseShard(text string) (Shard, error) {
-	index, count, _ := strings.Cut(text, "/")
-	i, err1 := strconv.Atoi(index)
-	n, err2 := strconv.Atoi(count)
-	if err1 != nil || err2 != nil || i < 1 || i > n {
-		return Shard{}, fmt.Errorf("shard %q; want INDEX/COUNT with an index from 1 to the count, as in 2/8", text)
-	}
-	return Shard{i, n}, nil
 }
 
 // ParseAxisValues reads AXIS=VALUE[,VALUE…] of a command line.

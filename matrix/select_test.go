@@ -126,41 +126,6 @@ func TestExpandSelectedExpandsWhatIsNamed(t *testing.T) {
 	}
 }
 
-func TestShards(t *testing.T) {
-	_, cells := twoFamilies(t)
-	for count := 1; count <= 60; count++ {
-		seen := map[string]int{}
-		envs := map[string]map[int]bool{}
-		for index := 1; index <= count; index++ {
-			part, coverage, err := Select(cells, Selection{Shard: Shard{index, count}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if n := len(part) - len(cells)/count; n < 0 || n > 1 || coverage.Selected != len(cells) {
-				t.Errorf("shard %d/%d has %d of %d cells; %+v", index, count, len(part), len(cells), coverage)
-			}
-			for _, c := range part {
-				seen[c.ID]++
-				if key := c.World.EnvKey(); envs[key] == nil {
-					envs[key] = map[int]bool{index: true}
-				} else {
-					envs[key][index] = true
-				}
-			}
-		}
-		if len(seen) != len(cells) {
-			t.Errorf("%d shards have %d of %d cells", count, len(seen), len(cells))
-		}
-		starts := 0
-		for _, shards := range envs {
-			starts += len(shards)
-		}
-		if starts > len(envs)+count-1 {
-			t.Errorf("%d shards start %d Envs", count, starts)
-		}
-	}
-}
-
 // combinationsOf counts by brute force, independently of array: every combination of n axes' values among cells.
 func combinationsOf(cells []Cell, axes []string, n int, keep func(*Cell) bool) map[string]bool {
 	found := map[string]bool{}
@@ -311,21 +276,6 @@ func TestParseAxisValues(t *testing.T) {
 		got, err := ParseAxisValues(test.text)
 		if diff := cmp.Diff(test.want, got); diff != "" || errorText(err) != test.err {
 			t.Errorf("%s: %q, want %q; %s", test.text, errorText(err), test.err, diff)
-		}
-	}
-}
-
-func TestParseShard(t *testing.T) {
-	for _, test := range []struct {
-		text string
-		want Shard
-	}{{"1/1", Shard{1, 1}}, {"2/8", Shard{2, 8}}, {"8/8", Shard{8, 8}}, {"0/8", Shard{}}, {"9/8", Shard{}}, {"2", Shard{}}, {"a/b", Shard{}}, {"", Shard{}}, {"1/2/3", Shard{}}} {
-		got, err := ParseShard(test.text)
-		if got != test.want || (err != nil) != (test.want == Shard{}) {
-			t.Errorf("%s: %v, %v", test.text, got, err)
-		}
-		if want := fmt.Sprintf("shard %q; want INDEX/COUNT with an index from 1 to the count, as in 2/8", test.text); err != nil && err.Error() != want {
-			t.Errorf("%v, want %s", err, want)
 		}
 	}
 }

@@ -308,7 +308,7 @@ func TestClaim(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "dead.lock"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := removeStaleLocks(dir); err != nil {
+	if err := removeStale(dir); err != nil {
 		t.Fatal(err)
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, "*.lock")); len(left) != 1 || filepath.Base(left[0]) != "one.lock" {

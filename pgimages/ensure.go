@@ -245,11 +245,11 @@ func (b *builder) bootstrap(ctx context.Context, s suite) error {
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "pgauthmatrix-"+s.name+"-")
+	dir, remove, err := TempDir(s.name)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
+	defer remove()
 	for _, f := range contextFiles("suite") {
 		if err := os.WriteFile(filepath.Join(dir, f.name), f.data, os.FileMode(f.mode)); err != nil {
 			return err

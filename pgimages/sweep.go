@@ -59,6 +59,11 @@ func claim(runID string) (owner string, err error) {
 		return "", fmt.Errorf("claiming run %s: %w", runID, err)
 	}
 	if claims[runID] == nil {
+		claiming, err := lockClaims(dir)
+		if err != nil {
+			return "", fmt.Errorf("claiming run %s: %w", runID, err)
+		}
+		defer claiming.Close()
 		f, err := lockFile(filepath.Join(dir, runID+".lock"), os.O_CREATE)
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return "", fmt.Errorf("run %s belongs to another process: every run needs an ID of its own", runID)
@@ -69,6 +74,19 @@ func claim(runID string) (owner string, err error) {
 		claims[runID] = f
 	}
 	return place + "/" + runID, nil
+}
+
+// lockClaims takes the lock that is held while a lock file is made and locked, and while those that nobody holds are removed. Without it a sweep could remove
+// the file of a process between the two, and the next sweep would take that process for dead.
+func lockClaims(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "claiming"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil { // nobody holds it for long
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // claimDir is where the lock files are, and the identity of that place.
@@ -168,7 +186,7 @@ func Sweep(ctx context.Context) (runs []string, err error) {
 		runs = append(runs, id)
 		errs = append(errs, removeAll(ctx, cli, t.containers, t.networks, t.volumes))
 	}
-	return runs, errors.Join(append(errs, removeStaleLocks(dir))...)
+	return runs, errors.Join(append(errs, removeStale(dir))...)
 }
 
 // Leftovers are the IDs of runs that have things on the engine: dead ones, whose things Sweep removes, and those of which it cannot
@@ -250,12 +268,59 @@ func find(ctx context.Context, cli *client.Client, label string, of func(labels 
 	return nil
 }
 
-// removeStaleLocks removes the lock files that no process holds.
-func removeStaleLocks(dir string) error {
+// tempPrefix begins the names of the folders that TempDir makes.
+const tempPrefix = "pgauthmatrix-temp-"
+
+// TempDir makes a folder for files that the process needs for a while. If the process dies, the next Sweep removes it.
+func TempDir(name string) (dir string, remove func(), err error) {
+	locks, _, err := claimDir()
+	if err != nil {
+		return "", nil, err
+	}
+	claiming, err := lockClaims(locks)
+	if err != nil {
+		return "", nil, err
+	}
+	defer claiming.Close()
+	if dir, err = os.MkdirTemp("", tempPrefix+name+"-"); err != nil {
+		return "", nil, err
+	}
+	held, err := lockDir(dir)
+	if err != nil {
+		return "", nil, errors.Join(err, os.Remove(dir))
+	}
+	return dir, func() { _ = errors.Join(os.RemoveAll(dir), held.Close()) }, nil
+}
+
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// removeStale removes the lock files and the temporary folders that no process holds.
+func removeStale(dir string) error {
+	claiming, err := lockClaims(dir)
+	if err != nil {
+		return err
+	}
+	defer claiming.Close()
 	names, err := filepath.Glob(filepath.Join(dir, "*.lock"))
 	for _, name := range names {
 		if f, lockErr := lockFile(name, 0); lockErr == nil {
 			err = errors.Join(err, os.Remove(name), f.Close())
+		}
+	}
+	temps, globErr := filepath.Glob(filepath.Join(os.TempDir(), tempPrefix+"*"))
+	err = errors.Join(err, globErr)
+	for _, temp := range temps {
+		if f, lockErr := lockDir(temp); lockErr == nil { // another user's is not opened, and stays
+			err = errors.Join(err, os.RemoveAll(temp), f.Close())
 		}
 	}
 	return err

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+	"github.com/pgauthmatrix/pgauthmatrix/pgimages"
 	"github.com/pgauthmatrix/pgauthmatrix/reports"
 	"github.com/pgauthmatrix/pgauthmatrix/run"
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
@@ -47,11 +47,11 @@ func Prove(ctx context.Context, out io.Writer, texts []string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	dir, err := os.MkdirTemp("", "pgauthmatrix-prove-")
+	dir, remove, err := pgimages.TempDir("prove")
 	if err != nil {
 		return false, err
 	}
-	defer os.RemoveAll(dir)
+	defer remove()
 	var everything []string
 	for _, f := range faults {
 		everything = append(append(everything, f.shows...), f.not...)

@@ -20,9 +20,10 @@ import (
 
 // line is one line of a run's file: exactly one of its fields is set.
 type line struct {
-	Header  *Header  `json:"run,omitempty"`
-	Record  *Record  `json:"cell,omitempty"`
-	Trailer *Trailer `json:"end,omitempty"`
+	Header     *Header     `json:"run,omitempty"`
+	Record     *Record     `json:"cell,omitempty"`
+	Resumption *Resumption `json:"resume,omitempty"` // what follows belongs to the run, also after an end
+	Trailer    *Trailer    `json:"end,omitempty"`
 }
 
 // Writer appends records; it is safe for concurrent use. A run that is killed keeps every line but those of its last second.
@@ -32,6 +33,7 @@ type Writer struct {
 	cells   int
 	written map[string]bool
 	counts  verdict.Counts
+	resumed []Resumption
 }
 
 // NewWriter writes the header.
@@ -84,12 +86,12 @@ func (w *Writer) Write(r *Record) error {
 	return nil
 }
 
-// Close writes the trailer. It is an error if the counts do not add up to the header's cells; those of an interrupted
+// Close writes the trailer; Trailer.Resumed are further resumptions, of runs that were joined. It is an error if the counts do not add up to the header's cells; those of an interrupted
 // run have to add up together with Trailer.NotReached. It does not close the underlying writer.
 func (w *Writer) Close(t Trailer) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	t.Counts = w.counts
+	t.Counts, t.Resumed = w.counts, append(w.resumed, t.Resumed...)
 	if err := w.line(line{Trailer: &t}); err != nil {
 		return err
 	}
@@ -225,13 +227,14 @@ type brief struct {
 // decodeBrief decodes what brief has of a line.
 func decodeBrief(text []byte, into *line) error {
 	var l struct {
-		Record  *brief   `json:"cell"`
-		Trailer *Trailer `json:"end"`
+		Record     *brief      `json:"cell"`
+		Resumption *Resumption `json:"resume"`
+		Trailer    *Trailer    `json:"end"`
 	}
 	if err := json.Unmarshal(text, &l); err != nil {
 		return err
 	}
-	into.Trailer = l.Trailer
+	into.Trailer, into.Resumption = l.Trailer, l.Resumption
 	if b := l.Record; b != nil {
 		into.Record = &Record{ID: b.ID, Scenario: b.Scenario, Axes: b.Axes, World: b.World, Predicted: b.Predicted, ByHand: b.ByHand, Verdict: b.Verdict, Start: b.Start, Micros: b.Micros}
 		if b.Observation != nil {
@@ -279,14 +282,16 @@ func (r *Run) scan(decode func([]byte, *line) error, visit func(*Record) bool) (
 		if n == 1 {
 			continue // the header
 		}
-		if trailer != nil {
-			return nil, fmt.Errorf("line %d: more lines after the run's end", n)
-		}
 		var l line
 		if err := decode(text, &l); err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
+		if trailer != nil && l.Resumption == nil {
+			return nil, fmt.Errorf("line %d: more lines after the run's end", n)
+		}
 		switch {
+		case l.Resumption != nil:
+			trailer = nil
 		case l.Record != nil:
 			l.Record.About = r.about[l.Record.Scenario]
 			if !visit(l.Record) {

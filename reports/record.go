@@ -32,6 +32,29 @@ type Header struct {
 	Images    []Image    `json:"images,omitempty"`
 	Scenarios []Scenario `json:"scenarios,omitempty"` // those that have a cell in the run; none in a file of an older version
 	Stale     []Stale    `json:"stale,omitempty"`     // divergences that name no cell; only a full run can know
+	Part      *Part      `json:"part,omitempty"`      // nil in a file of an older version, and of a run that died in its set-up
+}
+
+// Part says what a run tries of what, as the program reads it: for Merge, which joins shards, and for a run that goes on with this one.
+type Part struct {
+	Selection matrix.Selection `json:"selection"` // its shard is this run's
+	AtMost    int              `json:"at_most,omitempty"`
+	Repeat    int              `json:"repeat,omitempty"`    // attempts of each cell; 0: one
+	Files     []string         `json:"files,omitempty"`     // scenarios in place of the built-in ones
+	Driver    string           `json:"driver,omitempty"`    // file of a person's own driver
+	Costs     string           `json:"costs,omitempty"`     // folder of the run by whose costs shards were made
+	CostsRun  string           `json:"costs_run,omitempty"` // and its ID
+	Text      string           `json:"text"`                // the selection for people, without the shard
+	Cells     int              `json:"cells"`               // of all shards
+	Digest    string           `json:"digest"`              // of the cells of all shards and their worlds
+}
+
+// Resumption is the line that a run writes when it goes on with what another process began.
+type Resumption struct {
+	Start  time.Time `json:"start"`
+	Engine string    `json:"engine,omitempty"`
+	After  string    `json:"after"` // why the run had ended
+	Cells  int       `json:"cells"` // that had a record
 }
 
 // Scenario is what a report says of a scenario: all that it needs of the scenario's file.
@@ -136,4 +159,7 @@ type Trailer struct {
 	Provision   time.Duration  `json:"provision_ns,omitempty"` // wall time in which an Env was provisioned and no cell attempted
 	Attempt     time.Duration  `json:"attempt_ns,omitempty"`   // wall time in which cells were attempted
 	Stale       []Stale        `json:"stale,omitempty"`
+	Resumed     []Resumption   `json:"resumed,omitempty"`  // set by Writer.Close
+	EnvCost     time.Duration  `json:"env_ns,omitempty"`   // mean time to provision an Env and try its control cells
+	WorldCost   time.Duration  `json:"world_ns,omitempty"` // mean time to bring an Env to a world
 }

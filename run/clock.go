@@ -12,6 +12,31 @@ type clock struct {
 	trying, preparing        int
 	last                     time.Time
 	provisionTime, cellsTime time.Duration
+
+	envs, worlds         int
+	envsTime, worldsTime time.Duration
+}
+
+// env counts an Env that took so long until its control cells had passed; world, a world that was installed.
+func (c *clock) env(took time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.envs++
+	c.envsTime += took
+}
+
+func (c *clock) world(took time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.worlds++
+	c.worldsTime += took
+}
+
+// means are the mean times of an Env and of a world; 0 of what there was none.
+func (c *clock) means() (env, world time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.envsTime / time.Duration(max(c.envs, 1)), c.worldsTime / time.Duration(max(c.worlds, 1))
 }
 
 func (c *clock) tick() {

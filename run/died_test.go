@@ -107,7 +107,7 @@ func begun(t *testing.T) (r *Run) {
 	if r.Plan, err = NewPlan(cells, controls(t, "[pgx]")); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.open(cells, "an engine"); err != nil {
+	if err := r.open(r.header(cells)); err != nil {
 		t.Fatal(err)
 	}
 	close(r.all)

@@ -26,6 +26,7 @@ func Interruption(ctx context.Context) string {
 func (r *Run) Finish(out io.Writer, interrupted string) (*reports.Summary, error) {
 	ended := errors.Join(r.end(interrupted), r.file.Close())
 	summary, err := r.config.publish(out, r.Dir)
+	r.unlock()
 	if err := errors.Join(ended, err); err != nil {
 		return nil, died(err)
 	}
@@ -46,10 +47,13 @@ func (r *Run) end(interrupted string) error {
 	defer r.mu.Unlock()
 	trailer := reports.Trailer{End: time.Now(), Interrupted: interrupted, NotReached: map[string]int{}, Envs: r.envsSoFar}
 	trailer.Provision, trailer.Attempt = r.clock.read()
-	var ids []string
+	trailer.EnvCost, trailer.WorldCost = r.clock.means()
+	if r.before != nil && r.before.Trailer != nil {
+		t := r.before.Trailer
+		trailer.Envs, trailer.Provision, trailer.Attempt = trailer.Envs+t.Envs, trailer.Provision+t.Provision, trailer.Attempt+t.Attempt
+	}
 	for _, e := range r.Plan.Envs {
 		for _, c := range e.Cells() {
-			ids = append(ids, c.ID)
 			if _, reached := r.verdicts[c.ID]; !reached {
 				trailer.NotReached[c.Scenario]++
 			}
@@ -62,7 +66,7 @@ func (r *Run) end(interrupted string) error {
 		}
 	}
 	if r.whole() {
-		for _, d := range verdict.Stale(r.config.Divergences, ids) {
+		for _, d := range verdict.Stale(r.config.Divergences, r.ids) {
 			trailer.Stale = append(trailer.Stale, reports.Stale{Pattern: d.Pattern, Pos: d.Pos})
 		}
 	}
@@ -70,14 +74,19 @@ func (r *Run) end(interrupted string) error {
 }
 
 // whole says whether the run has every cell that there is: only such a run can tell that a divergence names none.
-func (r *Run) whole() bool {
-	s := r.config.Selection
-	return s.Strength == 0 && len(s.Patterns) == 0 && s.Family == "" && len(s.Axes) == 0 && s.Shard.Count <= 1 && r.config.AtMost == 0
-}
+func (r *Run) whole() bool { return r.part != nil && r.part.Whole() }
 
 // Publishing says what the reports hold a run against.
 type Publishing struct {
 	Baseline *reports.Run // an earlier run: what changed since is said first; nil: none
+}
+
+// Apply tells the view what it is held against.
+func (p Publishing) Apply(view *reports.View) error {
+	if p.Baseline == nil {
+		return nil
+	}
+	return view.Against(p.Baseline)
 }
 
 // publish reads the saved run of a folder once, writes the reports that other programs read beside the records, and draws the run.
@@ -90,10 +99,8 @@ func (p Publishing) publish(out io.Writer, dir string) (*reports.Summary, error)
 	if err != nil {
 		return nil, err
 	}
-	if p.Baseline != nil {
-		if err := view.Against(p.Baseline); err != nil {
-			return nil, err
-		}
+	if err := p.Apply(view); err != nil {
+		return nil, err
 	}
 	o := Options(out)
 	if o.Files, err = reports.WriteFiles(dir, view, o); err != nil {

@@ -41,6 +41,7 @@ type kernel struct {
 	display Display
 	clock   *clock
 	record  func(*attempt) error
+	repeat  int // attempts of each cell; below 2: one
 
 	bracket []attempt     // attempted and not yet recorded
 	spent   time.Duration // time of attempts in the bracket
@@ -61,6 +62,7 @@ var errInterrupted = errors.New("interrupted")
 // run returns an error only if a record could not be written.
 func (k *kernel) run(ctx context.Context, provision func(context.Context) (Env, error)) error {
 	k.display.Phase("provisioning " + k.plan.Name)
+	began := time.Now()
 	provisioned := k.clock.provisioning()
 	env, err := provision(ctx)
 	provisioned()
@@ -80,6 +82,7 @@ func (k *kernel) run(ctx context.Context, provision func(context.Context) (Env, 
 	if err != nil {
 		return k.broken(ctx, k.plan.Worlds, fmt.Errorf("env %s: %w", k.plan.Name, err))
 	}
+	k.clock.env(time.Since(began))
 	for i, w := range k.plan.Worlds {
 		for rest := w.Cells; len(rest) > 0; {
 			if ctx.Err() != nil {
@@ -161,9 +164,11 @@ func (k *kernel) interrupted(ctx context.Context) error {
 func (k *kernel) world(work, ctx context.Context, w *WorldPlan, cells []*matrix.Cell) int {
 	k.display.Phase(k.plan.Name + ": " + cells[0].Scenario)
 	first := len(k.bracket)
+	began := time.Now()
 	installed := k.clock.provisioning()
 	err := k.env.Install(work, w.World)
 	installed()
+	k.clock.world(time.Since(began))
 	if err != nil {
 		if ctx.Err() != nil {
 			return 0
@@ -176,8 +181,8 @@ func (k *kernel) world(work, ctx context.Context, w *WorldPlan, cells []*matrix.
 		return len(cells)
 	}
 	ended := k.clock.attempting()
-	began := time.Now()
-	tried := k.attempt(work, cells, func(n int) bool {
+	began = time.Now()
+	tried := k.attempt(work, cells, k.repeatedly, func(n int) bool {
 		return ctx.Err() == nil && first+n < cellsPerBracket && k.spent+time.Since(began) < k.length
 	}, k.display.Tried)
 	k.spent += time.Since(began)
@@ -201,9 +206,9 @@ func (k *kernel) fault(first int, cause string) {
 	}
 }
 
-// attempt makes attempts in the order of the cells, several at a time, as long as more allows to begin the n-th. It returns those
+// attempt tries cells in the order of the cells, several at a time, as long as more allows to begin the n-th. It returns those
 // that ended; one that ctx cut short is left out.
-func (k *kernel) attempt(ctx context.Context, cells []*matrix.Cell, more func(n int) bool, tried func()) []attempt {
+func (k *kernel) attempt(ctx context.Context, cells []*matrix.Cell, try func(context.Context, *matrix.Cell) matrix.Observation, more func(n int) bool, tried func()) []attempt {
 	all := make([]attempt, len(cells))
 	var mu sync.Mutex
 	begun := 0
@@ -223,7 +228,7 @@ func (k *kernel) attempt(ctx context.Context, cells []*matrix.Cell, more func(n 
 		workers.Go(func() {
 			for a, ok := next(); ok; a, ok = next() {
 				a.start = time.Now()
-				a.observation = k.attemptSafely(ctx, a.cell)
+				a.observation = try(ctx, a.cell)
 				a.took = time.Since(a.start)
 				if ctx.Err() != nil {
 					a.cell = nil
@@ -271,7 +276,7 @@ func (k *kernel) controls(work, ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("the control world could not be installed: %w", err)
 		}
-		tried := k.attempt(work, rest[:n], func(int) bool { return ctx.Err() == nil }, func() {})
+		tried := k.attempt(work, rest[:n], k.attemptSafely, func(int) bool { return ctx.Err() == nil }, func() {})
 		for _, a := range tried {
 			if err := contradicts(a.cell, &a.observation); err != nil {
 				return err

@@ -27,12 +27,13 @@ type fakeEnv struct {
 	passes   int      // of the control cells that have begun
 	attempts int      // of cells
 
-	takes        time.Duration                  // an attempt
-	controlTakes time.Duration                  // a control cell
-	controlFails int                            // the pass of the control cells that fails, from 1
-	install      func(w *matrix.World) error    // nil: installs
-	healthy      func(attempts int) error       // nil: is healthy
-	cell         func(n int) matrix.Observation // the n-th attempt, from 1; nil: as predicted
+	takes        time.Duration                         // an attempt
+	controlTakes time.Duration                         // a control cell
+	controlFails int                                   // the pass of the control cells that fails, from 1
+	install      func(w *matrix.World) error           // nil: installs
+	healthy      func(attempts int) error              // nil: is healthy
+	cell         func(n int) matrix.Observation        // the n-th attempt, from 1; nil: as predicted
+	observe      func(*matrix.Cell) matrix.Observation // nil: as the other fields say
 	provision    error
 }
 
@@ -70,6 +71,9 @@ func wait(ctx context.Context, d time.Duration) error {
 }
 
 func (f *fakeEnv) Attempt(ctx context.Context, c *matrix.Cell) matrix.Observation {
+	if f.observe != nil {
+		return f.observe(c)
+	}
 	if strings.HasPrefix(c.Scenario, controlFamily) {
 		f.mu.Lock()
 		if f.log[len(f.log)-1] == "install" {

@@ -1,8 +1,10 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -11,6 +13,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/moby/moby/client"
@@ -27,6 +31,12 @@ import (
 // it opens the run's file. Where the engine or an image fails, it leaves the files of a run that reached no cell.
 func Prepare(ctx context.Context, out io.Writer, config Config) (*Run, error) {
 	r := newRun(config)
+	if config.resumed != nil {
+		if err := r.takeOver(config.resumed); err != nil {
+			r.unlock()
+			return nil, err
+		}
+	}
 	cells, err := matrix.ExpandSelected(config.Scenarios, config.Selection)
 	if err != nil {
 		return nil, err
@@ -40,6 +50,7 @@ func Prepare(ctx context.Context, out io.Writer, config Config) (*Run, error) {
 		cells = config.Driver.Cells(cells)
 	}
 	if err := r.prepare(ctx, out, cells); err != nil {
+		defer r.unlock()
 		err = errors.Join(err, r.died(out, cells, err))
 		if cause := (*Died)(nil); errors.As(err, &cause) && ctx.Err() == nil {
 			doctor.Explain(ctx, out, filepath.Dir(r.Dir))
@@ -75,11 +86,21 @@ func (r *Run) prepare(ctx context.Context, out io.Writer, cells []matrix.Cell) e
 		return died(err)
 	}
 	selection := r.config.Selection
-	if cells, r.Coverage, err = matrix.Select(cells, matrix.Selection{Strength: selection.Strength, Seed: selection.Seed, Shard: selection.Shard}); err != nil {
+	if cells, r.Coverage, err = matrix.Select(cells, matrix.Selection{Strength: selection.Strength, Seed: selection.Seed}); err != nil {
 		return err
 	}
 	cells = spread(cells, r.config.AtMost)
-	if err := r.plan(cells); err != nil {
+	r.part = r.config.partOf(cells)
+	if cells, _, err = matrix.Select(cells, matrix.Selection{Shard: selection.Shard, Cost: selection.Cost}); err != nil {
+		return err
+	}
+	header := r.header(cells)
+	if resumed := r.config.resumed; resumed != nil {
+		if why := resumed.Header.SameAs(&header); why != "" {
+			return fmt.Errorf("run %s cannot go on: %s; go on with what it began with, or run it anew", r.ID, why)
+		}
+	}
+	if err := r.plan(without(cells, r.verdicts)); err != nil {
 		return err
 	}
 	engine, err := engineText(ctx)
@@ -87,14 +108,18 @@ func (r *Run) prepare(ctx context.Context, out io.Writer, cells []matrix.Cell) e
 		return died(err)
 	}
 	r.display = NewDisplay(out, r.Plan.attempts())
-	return died(r.open(cells, engine))
+	header.Engine = engine
+	return died(r.open(header))
 }
 
 // died writes the records and the reports of a run that could not begin: the cells that were named, and why none was reached.
 func (r *Run) died(out io.Writer, cells []matrix.Cell, cause error) error {
 	r.display.Close()
-	if r.file != nil { // it began: the file says so itself
+	switch {
+	case r.file != nil: // it began: the file says so itself
 		return r.file.Close()
+	case r.config.resumed != nil: // the file says what it said before
+		return nil
 	}
 	if err := r.create(); err != nil {
 		return err
@@ -116,7 +141,8 @@ func (r *Run) died(out io.Writer, cells []matrix.Cell, cause error) error {
 }
 
 func newRun(config Config) *Run {
-	return &Run{ID: NewID(), config: config, display: silent{}, start: time.Now(), all: make(chan struct{}), done: map[*EnvPlan]chan struct{}{},
+	id := NewID()
+	return &Run{ID: id, label: id, config: config, display: silent{}, start: time.Now(), all: make(chan struct{}), done: map[*EnvPlan]chan struct{}{},
 		predicted: map[*matrix.Cell]matrix.Prediction{}, verdicts: map[string]verdict.Verdict{}}
 }
 
@@ -163,23 +189,45 @@ func (r *Run) create() (err error) {
 	if err := os.MkdirAll(r.Dir, 0o755); err != nil {
 		return fmt.Errorf("cannot make the run's folder: %w", err)
 	}
+	if err := r.lock(); err != nil {
+		return err
+	}
 	if r.file, err = os.OpenFile(filepath.Join(r.Dir, reports.FileName), os.O_CREATE|os.O_EXCL|os.O_APPEND|os.O_WRONLY, 0o644); err != nil {
 		return fmt.Errorf("cannot write the run's records: %w", err)
 	}
 	return nil
 }
 
-// open creates the file and begins the records.
-func (r *Run) open(cells []matrix.Cell, engine string) error {
-	if err := r.create(); err != nil {
+// header describes the run; cells are those of its shard.
+func (r *Run) header(cells []matrix.Cell) reports.Header {
+	coverage := Describe(r.Coverage)
+	if most := r.config.AtMost; most > 0 && r.Coverage.Selected > most {
+		coverage += fmt.Sprintf("; of those, %d, spread evenly", most)
+	}
+	described := r.config.Described
+	if shard := r.config.Selection.Shard.String(); shard != "" {
+		described += ", shard " + shard
+	}
+	for i := range cells {
+		r.ids = append(r.ids, cells[i].ID)
+	}
+	return reports.Header{Run: r.ID, Start: r.start, Tool: version(), Selection: described, Coverage: coverage, Cells: len(cells), Lost: r.lost,
+		Images: r.Images, Scenarios: reports.ScenariosOf(r.config.Scenarios, cells), Part: r.part}
+}
+
+// open creates the file and begins the records, or goes on with those of another process.
+func (r *Run) open(header reports.Header) (err error) {
+	saved := r.config.resumed
+	if saved == nil {
+		if err := r.create(); err != nil {
+			return err
+		}
+		return r.write(r.file, header)
+	}
+	if r.file, r.writer, err = reports.Resume(saved, reports.Resumption{Start: r.start, Engine: header.Engine, After: r.before.Incomplete}); err != nil {
 		return err
 	}
-	coverage := Describe(r.Coverage)
-	if selected := r.Coverage.Selected; r.config.AtMost > 0 && selected > r.config.AtMost {
-		coverage += fmt.Sprintf("; of those, %d, spread evenly", len(cells))
-	}
-	return r.write(r.file, reports.Header{Run: r.ID, Start: r.start, Tool: version(), Engine: engine, Selection: r.config.Described,
-		Coverage: coverage, Cells: len(cells), Lost: r.lost, Images: r.Images, Scenarios: reports.ScenariosOf(r.config.Scenarios, cells)})
+	return r.inapplicable()
 }
 
 // write begins the records, with those of the cells that are never attempted.
@@ -188,6 +236,10 @@ func (r *Run) write(to io.Writer, header reports.Header) error {
 	if r.writer, err = reports.NewWriter(to, header); err != nil {
 		return err
 	}
+	return r.inapplicable()
+}
+
+func (r *Run) inapplicable() error {
 	for _, c := range r.Plan.Inapplicable {
 		if err := r.record(c, nil, time.Now(), 0); err != nil {
 			return err
@@ -217,16 +269,39 @@ func engineText(ctx context.Context) (string, error) {
 	return fmt.Sprintf("container engine %s, %s/%s, %d CPUs", v.Version, v.Os, v.Arch, runtime.NumCPU()), nil
 }
 
+// version is the commit that the program was built from. One that was built from something else, or by go test, is told from others by a digest of its file.
 func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	revision := info.Main.Version
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			revision = s.Value
+	revision, modified := "", false
+	if info, ok := debug.ReadBuildInfo(); ok {
+		revision = strings.Trim(info.Main.Version, "()")
+		for _, s := range info.Settings {
+			switch s.Key {
+			case "vcs.revision":
+				revision = s.Value
+			case "vcs.modified":
+				modified = s.Value == "true"
+			}
 		}
 	}
-	return revision
+	if revision != "" && revision != "devel" && !modified {
+		return revision
+	}
+	return cmp.Or(revision, "devel") + ", binary " + binaryDigest()
 }
+
+var binaryDigest = sync.OnceValue(func() string {
+	path, err := os.Executable()
+	if err != nil {
+		return "unknown"
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "unknown"
+	}
+	defer f.Close()
+	digest := sha256.New()
+	if _, err := io.Copy(digest, f); err != nil {
+		return "unknown"
+	}
+	return hex.EncodeToString(digest.Sum(nil)[:6])
+})

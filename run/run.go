@@ -25,10 +25,17 @@ type Config struct {
 	Selection   matrix.Selection
 	AtMost      int            // of the cells selected, so many, spread evenly; 0: all
 	Described   string         // the selection, for people
+	Repeat      int            // attempts of each cell, whose outcomes must all be equal; 0: one
+	Files       []string       // of the scenarios, if they are not the built-in ones
+	DriverFile  string         // of Driver
+	Costs       string         // folder of the run that Selection.Cost is of
+	CostsRun    string         // and its ID
 	Dir         string         // folder below which the run makes its own; default "runs"
 	Driver      *matrix.Driver // see Input
 	Provision   Provisioner    // default Provision
 	Publishing
+
+	resumed *reports.Run // the run to go on with; see ResumeConfig
 }
 
 // Display is told how a run goes; reports.Progress is one.
@@ -51,6 +58,11 @@ type Run struct {
 	Coverage matrix.Coverage
 	Images   []reports.Image
 
+	label     string // names the run to the engine: every process has its own, because one that died must not be taken for one that lives
+	folder    *os.File
+	part      *reports.Part
+	ids       []string         // of the cells of the part
+	before    *reports.Summary // of the run that this one goes on with
 	config    Config
 	display   Display
 	start     time.Time
@@ -96,7 +108,7 @@ func (r *Run) execute(ctx context.Context, e *EnvPlan) {
 			r.display.Print(fmt.Sprintf("%s: panic: %v\n%s", e.Name, p, debug.Stack()))
 		}
 	}()
-	k := &kernel{plan: e, display: r.display, clock: &r.clock, record: func(a *attempt) error {
+	k := &kernel{plan: e, repeat: r.config.Repeat, display: r.display, clock: &r.clock, record: func(a *attempt) error {
 		return r.record(a.cell, &a.observation, a.start, a.took)
 	}}
 	if err := k.run(ctx, func(ctx context.Context) (Env, error) { return r.provision(ctx, e) }); err != nil {
@@ -109,7 +121,7 @@ func (r *Run) provision(ctx context.Context, e *EnvPlan) (Env, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan.RunID, plan.Dir = r.ID, r.Dir
+	plan.RunID, plan.Dir = r.label, r.Dir
 	plan.Progress = func(step string) { r.display.Phase(e.Name + ": " + step) }
 	provision := r.config.Provision
 	if provision == nil {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/pgauthmatrix/pgauthmatrix/livetest"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+	"github.com/pgauthmatrix/pgauthmatrix/reports"
 	"github.com/pgauthmatrix/pgauthmatrix/run"
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
 )
@@ -29,6 +30,10 @@ var (
 	cells    = flag.String("cells", "", "cell patterns, separated by spaces")
 	shard    = flag.String("shard", "", "INDEX/COUNT: one part of the cells")
 	quick    = flag.Bool("quick", false, "pairwise, the newest server and libpq and every independent client, at most 2,000 cells")
+	costs    = flag.String("costs", "", "the folder of a run that says what cells cost, for shards")
+	repeat   = flag.Int("repeat", 1, "attempts of each cell, whose outcomes must all be equal")
+	resume   = flag.String("resume", "", "the folder of a run that did not end: its selection is taken from there")
+	baseline = flag.String("baseline", "", "the folder of an earlier run: the reports say first what changed since")
 	runs     = flag.String("runs", "../runs", "folder below which the run makes its own")
 )
 
@@ -39,36 +44,20 @@ func TestMatrix(t *testing.T) {
 	livetest.NeedsContainers(t)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	input, err := run.Load()
+	config, given, err := configured(t)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sel := matrix.Selection{Patterns: strings.Fields(*cells), Strength: *strength, Seed: *seed}
-	if *shard != "" {
-		if sel.Shard, err = matrix.ParseShard(*shard); err != nil {
+	if *baseline != "" {
+		if config.Baseline, err = reports.Open(*baseline); err != nil {
 			t.Fatal(err)
 		}
-	}
-	config := run.Config{Scenarios: input.Scenarios, Controls: input.Controls, Golden: input.Golden, Divergences: input.Divergences, Selection: sel,
-		Described: strings.TrimSpace(fmt.Sprintf("strength %d, seed %d %s %s", *strength, *seed, *cells, *shard)), Dir: *runs}
-	if *quick {
-		config.Selection, config.AtMost = run.Quick(*seed), run.QuickCells
-		config.Described = fmt.Sprintf("quick, seed %d", *seed)
-	}
-	given := 0 // flags of the selection
-	flag.Visit(func(f *flag.Flag) {
-		if slices.Contains([]string{"strength", "cells", "shard", "quick"}, f.Name) {
-			given++
-		}
-	})
-	if given == 0 {
-		config.AtMost = livetest.Pick(t, atMostQuick, atMostNormal, 0)
 	}
 	r, err := run.Prepare(ctx, os.Stdout, config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := r.Coverage.Selected; given == 0 && config.AtMost > 0 && n > config.AtMost {
+	if n := r.Coverage.Selected; !given && config.AtMost > 0 && n > config.AtMost {
 		livetest.LeftOut(t, "%s: %d of %d cells (make test-matrix tries them)", t.Name(), n-config.AtMost, n)
 	}
 	describe(r)
@@ -91,6 +80,51 @@ func TestMatrix(t *testing.T) {
 	if passed != summary.Green() {
 		t.Errorf("the specs say green=%v and the records say green=%v", passed, summary.Green())
 	}
+}
+
+// configured is the run that the flags ask for, and whether they say anything of the selection.
+func configured(t *testing.T) (config run.Config, given bool, err error) {
+	if *resume != "" {
+		saved, err := reports.Open(*resume)
+		if err != nil {
+			return config, true, err
+		}
+		config, err = run.ResumeConfig(saved)
+		return config, true, err
+	}
+	input, err := run.Load()
+	if err != nil {
+		return config, false, err
+	}
+	sel := matrix.Selection{Patterns: strings.Fields(*cells), Strength: *strength, Seed: *seed}
+	described := strings.TrimSpace(fmt.Sprintf("strength %d, seed %d %s", *strength, *seed, *cells))
+	if *quick {
+		sel, described = run.Quick(*seed), fmt.Sprintf("quick, seed %d", *seed)
+	}
+	if *shard != "" {
+		if sel.Shard, err = matrix.ParseShard(*shard); err != nil {
+			return config, true, err
+		}
+	}
+	config = run.ConfigOf(input, sel, described, *runs)
+	if *quick {
+		config.AtMost = run.QuickCells
+	}
+	if *repeat > 1 {
+		config.Repeat = *repeat
+	}
+	if *costs != "" {
+		if err := config.MeasuredBy(*costs); err != nil {
+			return config, true, err
+		}
+	}
+	flag.Visit(func(f *flag.Flag) {
+		given = given || slices.Contains([]string{"strength", "cells", "shard", "quick"}, f.Name)
+	})
+	if !given {
+		config.AtMost = livetest.Pick(t, atMostQuick, atMostNormal, 0)
+	}
+	return config, given, nil
 }
 
 func describe(r *run.Run) {

@@ -30,6 +30,13 @@ within an element, ** for any number of elements, and naming the first elements 
 			if err != nil {
 				return err
 			}
+			if s.costs != "" {
+				config := run.ConfigOf(input, sel, "", "")
+				if err := config.MeasuredBy(s.costs); err != nil {
+					return err
+				}
+				sel = config.Selection
+			}
 			cells, coverage, err := input.PredictedCells(sel)
 			if err != nil {
 				return err
@@ -156,7 +163,8 @@ another outcome is Drift, even where the oracle predicts it. The run must be com
 }
 
 func renderCommand() *cobra.Command {
-	var format, baseline string
+	var format string
+	var p publishing
 	var rows bool
 	var failures int
 	cmd := &cobra.Command{
@@ -177,14 +185,12 @@ func renderCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if baseline != "" {
-				against, err := openBaseline(baseline)
-				if err != nil {
-					return err
-				}
-				if err := view.Against(against); err != nil {
-					return err
-				}
+			against, err := p.open()
+			if err != nil {
+				return err
+			}
+			if err := against.Apply(view); err != nil {
+				return err
 			}
 			o := options()
 			o.Rows, o.Failures = rows, failures
@@ -193,7 +199,7 @@ func renderCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&format, "format", reports.Formats[0].Name, reports.FormatNames())
 	cmd.Flags().BoolVar(&rows, "rows", false, "every scenario row by row, not only those with a failure")
-	cmd.Flags().StringVar(&baseline, "baseline", "", baselineUsage)
+	p.flags(cmd)
 	cmd.Flags().IntVar(&failures, "failures", 20, "failures drawn in full; -1: all")
 	return cmd
 }

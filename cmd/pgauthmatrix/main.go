@@ -43,6 +43,7 @@ real client libraries, and judges each against a pure oracle's prediction and ha
 		diffRulesCommand(),
 		playgroundCommand(),
 		runCommand(),
+		mergeCommand(),
 		judgeCommand(),
 		approveCommand(),
 		renderCommand(),

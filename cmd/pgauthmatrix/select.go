@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -18,6 +19,7 @@ type selection struct {
 	strength int
 	seed     uint64
 	shard    string
+	costs    string // folder of a run
 }
 
 func (s *selection) flags(cmd *cobra.Command, strength int) {
@@ -27,7 +29,8 @@ func (s *selection) flags(cmd *cobra.Command, strength int) {
 	f.StringArrayVar(&s.axes, "axis", nil, "`AXIS=VALUE[,VALUE]`: cells with one of these values (repeat for several axes)")
 	f.IntVar(&s.strength, "strength", strength, "0: every cell; 2: pairwise; 3: every combination of three axes")
 	f.Uint64Var(&s.seed, "seed", 1, "which of the equally good selections")
-	f.StringVar(&s.shard, "shard", "", "`INDEX/COUNT`: one part of the cells")
+	f.StringVar(&s.shard, "shard", "", "`INDEX/COUNT`: one part of the cells, as long as the others by what they cost")
+	f.StringVar(&s.costs, "costs", "", "the `FOLDER` of an earlier run, which says what cells cost; give every shard the same (default: an estimate)")
 }
 
 // load reads the scenarios and makes the selection; patterns are the command's arguments.
@@ -45,6 +48,9 @@ func (s *selection) load(patterns []string) (*run.Input, matrix.Selection, error
 		if sel.Shard, err = matrix.ParseShard(s.shard); err != nil {
 			return nil, sel, fmt.Errorf("--shard: %w", err)
 		}
+	}
+	if s.costs != "" && s.shard == "" {
+		return nil, sel, errors.New("--costs: only shards are made by costs; give --shard INDEX/COUNT, too")
 	}
 	input, err := run.Load(s.files...)
 	return input, sel, err
@@ -67,7 +73,7 @@ func (s *selection) driver(input *run.Input, sel matrix.Selection, file string) 
 	return sel, nil
 }
 
-// describe repeats the selection as a command line would.
+// describe repeats the selection as a command line would, without the shard.
 func (s *selection) describe(patterns []string) string {
 	parts := []string{map[int]string{0: "every cell", 2: "pairwise", 3: "3-wise"}[s.strength]}
 	if parts[0] == "" {
@@ -80,9 +86,6 @@ func (s *selection) describe(patterns []string) string {
 		parts = append(parts, "family "+s.family)
 	}
 	parts = append(parts, s.axes...)
-	if s.shard != "" {
-		parts = append(parts, "shard "+s.shard)
-	}
 	parts = append(parts, patterns...)
 	return strings.Join(append(parts, s.files...), ", ")
 }
