@@ -14,6 +14,7 @@ COSTS ?=
 REPEAT ?=
 RESUME ?=
 BASELINE ?=
+HISTORY ?=
 TAG ?= pgauthmatrix
 BASE ?= debian:trixie-slim
 FUZZTIME ?= 10m
@@ -27,9 +28,9 @@ help: ## this list
 	@awk -F ':.*## ' '/^##@/ {print substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ The matrix
-test-matrix: build ## build images, provision, attempt, judge: QUICK=1 a first run, FULL=1 every cell, RUN='negotiation/**' these cells, SHARD=i/n a part; REPEAT=n, RESUME=runs/ID, BASELINE=runs/ID, COSTS=runs/ID: docs/nightly.md
+test-matrix: build ## build images, provision, attempt, judge: QUICK=1 a first run, FULL=1 every cell, RUN='negotiation/**' these cells, SHARD=i/n a part; REPEAT=n, RESUME=runs/ID, BASELINE=runs/ID, HISTORY=FILE, COSTS=runs/ID: docs/nightly.md
 	@go test -c -o bin/matrix.test ./suites
-	@GOMEMLIMIT=$${GOMEMLIMIT:-1500MiB} bin/matrix.test -runs runs $(if $(RESUME),-resume $(RESUME)) $(if $(REPEAT),-repeat $(REPEAT)) $(if $(COSTS),-costs $(COSTS)) $(if $(BASELINE),-baseline $(BASELINE)) $(if $(QUICK),-quick,-strength $(if $(FULL)$(RUN),0,3)) $(if $(RUN),-cells '$(RUN)') $(if $(SHARD),-shard $(SHARD))
+	@GOMEMLIMIT=$${GOMEMLIMIT:-1500MiB} bin/matrix.test -runs runs $(if $(RESUME),-resume $(RESUME)) $(if $(REPEAT),-repeat $(REPEAT)) $(if $(COSTS),-costs $(COSTS)) $(if $(BASELINE),-baseline $(BASELINE)) $(if $(HISTORY),-history $(HISTORY)) $(if $(QUICK),-quick,-strength $(if $(FULL)$(RUN),0,3)) $(if $(RUN),-cells '$(RUN)') $(if $(SHARD),-shard $(SHARD))
 
 images: build ## build or find every image, with a line for each
 	@bin/pgauthmatrix images

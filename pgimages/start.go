@@ -375,6 +375,20 @@ func (n *Network) Containers(ctx context.Context) (map[string]string, error) {
 	return containers, nil
 }
 
+// Cut takes every container off the network, as when a switch loses its power.
+func (n *Network) Cut(ctx context.Context) error {
+	found, err := n.cli.ContainerList(ctx, client.ContainerListOptions{Filters: make(client.Filters).Add("network", n.id)})
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, c := range found.Items {
+		_, err := n.cli.NetworkDisconnect(ctx, n.id, client.NetworkDisconnectOptions{Container: c.ID, Force: true})
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
 // Remove removes the network with all the containers on it and the volume they share.
 func (n *Network) Remove(ctx context.Context) error {
 	found, err := n.Containers(ctx)

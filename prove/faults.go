@@ -116,6 +116,8 @@ func faults() []fault {
 			broken, anyCause, strike(func(ctx context.Context, env *fixtures.Env) error {
 				return program(ctx, env.Server(), "pkill", "-9", "postgres")
 			})},
+		{"network cut in mid-run", cells(on("host-alone"), plainOnly, tlsOnly, gssOnly), nil,
+			broken, anyCause, strike(func(ctx context.Context, env *fixtures.Env) error { return env.CutNetwork(ctx) })},
 		{"client's agent killed in mid-run", cells(on("host-alone"), plainOnly, tlsOnly, gssOnly), nil,
 			broken, anyCause, strike(func(ctx context.Context, env *fixtures.Env) error {
 				_ = program(ctx, env.Client(client), "pkill", "-9", "pgauthmatrix")

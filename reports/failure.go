@@ -22,7 +22,7 @@ func (p *page) failures(v *View) {
 		if g.Record == nil || p.Failures >= 0 && drawn == p.Failures {
 			break
 		}
-		p.group(g)
+		p.group(v, g)
 		drawn++
 	}
 	if rest := v.Failures[drawn:]; len(rest) > 0 {
@@ -58,7 +58,7 @@ func (p *page) likewise(all int, others []string) {
 }
 
 // group draws a group: what its cells share, and one of them as an example.
-func (p *page) group(g *Group) {
+func (p *page) group(v *View, g *Group) {
 	title := g.First
 	if g.Explained {
 		title = g.Where.String()
@@ -69,6 +69,9 @@ func (p *page) group(g *Group) {
 	}
 	if g.Explained {
 		p.command("example", g.First)
+	}
+	if since := v.sinceOf(g.Record); since != "" {
+		p.hanging("so", dim, since)
 	}
 	p.details(g.Record)
 	p.likewise(g.Count, g.Others)

@@ -169,8 +169,8 @@ type topCount struct {
 }
 
 type topFailure struct {
-	Status, Glyph, Where, Cells, Message, ID string
-	Link, All                                template.URL
+	Status, Glyph, Where, Cells, Message, ID, Since string
+	Link, All                                       template.URL
 }
 
 // pages are the page's parts, with their fragments.
@@ -219,6 +219,7 @@ func pageTop(v *View, o Options, leftOut string) top {
 			break
 		}
 		worst := topFailure{Status: string(f.Verdict.Status), Glyph: glyphOf(f.Verdict.Status), Cells: f.extent(), Message: printable(f.Message()), ID: f.First, Link: cellLink(f.First)}
+		worst.Since = v.sinceOf(f.Record)
 		if f.Explained {
 			worst.Where, worst.All = f.Where.String(), fragment("cells", f.Where.query()+" is:failing")
 		}

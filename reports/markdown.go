@@ -122,7 +122,7 @@ func (p *markdown) failures(v *View) {
 			title = g.Where.String()
 		}
 		fmt.Fprintf(p, "<details><summary>%s, %s: <code>%s</code></summary>\n\n```\n", g.Verdict.Status, count(g.Count, "cell", "cells"), html(title))
-		p.group(g)
+		p.group(v, g)
 		fmt.Fprint(p, "```\n</details>\n\n")
 		p.end()
 	}

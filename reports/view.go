@@ -53,6 +53,7 @@ type View struct {
 	Columns   []Column               // by server, then in the order of matrix.Clients
 	Failures  []*Group               // the worst first
 	Known     []Known                // by position
+	History   *History               // since when groups of cells are as they are; nil: see Remember
 	Baseline  *Diff                  // what changed since another run; nil: see Against
 	First     time.Time              // start of the first attempt
 	Last      time.Time              // end of the last attempt

@@ -79,7 +79,7 @@ type Note struct {
 	Fails bool // it makes the run fail
 }
 
-// Notes are the cells judged by hand, the known divergences, the images that are not available, the stale divergences, and what was not reached.
+// Notes are the cells judged by hand, the known divergences, what the history tells, the images that are not available, the stale divergences, and what was not reached.
 func (v *View) Notes() []Note {
 	var notes []Note
 	if v.ByHand > 0 {
@@ -88,6 +88,7 @@ func (v *View) Notes() []Note {
 	for _, k := range v.Known {
 		notes = append(notes, Note{Label: "known", Text: fmt.Sprintf("%s: %s (%s)", count(k.Cells, "cell", "cells"), k.Cause, k.Pos)})
 	}
+	notes = append(notes, v.History.notes()...)
 	notes = append(notes, v.unavailable()...)
 	for _, s := range v.Stale {
 		notes = append(notes, Note{"stale", fmt.Sprintf("%s: %s names no cell; remove the entry", s.Pos, s.Pattern), true})

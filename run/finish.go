@@ -79,10 +79,16 @@ func (r *Run) whole() bool { return r.part != nil && r.part.Whole() }
 // Publishing says what the reports hold a run against.
 type Publishing struct {
 	Baseline *reports.Run // an earlier run: what changed since is said first; nil: none
+	History  string       // the file with a line for each night; a run that ended appends its own. Empty: none
 }
 
 // Apply tells the view what it is held against.
 func (p Publishing) Apply(view *reports.View) error {
+	if p.History != "" {
+		if err := view.Remember(p.History); err != nil {
+			return err
+		}
+	}
 	if p.Baseline == nil {
 		return nil
 	}
@@ -115,7 +121,14 @@ func (p Publishing) publish(out io.Writer, dir string) (*reports.Summary, error)
 			return nil, err
 		}
 	}
-	return &view.Summary, reports.Terminal(out, view, o)
+	if err := reports.Terminal(out, view, o); err != nil || view.History == nil {
+		return &view.Summary, err
+	}
+	if view.Incomplete != "" {
+		fmt.Fprintf(out, "The run did not end: it has no line in %s.\n", p.History)
+		return &view.Summary, nil
+	}
+	return &view.Summary, view.History.Append()
 }
 
 func appendFile(path string, text []byte) error {

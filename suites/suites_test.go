@@ -34,6 +34,7 @@ var (
 	repeat   = flag.Int("repeat", 1, "attempts of each cell, whose outcomes must all be equal")
 	resume   = flag.String("resume", "", "the folder of a run that did not end: its selection is taken from there")
 	baseline = flag.String("baseline", "", "the folder of an earlier run: the reports say first what changed since")
+	history  = flag.String("history", "", "a file with a line for each night")
 	runs     = flag.String("runs", "../runs", "folder below which the run makes its own")
 )
 
@@ -47,6 +48,12 @@ func TestMatrix(t *testing.T) {
 	config, given, err := configured(t)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if *history != "" {
+		if err := reports.CheckHistory(*history); err != nil {
+			t.Fatal(err)
+		}
+		config.History = *history
 	}
 	if *baseline != "" {
 		if config.Baseline, err = reports.Open(*baseline); err != nil {

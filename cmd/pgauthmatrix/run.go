@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -11,20 +12,26 @@ import (
 )
 
 // publishing are the flags of the commands that publish a run.
-type publishing struct{ baseline string }
+type publishing struct{ baseline, history string }
 
 func (p *publishing) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&p.baseline, "baseline", "", "the `FOLDER` of an earlier run, the last that was green: the reports say first what changed since")
+	cmd.Flags().StringVar(&p.history, historyFlag, "", "a `FILE` with a line for each night: the reports say since when something is as it is, and a run that ends appends its line")
+	cmd.Flags().StringVar(&p.baseline, baselineFlag, "", "the `FOLDER` of an earlier run, the last that was green: the reports say first what changed since")
 }
 
 func (p *publishing) open() (run.Publishing, error) {
-	var opened run.Publishing
+	opened := run.Publishing{History: p.history}
+	if p.history != "" {
+		if err := reports.CheckHistory(p.history); err != nil {
+			return opened, fmt.Errorf("--%s: %w", historyFlag, err)
+		}
+	}
 	if p.baseline == "" {
 		return opened, nil
 	}
 	saved, err := reports.Open(p.baseline)
 	if err != nil {
-		return opened, fmt.Errorf("--baseline: %w; want the folder of a run, as in runs/ID", err)
+		return opened, fmt.Errorf("--%s: %w; want the folder of a run, as in runs/ID", baselineFlag, err)
 	}
 	opened.Baseline = saved
 	return opened, nil
@@ -62,6 +69,9 @@ A run that was interrupted or killed goes on with --resume, which takes the sele
 			if config.Publishing, err = p.open(); err != nil {
 				return err
 			}
+			if shard := config.Selection.Shard; p.history != "" && shard.Count > 1 {
+				return fmt.Errorf("--%s: shard %s is no night; give the file to merge", historyFlag, shard)
+			}
 			summary, _, err := run.Do(cmd.Context(), cmd.OutOrStdout(), config)
 			return ended(summary, err)
 		},
@@ -75,7 +85,11 @@ A run that was interrupted or killed goes on with --resume, which takes the sele
 	return cmd
 }
 
-const resumeFlag = "resume"
+const (
+	resumeFlag   = "resume"
+	baselineFlag = "baseline"
+	historyFlag  = "history"
+)
 
 // config is the Config of a run, or of one that goes on.
 func (s *selection) config(cmd *cobra.Command, args []string, driver, resume string) (run.Config, error) {
@@ -85,7 +99,7 @@ func (s *selection) config(cmd *cobra.Command, args []string, driver, resume str
 			wrong = fmt.Errorf("--%s takes the selection from the run: leave out %s", resumeFlag, args[0])
 		}
 		cmd.Flags().Visit(func(f *pflag.Flag) {
-			if f.Name != resumeFlag && f.Name != "baseline" && wrong == nil {
+			if !slices.Contains([]string{resumeFlag, baselineFlag, historyFlag}, f.Name) && wrong == nil {
 				wrong = fmt.Errorf("--%s takes the selection from the run: leave out --%s", resumeFlag, f.Name)
 			}
 		})
