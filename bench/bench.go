@@ -22,7 +22,6 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/fixtures"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/oracle"
-	"github.com/pgauthmatrix/pgauthmatrix/pgimages"
 	"github.com/pgauthmatrix/pgauthmatrix/probe"
 	"github.com/pgauthmatrix/pgauthmatrix/reports"
 	"github.com/pgauthmatrix/pgauthmatrix/run"
@@ -65,11 +64,11 @@ func Run(ctx context.Context, out io.Writer) error {
 	for _, c := range cells {
 		c.World = cells[0].World
 	}
-	dir, remove, err := pgimages.TempDir("bench")
+	dir, err := os.MkdirTemp("", "pgauthmatrix-bench-")
 	if err != nil {
 		return err
 	}
-	defer remove()
+	defer os.RemoveAll(dir)
 	if err := run.Images(ctx, out); err != nil {
 		return err
 	}

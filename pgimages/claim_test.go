@@ -115,3 +115,35 @@ func TestTempDir(t *testing.T) {
 		t.Errorf("the folder of one that died: %v", err)
 	}
 }
+
+// A run that was released has no lock file, and its ID can be claimed anew.
+func TestRelease(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	dir, _, err := claimDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := claim("released"); err != nil {
+			t.Fatal(err)
+		}
+		if someDied(dir) {
+			t.Error("a run that lives has died")
+		}
+		if err := Release("released"); err != nil {
+			t.Fatal(err)
+		}
+		if left, _ := filepath.Glob(filepath.Join(dir, "*.lock")); len(left) > 0 {
+			t.Errorf("lock files left: %v", left)
+		}
+	}
+	if err := Release("never claimed"); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "dead.lock"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if !someDied(dir) {
+		t.Error("a process that died is not found")
+	}
+}

@@ -2,6 +2,7 @@ package pgimages
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -9,6 +10,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
 
 	"github.com/pgauthmatrix/pgauthmatrix/livetest"
 )
@@ -301,6 +305,43 @@ func TestKeep(t *testing.T) {
 	}
 	if _, err := os.Stat(keptFile(dir, id)); err == nil {
 		t.Error("it is kept still: the next run of this name would be, too")
+	}
+}
+
+// A client that was killed had asked the engine for a container; the engine makes it when the sweep has looked already.
+func TestSweepOfWhatComesLater(t *testing.T) {
+	livetest.NeedsContainers(t)
+	t.Setenv("XDG_CACHE_HOME", t.TempDir()) // nobody else's runs
+	ctx := t.Context()
+	image := image(t, Client("client-18"))
+	cli, err := Engine(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const id = "pgimages-test-later"
+	labels, err := Labels(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	die(t, id)
+	made := make(chan error, 1)
+	go func() {
+		time.Sleep(settlePause * 3)
+		_, err := cli.ContainerCreate(ctx, client.ContainerCreateOptions{Config: &container.Config{Image: image.Tag, Labels: labels}})
+		made <- err
+	}()
+	swept, err := Sweep(ctx)
+	if err := errors.Join(err, <-made); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(swept, id) {
+		t.Errorf("swept %v", swept)
+	}
+	if left := found(t, cli, "pgauthmatrix.run="+id); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+		if _, err := Sweep(ctx); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -177,16 +177,76 @@ func Sweep(ctx context.Context) (runs []string, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, alone.Close()) }()
-	dead, _, err := leftBehind(ctx, cli, dir, place)
-	if err != nil {
-		return nil, err
+	looks := 1
+	if someDied(dir) {
+		looks = settledLooks
 	}
 	var errs []error
-	for id, t := range dead {
-		runs = append(runs, id)
-		errs = append(errs, removeAll(ctx, cli, t.containers, t.networks, t.volumes))
+	for quiet, last := 0, time.Now().Add(sweepTime); quiet < looks; {
+		dead, _, err := leftBehind(ctx, cli, dir, place)
+		if err != nil {
+			return runs, err
+		}
+		quiet, errs = quiet+1, nil
+		if len(dead) > 0 && time.Now().Before(last) {
+			quiet = 0
+		}
+		for id, t := range dead {
+			if !slices.Contains(runs, id) {
+				runs = append(runs, id)
+			}
+			errs = append(errs, removeAll(ctx, cli, t.containers, t.networks, t.volumes))
+		}
+		if quiet < looks {
+			select {
+			case <-time.After(settlePause):
+			case <-ctx.Done():
+				return runs, context.Cause(ctx)
+			}
+		}
 	}
 	return runs, errors.Join(append(errs, removeStale(dir))...)
+}
+
+// The engine carries out what a client has asked for although the client has been killed: containers and volumes appear after its death, and hold on to what a
+// sweep would remove. Where a process has died, a sweep ends when so many looks in a row, with a pause between, have found nothing. It gives up after sweepTime.
+const (
+	settledLooks = 10
+	settlePause  = 250 * time.Millisecond
+	sweepTime    = time.Minute
+)
+
+// someDied says whether a process died since the last sweep: its lock file is there, and nobody holds it.
+func someDied(dir string) bool {
+	names, _ := filepath.Glob(filepath.Join(dir, "*.lock")) // the pattern is right
+	return slices.ContainsFunc(names, func(name string) bool {
+		f, err := lockFile(name, 0)
+		if err == nil {
+			_ = f.Close()
+		}
+		return err == nil
+	})
+}
+
+// Release ends the claim of a run whose things are removed: the next sweep need not look for what a process left that died.
+func Release(runID string) error {
+	claimLock.Lock()
+	defer claimLock.Unlock()
+	f := claims[runID]
+	if f == nil {
+		return nil
+	}
+	dir, _, err := claimDir()
+	if err != nil {
+		return err
+	}
+	claiming, err := lockClaims(dir)
+	if err != nil {
+		return err
+	}
+	defer claiming.Close()
+	delete(claims, runID)
+	return errors.Join(os.Remove(filepath.Join(dir, runID+".lock")), f.Close())
 }
 
 // Leftovers are the IDs of runs that have things on the engine: dead ones, whose things Sweep removes, and those of which it cannot

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/pgauthmatrix/pgauthmatrix/pgimages"
 	"github.com/pgauthmatrix/pgauthmatrix/reports"
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
 )
@@ -27,6 +28,7 @@ func (r *Run) Finish(out io.Writer, interrupted string) (*reports.Summary, error
 	ended := errors.Join(r.end(interrupted), r.file.Close())
 	summary, err := r.config.publish(out, r.Dir)
 	r.unlock()
+	err = errors.Join(err, pgimages.Release(r.label))
 	if err := errors.Join(ended, err); err != nil {
 		return nil, died(err)
 	}

@@ -1,4 +1,4 @@
-package run
+package main
 
 import (
 	"bytes"
@@ -36,7 +36,7 @@ func newNight(t *testing.T) *night {
 	livetest.NeedsContainers(t)
 	n := &night{t: t, dir: t.TempDir()}
 	n.program = filepath.Join(n.dir, "bin", "pgauthmatrix")
-	for _, of := range [][]string{{n.program, "../cmd/pgauthmatrix"}, {n.program + "-agent", "../agent/pgauthmatrix-agent"}} {
+	for _, of := range [][]string{{n.program, "."}, {n.program + "-agent", "../../agent/pgauthmatrix-agent"}} {
 		build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", of[0], of[1])
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
