@@ -147,6 +147,12 @@ func TestResumeAfterAnEnd(t *testing.T) {
 			t.Errorf("%d records, %+v", v.Counts.Total(), v.Trailer)
 		}
 		if n == 6 {
+			notes := fmt.Sprint(v.Notes())
+			for _, want := range []string{"resumed 2026-11-23 22:50 UTC, with records of 3 cells; before: 0", "with records of 6 cells; before: 3"} {
+				if !strings.Contains(notes, want) {
+					t.Errorf("no %q in %s", want, notes)
+				}
+			}
 			break
 		}
 		f, w, err = Resume(saved, Resumption{Start: sampleStart, After: fmt.Sprint(n)})

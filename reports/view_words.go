@@ -79,7 +79,7 @@ type Note struct {
 	Fails bool // it makes the run fail
 }
 
-// Notes are the cells judged by hand, the known divergences, what the history tells, the images that are not available, the stale divergences, and what was not reached.
+// Notes are the cells judged by hand, the known divergences, how often cells were attempted, who went on with the run, what the history tells, the images that are not available, the stale divergences, and what was not reached.
 func (v *View) Notes() []Note {
 	var notes []Note
 	if v.ByHand > 0 {
@@ -87,6 +87,14 @@ func (v *View) Notes() []Note {
 	}
 	for _, k := range v.Known {
 		notes = append(notes, Note{Label: "known", Text: fmt.Sprintf("%s: %s (%s)", count(k.Cells, "cell", "cells"), k.Cause, k.Pos)})
+	}
+	if p := v.Header.Part; p != nil && p.Repeat > 1 {
+		notes = append(notes, Note{Label: "repeat", Text: fmt.Sprintf("each cell was attempted %d times; one that did not always end alike is Broken", p.Repeat)})
+	}
+	if v.Trailer != nil {
+		for _, r := range v.Trailer.Resumed {
+			notes = append(notes, Note{Label: "resumed", Text: fmt.Sprintf("%s, with records of %s; before: %s", r.Start.UTC().Format("2006-01-02 15:04 MST"), count(r.Cells, "cell", "cells"), r.After)})
+		}
 	}
 	notes = append(notes, v.History.notes()...)
 	notes = append(notes, v.unavailable()...)
@@ -153,7 +161,7 @@ func (v *View) Times() string {
 	}
 	if v.Trailer != nil && v.Trailer.Envs > 0 {
 		text += fmt.Sprintf(", %s provisioned in %s", count(v.Trailer.Envs, "env", "envs"), clock(v.Trailer.Provision))
-		if whole > 0 {
+		if whole > 0 && whole >= v.Trailer.Provision { // not so where shards ran at the same time
 			text += fmt.Sprintf(" (%.0f %%)", 100*v.Trailer.Provision.Seconds()/whole.Seconds())
 		}
 	}

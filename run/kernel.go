@@ -229,7 +229,7 @@ func (k *kernel) attempt(ctx context.Context, cells []*matrix.Cell, try func(con
 			for a, ok := next(); ok; a, ok = next() {
 				a.start = time.Now()
 				a.observation = try(ctx, a.cell)
-				a.took = time.Since(a.start)
+				a.took = time.Since(a.start) / time.Duration(max(k.repeat, 1)) // of one of them
 				if ctx.Err() != nil {
 					a.cell = nil
 					return
