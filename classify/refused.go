@@ -271,7 +271,7 @@ func (c *classifier) localCause(text string, n *connection) (cause, error) {
 	}
 	if n == nil {
 		if said := submatches(c.client.unreached, text); said != nil {
-			return dialCause(said[1]), nil
+			return dialCause(said[1])
 		}
 		return cause{}, unknownMessage(text)
 	}
@@ -453,18 +453,22 @@ func (c *classifier) dial(text string) error {
 	if said == nil {
 		return fmt.Errorf("unrecognised reason why the relay could not reach the server: %s", text)
 	}
-	found := dialCause(said[1])
+	found, err := dialCause(said[1])
+	if err != nil {
+		return err
+	}
 	c.outcome.Stage, c.outcome.Reason = found.stage, found.reason
 	c.noteRefusal(byWire, text, found)
 	return nil
 }
 
-func dialCause(text string) cause {
+// dialCause says why nobody could be reached. Every server of a run is on the same network: a network that loses packets is a fault of the harness.
+func dialCause(text string) (cause, error) {
 	switch strings.ToLower(text) {
 	case "connection refused", "connect call failed", "no such file or directory": // asyncio has one text for each errno
-		return cause{matrix.StageDial, matrix.DialRefused}
+		return cause{matrix.StageDial, matrix.DialRefused}, nil
 	}
-	return cause{matrix.StageDial, matrix.DialTimeout}
+	return cause{}, fmt.Errorf("unrecognised reason why the server could not be reached: %s", text)
 }
 
 // channelOf is what protected the connection; on a unix socket there is nothing but cleartext.

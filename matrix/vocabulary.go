@@ -36,7 +36,6 @@ const (
 	NoTicket          Reason = "no-ticket"
 	NoPassword        Reason = "no-password"
 	DialRefused       Reason = "dial-refused"
-	DialTimeout       Reason = "dial-timeout"
 	GSSRefused        Reason = "gss-refused"
 	TicketExpired     Reason = "ticket-expired"
 	SPNUnknown        Reason = "spn-unknown"
@@ -109,7 +108,6 @@ var Reasons = []ReasonInfo{
 	{NoTicket, []Stage{StageCredentials, StageAuth}, "the client has no Kerberos credential cache, or no ticket in it"},
 	{NoPassword, []Stage{StageAuth}, "the server asked for a password and the client was given none"},
 	{DialRefused, []Stage{StageDial}, "connection refused, or no such socket: nothing listens there"},
-	{DialTimeout, []Stage{StageDial}, "no answer from the server's address in time"},
 	{GSSRefused, []Stage{StageGSSEnc}, "the server answered N to GSSENCRequest and the client requires GSS encryption"},
 	{TicketExpired, []Stage{StageGSSEnc, StageAuth}, "the ticket-granting ticket or the service ticket has expired"},
 	{SPNUnknown, []Stage{StageGSSEnc, StageAuth}, "the KDC does not know the service principal that the client asked for"},
@@ -159,9 +157,9 @@ var Reasons = []ReasonInfo{
 	{ServerStarting, []Stage{StageStartup}, "the server is starting up, shutting down or in recovery"},
 	{SettingUnknown, []Stage{StageStartup}, "the client took an option that it does not know for a server setting and sent it to the server, which does not know it either"},
 	{SessionUnwanted, []Stage{StageSession}, "the client closed its session: server or session are not what target_session_attrs asks for"},
-	{ProtocolViolation, []Stage{StageGSSEnc, StageTLS, StageHBA, StageAuth, StageStartup}, "client or server received bytes or a message that the protocol does not allow at this point"},
+	{ProtocolViolation, []Stage{StageGSSEnc, StageTLS, StageAuth, StageStartup}, "client or server received bytes or a message that the protocol does not allow at this point"},
 	{AnswerError, []Stage{StageGSSEnc, StageTLS}, "the answer to GSSENCRequest or SSLRequest was an error message, which nothing authenticates"},
-	{Abandoned, []Stage{StageGSSEnc, StageTLS, StageAuth}, "no refusal: the raw client had nothing more to send, and the server waited for it"},
+	{Abandoned, []Stage{StageGSSEnc, StageTLS}, "no refusal: the raw client had nothing more to send, and the server waited for it"},
 	{ConnectionLost, []Stage{StageGSSEnc, StageTLS, StageAuth}, "the connection was closed while the client waited for an answer, and not by the server"},
 	{TimedOut, []Stage{StageGSSEnc, StageTLS, StageAuth}, "the client received no answer within its connect_timeout"},
 	{IntegrityCheck, []Stage{StageGSSEnc, StageTLS}, "an encrypted record was changed on the way: its integrity check failed"},
