@@ -191,7 +191,7 @@ func (h *History) read() (nights []Night, err error) {
 		if night.Format != historyFormat {
 			return nil, fmt.Errorf("%s:%d: format %d: this program reads format %d only", h.Path, n, night.Format, historyFormat)
 		}
-		if read++; night.Run != h.now.Run { // a run that is drawn again has its line already
+		if read++; night.Run != h.now.Run && !night.Start.After(h.now.Start) { // a run that is drawn again has its line already, and later ones
 			nights = append(nights, night)
 		}
 	}
@@ -293,7 +293,7 @@ func (h *History) notes() []Note {
 	case known == 0:
 		text += "none tried these cells"
 	case len(changed) == 0:
-		text += fmt.Sprintf("all %s of cells that were tried before end as they did the last time", count(known, "group", "groups"))
+		text += fmt.Sprintf("each of the groups of cells that were tried before (%s) ends as it did the last time", thousands(known))
 	default:
 		text += fmt.Sprintf("%s otherwise than the last time, of %s that were tried before", count(len(changed), "group of cells ends", "groups of cells end"), thousands(known))
 	}

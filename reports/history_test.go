@@ -97,9 +97,11 @@ func TestHistory(t *testing.T) {
 			}
 		}
 	}
-	again := view(t, nightRun(t, 9, nil)) // drawn again, it is not a night before itself
-	if err := again.Remember(path); err != nil || again.History.Nights != 8 {
-		t.Errorf("%v, %+v", err, again.History)
+	for day, nights := range map[int]int{9: 8, 4: 3} { // drawn again, it is not a night before itself, nor are the later ones
+		again := view(t, nightRun(t, day, nil))
+		if err := again.Remember(path); err != nil || again.History.Nights != nights {
+			t.Errorf("night %d: %v, %d nights before, want %d", day, err, again.History.Nights, nights)
+		}
 	}
 }
 
