@@ -22,7 +22,7 @@ LIVE_FUZZTIME := $(if $(filter quick,$(LIVE_DEPTH)),20x,100x)
 TARGET ?=
 BASELINE ?=
 
-.PHONY: help compliance build driver-pgx511 tool-image images doctor test-matrix check test fuzz prove bench lint vet fmt format clean
+.PHONY: help compliance build driver-pgx511 tool-image images doctor test-matrix repro check test fuzz prove bench lint vet fmt format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^##@/ {print substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ help: ## this list
 test-matrix: build ## build images, provision, attempt, judge: QUICK=1 a first run, FULL=1 every cell, RUN='negotiation/**' these cells, SHARD=i/n a part; REPEAT=n, RESUME=runs/ID, BASELINE=runs/ID, HISTORY=FILE, COSTS=runs/ID: docs/nightly.md
 	@go test -c -o bin/matrix.test ./suites
 	@GOMEMLIMIT=$${GOMEMLIMIT:-1500MiB} bin/matrix.test -runs runs $(if $(RESUME),-resume $(RESUME)) $(if $(REPEAT),-repeat $(REPEAT)) $(if $(COSTS),-costs $(COSTS)) $(if $(BASELINE),-baseline $(BASELINE)) $(if $(HISTORY),-history $(HISTORY)) $(if $(QUICK),-quick,-strength $(if $(FULL)$(RUN),0,3)) $(if $(RUN),-cells '$(RUN)') $(if $(SHARD),-shard $(SHARD))
+
+repro: build ## a customer's case, CASE=FOLDER: reproduce it, try what is advised, say who else gets in then (docs/cases.md)
+	@bin/pgauthmatrix repro $(if $(CASE),'$(CASE)',$(error CASE is not set: make repro CASE=FOLDER))
 
 images: build ## build or find every image, with a line for each
 	@bin/pgauthmatrix images

@@ -39,7 +39,30 @@ func setNetwork(n Network) error {
 			return fmt.Errorf("network: route to %s: %w", text, err)
 		}
 	}
+	if n.Closed {
+		for _, family := range []byte{syscall.AF_INET, syscall.AF_INET6} {
+			if err := removeDefaultRoutes(socket, family); err != nil {
+				return fmt.Errorf("network: default routes: %w", err)
+			}
+		}
+	}
 	return nil
+}
+
+// removeDefaultRoutes removes the routes of a family that lead everywhere, until there is none. An engine's network without a way out would not do: such a bridge
+// drops what has addresses of the world's.
+func removeDefaultRoutes(socket int, family byte) error {
+	m := []byte{family, 0, 0, 0, syscall.RT_TABLE_MAIN, 0, syscall.RT_SCOPE_NOWHERE, syscall.RTN_UNICAST, 0, 0, 0, 0}
+	for range 16 {
+		err := request(socket, syscall.RTM_DELROUTE, m)
+		if errors.Is(err, syscall.ESRCH) || errors.Is(err, syscall.ENOENT) { // IPv6 finds the entry that stands for no route
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return errors.New("there is always one more")
 }
 
 // ownInterface is the index of the one interface besides loopback.
@@ -104,7 +127,10 @@ func attribute(m []byte, kind uint16, value []byte) []byte {
 
 // request sends one message and wants it to be acknowledged.
 func request(socket int, kind uint16, body []byte) error {
-	const flags = syscall.NLM_F_REQUEST | syscall.NLM_F_ACK | syscall.NLM_F_CREATE | syscall.NLM_F_REPLACE
+	flags := uint16(syscall.NLM_F_REQUEST | syscall.NLM_F_ACK)
+	if kind != syscall.RTM_DELROUTE {
+		flags |= syscall.NLM_F_CREATE | syscall.NLM_F_REPLACE
+	}
 	m := binary.NativeEndian.AppendUint32(nil, uint32(syscall.NLMSG_HDRLEN+len(body)))
 	m = binary.NativeEndian.AppendUint16(m, kind)
 	m = binary.NativeEndian.AppendUint16(m, flags)

@@ -263,6 +263,7 @@ type HealthResult struct {
 type Network struct {
 	Addresses []string `json:"addresses,omitempty"` // ADDRESS/BITS: the interface has the mask of so many bits
 	Routes    []string `json:"routes,omitempty"`    // PREFIX: a network whose hosts are on the same link
+	Closed    bool     `json:"closed,omitempty"`    // the default routes are removed: nothing beyond the link is reached
 }
 
 // Resolve makes the agent the name server of its container. Path is a file with HostNames, which may be replaced at any time. Sent once.

@@ -48,15 +48,21 @@ type Alternative struct {
 // Ask answers a question about the server. Rules that the server does not load are an *oracle.RulesError; what cannot be said is an
 // *oracle.CannotPredict; a mistake in the connection string is a *matrix.Problem.
 func (s *Server) Ask(q Question) (*Answer, error) {
-	cell, facts, err := s.cell(q)
+	cell, err := s.cell(q)
 	if err != nil {
 		return nil, err
 	}
+	return s.About(cell)
+}
+
+// About answers the question how a cell in the server's world ends, as Ask does.
+func (s *Server) About(cell *matrix.Cell) (*Answer, error) {
 	a := &Answer{Cell: cell, server: s}
+	var err error
 	if a.Prediction, err = oracle.Predict(cell); err != nil {
 		return nil, err
 	}
-	for _, f := range facts {
+	for _, f := range s.guesses(cell) {
 		fact := Fact{Taken: f.taken}
 		for _, alternative := range f.otherwise {
 			other := copyOf(cell)
@@ -104,15 +110,15 @@ type changed struct {
 // clientCert is the name of the client's own certificate among those of the world, and serversCert that of the server's.
 const clientCert, serversCert = "the-clients", "the-servers"
 
-// cell makes the cell of a question, and what it has taken for granted.
-func (s *Server) cell(q Question) (*matrix.Cell, []guess, error) {
+// cell makes the cell of a question.
+func (s *Server) cell(q Question) (*matrix.Cell, error) {
 	parameters, err := Conninfo(q.Conninfo)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	c, host, err := Client(parameters)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	c.Library = cmp.Or(q.Library, "libpq18")
 	w := s.World()
@@ -127,7 +133,7 @@ func (s *Server) cell(q Question) (*matrix.Cell, []guess, error) {
 		cell.Client.OSUser = cmp.Or(q.OSUser, c.User)
 		w.OSUsers = []string{cell.Client.OSUser, otherAccount}
 	} else if q.OSUser != "" {
-		return nil, nil, errors.New("over TCP the server does not learn the client's operating system account: leave out --os-user, or name a socket directory as host")
+		return nil, errors.New("over TCP the server does not learn the client's operating system account: leave out --os-user, or name a socket directory as host")
 	}
 	w.Roles = []matrix.Role{{Name: c.User, Password: "scram-sha-256"}}
 	if !slices.Contains([]string{"postgres", "template0", "template1"}, c.Database) {
@@ -139,10 +145,10 @@ func (s *Server) cell(q Question) (*matrix.Cell, []guess, error) {
 	}
 	w.ServerCert = serversCert
 	if err := setFrom(cell, q.From); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := setTicket(cell, q.Ticket, s.Realm); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if q.Cert != nil {
 		cert := *q.Cert
@@ -150,12 +156,12 @@ func (s *Server) cell(q Question) (*matrix.Cell, []guess, error) {
 		w.Certificates = append(w.Certificates, cert)
 		cell.Client.Cert = clientCert
 	} else if c.Cert != "none" {
-		return nil, nil, errors.New("the connection string names a client certificate: give the file with --cert, its names decide")
+		return nil, errors.New("the connection string names a client certificate: give the file with --cert, its names decide")
 	}
 	if why := matrix.NotApplicable(cell); why != "" {
-		return nil, nil, errors.New(why)
+		return nil, errors.New(why)
 	}
-	return cell, s.guesses(cell), nil
+	return cell, nil
 }
 
 func setFrom(cell *matrix.Cell, from string) error {
@@ -210,11 +216,12 @@ func (s *Server) guesses(cell *matrix.Cell) (list []guess) {
 	if c.Root == "none" {
 		add("there is no root file in the client's home directory, ~/.postgresql/root.crt",
 			changed{"there is one, with the CA of the server's certificate", func(c *matrix.Cell) { c.Client.Root = "right" }},
-			changed{"there is one, with another CA", func(c *matrix.Cell) { c.Client.Root, c.World.Certificates[0].Issuer = "right", "other" }})
+			changed{"there is one, with another CA", func(c *matrix.Cell) {
+				c.Client.Root = "right"
+				changedCert(func(c *matrix.Certificate) { c.Issuer = "other" })(c)
+			}})
 	}
-	certificate := func(change func(*matrix.Certificate)) func(*matrix.Cell) {
-		return func(c *matrix.Cell) { change(&c.World.Certificates[0]) }
-	}
+	certificate := changedCert
 	add("the server's certificate is valid, names "+w.Host+" and is signed by a CA in the client's root file",
 		changed{"a CA signed it that the client does not know", certificate(func(c *matrix.Certificate) { c.Issuer = "other" })},
 		changed{"it is for another name", certificate(func(c *matrix.Certificate) {
@@ -223,7 +230,13 @@ func (s *Server) guesses(cell *matrix.Cell) (list []guess) {
 		changed{"it has expired", certificate(func(c *matrix.Certificate) { c.Validity = matrix.Expired })})
 	if c.Cert == clientCert {
 		own := func(change func(*matrix.Certificate)) func(*matrix.Cell) {
-			return func(c *matrix.Cell) { change(&c.World.Certificates[1]) }
+			return func(c *matrix.Cell) {
+				for i := range c.World.Certificates {
+					if c.World.Certificates[i].Name == clientCert {
+						change(&c.World.Certificates[i])
+					}
+				}
+			}
 		}
 		add("the client's certificate is valid, and signed by a CA in the server's ssl_ca_file",
 			changed{"a CA signed it that the server does not know", own(func(c *matrix.Certificate) { c.Issuer = "other" })},
@@ -240,7 +253,13 @@ func (s *Server) guesses(cell *matrix.Cell) (list []guess) {
 		add("the password is right", changed{"it is wrong", func(c *matrix.Cell) { c.Client.Password = "wrong" }})
 	}
 	role := func(change func(*matrix.Role)) func(*matrix.Cell) {
-		return func(c *matrix.Cell) { change(&c.World.Roles[0]) }
+		return func(c *matrix.Cell) {
+			for i := range c.World.Roles {
+				if c.World.Roles[i].Name == c.Client.User {
+					change(&c.World.Roles[i])
+				}
+			}
+		}
 	}
 	add("role "+c.User+" exists, may log in, and has a password that is stored as scram-sha-256",
 		changed{"it does not exist", func(c *matrix.Cell) { c.World.Roles = nil }},
@@ -257,6 +276,17 @@ func (s *Server) guesses(cell *matrix.Cell) (list []guess) {
 		changed{"it does not exist", func(c *matrix.Cell) { c.World.Databases = nil }})
 	list = append(list, libraryGuess(cell))
 	return list
+}
+
+// changedCert changes the server's certificate.
+func changedCert(change func(*matrix.Certificate)) func(*matrix.Cell) {
+	return func(c *matrix.Cell) {
+		cert := *c.World.ServerCertificate()
+		cert.Name = serversCert
+		change(&cert)
+		c.World.ServerCert = cert.Name
+		c.World.Certificates = append(slices.DeleteFunc(c.World.Certificates, func(o matrix.Certificate) bool { return o.Name == cert.Name }), cert)
+	}
 }
 
 // couldHave are the credentials that the client does not have.

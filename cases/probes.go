@@ -56,7 +56,25 @@ func (c *Case) probe() error {
 	for i := range c.Probes {
 		c.place(&c.Probes[i])
 	}
+	for _, s := range c.servers() {
+		for _, scenario := range c.ProbeScenarios(s, Before) {
+			for _, cell := range scenario.Expand() {
+				if _, err := oracle.Predict(&cell); err != nil {
+					c.cannot(&cell, err)
+				}
+			}
+		}
+	}
 	return nil
+}
+
+// cannot leaves out a probe whose end is not predicted: it could not be judged.
+func (c *Case) cannot(cell *matrix.Cell, why error) {
+	for i := range c.Probes {
+		if p := &c.Probes[i]; p.Is(cell) {
+			p.NotLive = why.Error()
+		}
+	}
 }
 
 // notLive says why no real client can be of the class.

@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pgauthmatrix/pgauthmatrix/audit"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
@@ -45,14 +46,19 @@ type Case struct {
 	Advised                     *audit.Server // with the files of advised/ in the place of those of the same name; the same as Server: there is no such folder
 	Connections                 []matrix.CaseConnection
 	Probes                      []Probe            // see ProbeScenarios
+	Admits                      []string           // keys of changes that are accepted: see Change.Key
 	NotLoaded, AdvisedNotLoaded *oracle.RulesError // of the rules as reported and as advised; nil: they load
 	Gaps                        []Gap
 	LeftOut                     []LeftOut
-	Found                       []string // the files that were read, sorted
+	Sightings                   []Sighting // of the server's logs in the folder
+	Conninfo                    string     // of ConninfoFile; empty: there is none
+	Principal                   string     // of TicketFile; empty: nobody has said
+	Found                       []string   // the files that were read, sorted
 
-	world *matrix.Scenario // what case.yaml and the files say of the world
-	hosts []string         // that connection strings name
-	rest  rest             // of the world
+	world       *matrix.Scenario // what case.yaml and the files say of the world
+	hosts       []string         // that connection strings name
+	versionSaid bool             // the files say which version the server has
+	rest        rest             // of the world
 }
 
 // Gap is something that the world does not have as the customer does.
@@ -67,9 +73,12 @@ type LeftOut struct {
 
 // Read reads a folder. Mistakes in case.yaml are *matrix.Problem, joined; a file that is no text, is too large or is no regular file is an error that
 // names it. Files that the rules include are looked for in the folder and nowhere else.
-func Read(fsys fs.FS) (*Case, error) {
+func Read(fsys fs.FS) (*Case, error) { return ReadAt(fsys, time.Time{}) }
+
+// ReadAt is Read at a time, which says whether the certificates in the folder are valid.
+func ReadAt(fsys fs.FS, now time.Time) (*Case, error) {
 	r := &reading{fsys: fsys, c: &Case{}}
-	if err := r.read(); err != nil {
+	if err := r.read(now); err != nil {
 		return nil, err
 	}
 	return r.c, nil
@@ -78,11 +87,6 @@ func Read(fsys fs.FS) (*Case, error) {
 type reading struct {
 	fsys fs.FS
 	c    *Case
-}
-
-func (r *reading) has(name string) bool {
-	_, err := fs.Stat(r.fsys, name)
-	return err == nil
 }
 
 // text reads a file; there is false if there is none.
@@ -97,7 +101,7 @@ func (r *reading) text(name string) (text string, there bool, err error) {
 	return text, err == nil, err
 }
 
-func (r *reading) read() error {
+func (r *reading) read(now time.Time) error {
 	newest, _ := matrix.AxisByName("server")
 	version, _ := strconv.Atoi(newest.Values[len(newest.Values)-1]) // it knows every way of including a file
 	server, err := r.server(r.fsys, version)
@@ -109,6 +113,23 @@ func (r *reading) read() error {
 		return err
 	}
 	folder.Settings = taken(server.Conf)
+	if folder.Certificates, err = r.certificates(now); err != nil {
+		return err
+	}
+	keytab, host, err := r.keytab()
+	if err != nil {
+		return err
+	}
+	if keytab != nil {
+		folder.Keytabs = []matrix.Keytab{*keytab}
+		folder.Defaults = append(folder.Defaults, matrix.Setting{Name: "keytab", Value: keytab.Name})
+		if hostName.MatchString(host) {
+			r.c.hosts = append(r.c.hosts, host)
+		}
+	}
+	if err := r.ticket(); err != nil {
+		return err
+	}
 	r.leaveOut(server.Conf)
 	source, there, err := r.text(CaseFile)
 	if err != nil {
@@ -121,10 +142,16 @@ func (r *reading) read() error {
 	if err != nil {
 		return err
 	}
-	r.c.Question, r.c.Connections, r.c.world = file.Question, file.Connections, file.Described
+	r.c.Question, r.c.Admits, r.c.Connections, r.c.world = file.Question, file.Admits, file.Connections, file.Described
 	r.c.Server = r.c.knowing(server)
 	r.c.Advised = r.c.Server
-	if r.has(AdvisedDir) {
+	switch info, err := fs.Stat(r.fsys, AdvisedDir); {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s is no folder", AdvisedDir)
+	default:
 		advised, err := r.server(over{r.fsys, AdvisedDir}, version)
 		if err != nil {
 			return fmt.Errorf("%s: %w", AdvisedDir, err)
@@ -132,6 +159,9 @@ func (r *reading) read() error {
 		r.c.Advised = r.c.knowing(advised)
 	}
 	if err := r.c.probe(); err != nil {
+		return err
+	}
+	if err := r.sighted(); err != nil {
 		return err
 	}
 	slices.Sort(r.c.Found)
@@ -220,6 +250,7 @@ func (r *reading) defaults(s *audit.Server) (list []matrix.Setting, err error) {
 		major = strings.TrimRight(major, "abcdefghijklmnopqrstuvwxyz ()") // 19beta1
 		if n, err := strconv.Atoi(major); err == nil && slices.Contains(matrix.ServerVersions, n) {
 			add("server", major)
+			r.c.versionSaid = true
 		} else {
 			r.gap("the server's version is "+strings.TrimSpace(text), "another version reads rules and certificates otherwise; those that there are are "+fmt.Sprint(matrix.ServerVersions))
 		}

@@ -29,7 +29,14 @@ func (c *Case) knowing(s *audit.Server) *audit.Server {
 	k := *s
 	k.Version, _ = strconv.Atoi(c.worldValue("server"))
 	k.Realm = c.world.Realms[0].Name
-	k.Roles, k.Networks, k.Names = c.world.Roles, c.world.Networks, c.world.Names
+	k.Roles, k.Networks, k.Names = slices.Clone(c.world.Roles), c.world.Networks, c.world.Names
+	if len(k.Roles) == 0 { // those that connect exist
+		for i := range c.Connections {
+			if user := c.Connections[i].Scenario.Expand()[0].Client.User; !slices.ContainsFunc(k.Roles, func(r matrix.Role) bool { return r.Name == user }) {
+				k.Roles = append(k.Roles, matrix.Role{Name: user, Password: "scram-sha-256"})
+			}
+		}
+	}
 	return &k
 }
 
@@ -72,6 +79,7 @@ func (c *Case) inWorld(s *matrix.Scenario, server *audit.Server) {
 	}
 	s.Files, s.Settings, s.Before = server.Files, taken(server.Conf), w.Before
 	s.ClientRealm, s.Keytabs, s.KRB5Confs, s.Tickets = w.ClientRealm, w.Keytabs, w.KRB5Confs, w.Tickets
+	s.IdentServers = w.IdentServers
 	s.Roles, s.Databases, s.OSUsers, s.Realms, s.Names, s.Networks, s.Certificates, s.Host = r.roles, r.databases, r.osUsers, r.realms, r.names, r.networks, r.certs, r.host
 	if server == c.Server {
 		return
@@ -201,11 +209,9 @@ var realmName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*$`)
 // gaps says what the world has otherwise than the customer, as far as it is known without asking the oracle.
 func (c *Case) gaps() {
 	gap := func(what, effect string) { c.Gaps = append(c.Gaps, Gap{what, effect}) }
-	w := c.Server.World()
 	for _, h := range c.hosts {
 		if !strings.EqualFold(h, c.rest.host) {
 			gap(fmt.Sprintf("the connection string names the host %s; here the server is %s", h, c.rest.host), "a certificate or a keytab for exactly that name is not tried")
 		}
 	}
-	_ = w
 }

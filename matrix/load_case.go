@@ -11,6 +11,7 @@ import (
 type CaseFile struct {
 	Question    string
 	Source      string
+	Admits      []string  // changes that what is advised makes, and that are accepted
 	Described   *Scenario // the world, without a client: only what the file says of it
 	Connections []CaseConnection
 }
@@ -33,13 +34,14 @@ type CaseFolder struct {
 	Files        []File
 	Settings     []Setting
 	Defaults     []Setting     // what the files say of keys under world; what case.yaml says counts more
-	Certificates []Certificate // by the names of axis cert
+	Certificates []Certificate // by the names of the axes cert and servercert
+	Keytabs      []Keytab      // by the names of axis keytab
 	// Conninfo reads a connection string: values of client axes by name. An error is a *Problem whose column counts in the string.
 	Conninfo func(text string) (map[string]string, error)
 }
 
 var (
-	caseKeys       = []string{"question", "source", "world", "connections"}
+	caseKeys       = []string{"question", "source", "world", "connections", "admits"}
 	connectionKeys = []string{"who", "conninfo", "seen", "wanted", "advised"}
 	// notOfCase are keys of a scenario's world that a case has from its files.
 	notOfCase = map[string]string{
@@ -72,12 +74,18 @@ type caseLoading struct {
 
 func (c *caseLoading) read(root *value) {
 	var connections *value
+	l := &loading{reader: reader{file: c.file}}
 	for _, e := range c.entriesOnce(root, "key") {
 		switch e.key {
 		case "question":
 			c.Question, _ = c.nonEmptyText(e.value, e.key)
 		case "source":
 			c.Source, _ = c.nonEmptyText(e.value, e.key)
+		case "admits":
+			for _, v := range l.scalars(e.value, e.key) {
+				c.Admits = append(c.Admits, v.text)
+			}
+			c.problems = append(c.problems, l.problems...)
 		case "world":
 			if e.value.kind != empty && c.want(e.value, e.key, mapping) {
 				c.world = e.value
@@ -281,7 +289,11 @@ func (c *caseLoading) scenario(at position, name string, client []entry, expect 
 	for _, cert := range c.folder.Certificates {
 		l.own["cert"], l.own["servercert"] = append(l.own["cert"], cert.Name), append(l.own["servercert"], cert.Name)
 	}
+	for _, k := range c.folder.Keytabs {
+		l.own["keytab"] = append(l.own["keytab"], k.Name)
+	}
 	l.world(world)
+	l.Keytabs = append(l.Keytabs, c.folder.Keytabs...)
 	l.places(places, client)
 	l.axes(&value{position: at, kind: mapping, entries: client}, ClientAxis, nil)
 	l.inOrder(l.Axes)

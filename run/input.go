@@ -70,6 +70,11 @@ func Load(files ...string) (*Input, error) {
 	return input, nil
 }
 
+// Controls reads the built-in control scenarios alone, for a run of scenarios that no file has.
+func Controls() ([]*matrix.Scenario, error) {
+	return matrix.Load(scenarios.Files, strings.TrimSuffix(controlFamily, "/"))
+}
+
 // Cell finds one cell by its ID.
 func (i *Input) Cell(id string) (*matrix.Cell, error) {
 	cells, _, err := selectFrom(slices.Concat(i.Scenarios, i.Controls), matrix.Selection{Patterns: []string{id}})

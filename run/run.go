@@ -33,6 +33,7 @@ type Config struct {
 	Dir         string         // folder below which the run makes its own; default "runs"
 	Driver      *matrix.Driver // see Input
 	Provision   Provisioner    // default Provision
+	Closed      bool           // no route leads out of the Envs' networks: the rules are somebody else's
 	Publishing
 
 	resumed *reports.Run // the run to go on with; see ResumeConfig
@@ -121,7 +122,7 @@ func (r *Run) provision(ctx context.Context, e *EnvPlan) (Env, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan.RunID, plan.Dir = r.label, r.Dir
+	plan.RunID, plan.Dir, plan.Closed = r.label, r.Dir, r.config.Closed
 	plan.Progress = func(step string) { r.display.Phase(e.Name + ": " + step) }
 	provision := r.config.Provision
 	if provision == nil {

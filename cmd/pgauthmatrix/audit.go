@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pgauthmatrix/pgauthmatrix/audit"
+	"github.com/pgauthmatrix/pgauthmatrix/cases"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/oracle"
 	"github.com/pgauthmatrix/pgauthmatrix/playground"
@@ -104,7 +105,7 @@ func (q *question) explain(out io.Writer, conninfo string) error {
 		if err != nil {
 			return err
 		}
-		if q.Cert, err = readCertificate(text); err != nil {
+		if q.Cert, err = cases.Certificate(text); err != nil {
 			return fmt.Errorf("--cert %s: %w", q.cert, err)
 		}
 	}

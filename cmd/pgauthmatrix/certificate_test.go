@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgauthmatrix/pgauthmatrix/cases"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
@@ -43,7 +44,7 @@ func TestReadCertificate(t *testing.T) {
 		{[]x509.ExtKeyUsage{x509.ExtKeyUsageAny}, matrix.ForAny},
 		{[]x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}, matrix.ForServers}, // at least, it is not for clients
 	} {
-		c, err := readCertificate(certificate(t, alice, test.usages...))
+		c, err := cases.Certificate(certificate(t, alice, test.usages...))
 		if err != nil || c.Usage != test.want || c.CommonName() != "alice" || len(c.Subject) != 2 {
 			t.Errorf("%v: %v %+v", test.usages, err, c)
 		}
@@ -54,7 +55,7 @@ func TestReadCertificate(t *testing.T) {
 		"cannot be read":           pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")}),
 		"an attribute 1.2.3 that":  certificate(t, odd),
 	} {
-		if _, err := readCertificate(text); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := cases.Certificate(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}

