@@ -374,6 +374,10 @@ func (p *casePage) changes(a *cases.Answer) {
 		p.paragraph("The rules are the same: nobody else gets in.")
 		return
 	}
+	if a.NotLoaded != nil || a.AdvisedNotLoaded != nil {
+		p.paragraph("One of the two is not loaded, and there is nothing to compare: `pgauthmatrix audit` says whom the other lets in.")
+		return
+	}
 	table := [][]string{{"", "who", "over", "with", "by", ""}}
 	for _, c := range a.Changes {
 		what, note := "no longer gets in", ""

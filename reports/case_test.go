@@ -55,6 +55,29 @@ func TestCase(t *testing.T) {
 	}
 }
 
+// Where the rules of before do not load, nothing is compared, and the page does not say that nobody else gets in.
+func TestCaseNotLoaded(t *testing.T) {
+	c, err := cases.Read(fstest.MapFS{
+		"pg_hba.conf":         {Data: []byte("host all all all scram-sha-256 map=m\n")},
+		"advised/pg_hba.conf": {Data: []byte("host all all all trust\n")},
+		"case.yaml":           {Data: []byte("world: {load: restart}\nconnections:\n- {user: a, address: 10.1.1.1, seen: 'refused at dial, dial-refused'}\n")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := c.Answer(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := CaseMarkdown(&b, a); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.String(), "there is nothing to compare") || strings.Contains(b.String(), "Nobody gets in who did not") {
+		t.Error(b.String())
+	}
+}
+
 func TestRedacted(t *testing.T) {
 	for text, want := range map[string]string{
 		"host=x password=hush user=y":                 "host=x password=*** user=y",
