@@ -139,9 +139,9 @@ func (c *Conn) Attempt(ctx context.Context, a Attempt) (AttemptResult, error) {
 	return *response.Attempt, nil
 }
 
-// Write creates or replaces a file.
-func (c *Conn) Write(ctx context.Context, w Write) error {
-	_, err := c.call(ctx, Request{Write: &w})
+// Write creates or replaces files, in order.
+func (c *Conn) Write(ctx context.Context, files ...Write) error {
+	_, err := c.call(ctx, Request{Write: files})
 	return err
 }
 
@@ -149,6 +149,15 @@ func (c *Conn) Write(ctx context.Context, w Write) error {
 func (c *Conn) Remove(ctx context.Context, r Remove) error {
 	_, err := c.call(ctx, Request{Remove: &r})
 	return err
+}
+
+// Digests are SHA-256 of files, in hexadecimal; "" for one that does not exist.
+func (c *Conn) Digests(ctx context.Context, paths ...string) ([]string, error) {
+	response, err := c.call(ctx, Request{Digest: paths})
+	if err == nil && len(response.Digests) != len(paths) {
+		err = fmt.Errorf("agent in %s: digests of %d files were asked for, %d are in the answer", c.container, len(paths), len(response.Digests))
+	}
+	return response.Digests, err
 }
 
 // Run executes a program. A non-zero exit status is a result, not an error.
@@ -163,7 +172,7 @@ func (c *Conn) Run(ctx context.Context, r Run) (RunResult, error) {
 	return *response.Run, nil
 }
 
-// SQL runs a statement on the admin session. A statement that the server refuses is a result, not an error.
+// SQL runs statements on the admin session. One that the server refuses is a result, not an error.
 func (c *Conn) SQL(ctx context.Context, s SQL) (SQLResult, error) {
 	response, err := c.call(ctx, Request{SQL: &s})
 	if err != nil {

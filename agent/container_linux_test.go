@@ -337,6 +337,13 @@ func TestWrite(t *testing.T) {
 	if err := write(Write{Path: filepath.Dir(path), Data: []byte("x")}); err == nil {
 		t.Error("a directory was replaced by a file")
 	}
+	const empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" // FIPS 180-4 of no bytes
+	if sums, err := digests([]string{path, path + "-missing"}); err != nil || !slices.Equal(sums, []string{empty, ""}) {
+		t.Errorf("digests %q, %v", sums, err)
+	}
+	if sums, err := digests([]string{filepath.Dir(path)}); err == nil {
+		t.Errorf("digest of a directory: %q", sums)
+	}
 }
 
 func TestRemove(t *testing.T) {

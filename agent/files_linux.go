@@ -3,6 +3,8 @@ package agent
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -56,6 +58,22 @@ func remove(r Remove) error {
 		}
 	}
 	return nil
+}
+
+func digests(paths []string) ([]string, error) {
+	sums := make([]string, len(paths))
+	for i, path := range paths {
+		content, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("digest: %w", err)
+		}
+		sum := sha256.Sum256(content)
+		sums[i] = hex.EncodeToString(sum[:])
+	}
+	return sums, nil
 }
 
 func run(ctx context.Context, r Run) (*RunResult, error) {

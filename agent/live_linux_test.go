@@ -162,7 +162,7 @@ func (w *world) sql(statement string) [][]*string {
 	if err != nil || r.Error != "" {
 		w.t.Fatalf("%s: %v %s", statement, err, r.Error)
 	}
-	return r.Rows
+	return r.Rows[len(r.Rows)-1]
 }
 
 func (w *world) write(path, text string) {

@@ -29,7 +29,7 @@ type logIndex struct {
 	lost       int           // postmaster lines dropped since the last take
 	previous   *LogLine      // where a continuation line belongs; nil: it was dropped
 	skipping   map[int]bool  // processes whose latest message was dropped, so that its DETAIL is too
-	changed    chan struct{} // closed and replaced at every exit
+	changed    chan struct{} // closed and replaced at every exit and every line of the postmaster
 }
 
 // backend is a server process that serves a client.
@@ -129,6 +129,11 @@ func (x *logIndex) exit(pid int, how string) {
 	if excess := len(x.finished) - maxUnclaimed; excess > 0 {
 		x.finished = slices.Delete(x.finished, 0, excess)
 	}
+	x.change()
+}
+
+// change wakes those who wait for what is not complete.
+func (x *logIndex) change() {
 	close(x.changed)
 	x.changed = make(chan struct{})
 }
@@ -140,6 +145,7 @@ func (x *logIndex) toPostmaster(line LogLine) {
 	}
 	x.postmaster = append(x.postmaster, line)
 	x.previous = &x.postmaster[len(x.postmaster)-1]
+	x.change()
 }
 
 // restarted says that the file began anew: open connections will never be complete.
@@ -177,6 +183,9 @@ func (x *logIndex) take(c Collect) (result CollectResult, changed <-chan struct{
 	}
 	if len(missing) > 0 {
 		return result, changed, fmt.Errorf("%w: %s", errIncomplete, strings.Join(missing, "; "))
+	}
+	if c.Until != "" && !slices.ContainsFunc(x.postmaster, func(l LogLine) bool { return l.Text == c.Until }) {
+		return result, changed, fmt.Errorf("%w: the postmaster has not logged %q", errIncomplete, c.Until)
 	}
 	if c.Local {
 		found := false

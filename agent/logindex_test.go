@@ -276,7 +276,12 @@ func TestLogIndexPostmaster(t *testing.T) {
 	with a second line
 sh: 1: something of a shell
 `)
-	got, _, err := x.take(Collect{Postmaster: true})
+	late := Collect{Postmaster: true, Until: "later"}
+	_, changed, err := x.take(late)
+	if !errors.Is(err, errIncomplete) {
+		t.Fatalf("before the line that is waited for: %v", err)
+	}
+	got, _, err := x.take(Collect{Postmaster: true, Until: "received SIGHUP, reloading configuration files"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -292,6 +297,15 @@ sh: 1: something of a shell
 	}
 	if got, _, err := x.take(Collect{Postmaster: true}); err != nil || len(got.Postmaster) != 0 {
 		t.Fatalf("the second time: %v, %v", got, err)
+	}
+	feedAll(x, "1000.200|10||00000|LOG:  later\n")
+	select {
+	case <-changed:
+	default:
+		t.Error("a line of the postmaster wakes nobody")
+	}
+	if got, _, err := x.take(late); err != nil || len(got.Postmaster) != 1 {
+		t.Errorf("after the line that is waited for: %v, %v", got, err)
 	}
 }
 

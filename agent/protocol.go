@@ -14,8 +14,9 @@ import "github.com/pgauthmatrix/pgauthmatrix/wire"
 type Request struct {
 	ID      uint64   `json:"id"`
 	Attempt *Attempt `json:"attempt,omitempty"` // client container
-	Write   *Write   `json:"write,omitempty"`   // any container
+	Write   []Write  `json:"write,omitempty"`   // any container: files, in order
 	Remove  *Remove  `json:"remove,omitempty"`  // any container
+	Digest  []string `json:"digest,omitempty"`  // any container: paths of files, see Response.Digests
 	Run     *Run     `json:"run,omitempty"`     // any container
 	SQL     *SQL     `json:"sql,omitempty"`     // server container
 	Follow  *Follow  `json:"follow,omitempty"`  // server container
@@ -33,6 +34,7 @@ type Response struct {
 	Fault   string         `json:"fault,omitempty"`
 	Attempt *AttemptResult `json:"attempt,omitempty"`
 	Run     *RunResult     `json:"run,omitempty"`
+	Digests []string       `json:"digests,omitempty"` // for each path SHA-256 in hexadecimal, or "" if there is no file
 	SQL     *SQLResult     `json:"sql,omitempty"`
 	Collect *CollectResult `json:"collect,omitempty"`
 	Health  *HealthResult  `json:"health,omitempty"`
@@ -147,7 +149,7 @@ type RunResult struct {
 	Stderr []byte `json:"stderr,omitempty"`
 }
 
-// SQL runs a statement on the one admin session, which the agent opens on first use and does not open again by itself: the
+// SQL runs statements, with semicolons between them, on the one admin session, which the agent opens on first use and does not open again by itself: the
 // rules under test would not let it in. Reopen gives the session up that there is, and opens another. Conninfo is read when it is opened.
 type SQL struct {
 	Conninfo  string `json:"conninfo,omitempty"`
@@ -155,10 +157,10 @@ type SQL struct {
 	Statement string `json:"statement"`
 }
 
-// SQLResult holds the rows of the last statement as text; nil is SQL null. Error is the server's own word.
+// SQLResult holds the rows of each statement as text; nil is SQL null. Error is the server's own word.
 type SQLResult struct {
-	Rows  [][]*string `json:"rows,omitempty"`
-	Error string      `json:"error,omitempty"`
+	Rows  [][][]*string `json:"rows,omitempty"`
+	Error string        `json:"error,omitempty"`
 }
 
 // Follow starts reading the server's log file, from its present end if FromEnd. Lines have the prefix
@@ -181,7 +183,8 @@ const LogLinePrefix = "%n|%p|%r|%e|"
 // for Count of them to be complete and, with PID, for that backend's. Local alone clears what there is.
 //
 // Postmaster asks for the lines of the postmaster since the last time, and for those that no process of the server has signed. Where the
-// line with which the postmaster starts was not read, they are the lines of every process that serves no client.
+// line with which the postmaster starts was not read, they are the lines of every process that serves no client. Until makes it wait for a
+// line with this text.
 //
 // What has not come after Timeout is a fault that says what there is instead.
 type Collect struct {
@@ -191,6 +194,7 @@ type Collect struct {
 	Count      int    `json:"count,omitempty"` // of Local
 	PID        int    `json:"pid,omitempty"`   // of Local
 	Postmaster bool   `json:"postmaster,omitempty"`
+	Until      string `json:"until,omitempty"`   // of Postmaster
 	Timeout    int    `json:"timeout,omitempty"` // milliseconds, default 30000
 }
 

@@ -89,7 +89,13 @@ func (s *server) answer(ctx context.Context, r Request) (response Response, err 
 	case r.Attempt != nil:
 		response.Attempt, err = s.attempt(ctx, r.Attempt)
 	case r.Write != nil:
-		err = write(*r.Write)
+		for _, w := range r.Write {
+			if err = write(w); err != nil {
+				break
+			}
+		}
+	case r.Digest != nil:
+		response.Digests, err = digests(r.Digest)
 	case r.Remove != nil:
 		err = remove(*r.Remove)
 	case r.Run != nil:

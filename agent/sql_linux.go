@@ -55,19 +55,18 @@ func (a *admin) run(ctx context.Context, s SQL) (*SQLResult, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sql: %w", err)
 	}
-	answer := &SQLResult{}
-	if len(results) == 0 {
-		return answer, nil
-	}
-	for _, row := range results[len(results)-1].Rows {
-		texts := make([]*string, len(row))
-		for i, value := range row {
-			if value != nil {
-				text := string(value)
-				texts[i] = &text
+	answer := &SQLResult{Rows: make([][][]*string, len(results))}
+	for n, result := range results {
+		for _, row := range result.Rows {
+			texts := make([]*string, len(row))
+			for i, value := range row {
+				if value != nil {
+					text := string(value)
+					texts[i] = &text
+				}
 			}
+			answer.Rows[n] = append(answer.Rows[n], texts)
 		}
-		answer.Rows = append(answer.Rows, texts)
 	}
 	return answer, nil
 }

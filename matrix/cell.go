@@ -166,7 +166,12 @@ func (w *World) EnvKey() string {
 		}
 	}
 	// A client must not get a ticket for a service that only another scenario of the Env has.
-	if services := w.ServicePrincipals(); len(services) > 2 {
+	// An instance without a dot (alice/admin) is no host's name, and no client asks for it.
+	services := slices.DeleteFunc(w.ServicePrincipals(), func(p string) bool {
+		_, instance, _ := strings.Cut(p, "/")
+		return !strings.Contains(instance, ".")
+	})
+	if len(services) > 2 {
 		b.WriteString(" services:" + strings.Join(services, ","))
 	}
 	if w.ClientRealm != "" {

@@ -323,10 +323,13 @@ func (r *Reader) rows(ctx context.Context, statement string) ([][]*string, error
 	if err == nil && result.Error != "" {
 		err = errors.New(result.Error)
 	}
+	if err == nil && len(result.Rows) == 0 {
+		err = errors.New("no result")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("PostgreSQL %d: %w", r.version, err)
 	}
-	return result.Rows, nil
+	return result.Rows[len(result.Rows)-1], nil
 }
 
 // Ask is what the server makes of each case: the rows of its views, and what it logs when it reloads.

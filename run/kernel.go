@@ -22,6 +22,10 @@ const (
 	controlsShare   = 10 // a bracket is at least so many times as long as its control cells
 )
 
+// healthEvery: worlds of few cells are many, and to ask all parts of an Env after each would take as long as the cells. What was attempted
+// since the last time is in doubt together.
+const healthEvery = time.Second
+
 // After an interrupt, what is under way has interruptGrace to end. The control cells that decide whether the open
 // bracket is recorded have closingTime.
 const (
@@ -44,6 +48,8 @@ type kernel struct {
 	repeat  int // attempts of each cell; below 2: one
 
 	bracket []attempt     // attempted and not yet recorded
+	sound   int           // of the bracket, so many were attempted before the Env was last found healthy
+	asked   time.Time     // when that was
 	spent   time.Duration // time of attempts in the bracket
 	length  time.Duration // of a bracket
 }
@@ -92,7 +98,11 @@ func (k *kernel) run(ctx context.Context, provision func(context.Context) (Env, 
 			if ctx.Err() != nil {
 				return k.interrupted(ctx)
 			}
-			if !k.full() && (len(rest) > 0 || i < len(k.plan.Worlds)-1) {
+			closing := k.full() || len(rest) == 0 && i == len(k.plan.Worlds)-1
+			if closing || time.Since(k.asked) >= healthEvery {
+				k.healthy(work)
+			}
+			if !closing {
 				continue
 			}
 			failed := k.controls(work, ctx)
@@ -133,8 +143,16 @@ func (k *kernel) close() error {
 			return err
 		}
 	}
-	k.bracket, k.spent = nil, 0
+	k.bracket, k.sound, k.spent = nil, 0, 0
 	return nil
+}
+
+// healthy asks whether the Env is, and turns what was attempted since the last time into faults if it is not.
+func (k *kernel) healthy(work context.Context) {
+	if err := k.env.Healthy(work); err != nil && work.Err() == nil {
+		k.fault(k.sound, fmt.Sprintf("env %s was found broken after these cells: %v", k.plan.Name, err))
+	}
+	k.sound, k.asked = len(k.bracket), time.Now()
 }
 
 // interrupted asks the control cells once more and records what was attempted if they pass. If they do not pass, nothing is
@@ -160,7 +178,7 @@ func (k *kernel) interrupted(ctx context.Context) error {
 }
 
 // world brings the Env to a world and attempts cells of it, in order, until the bracket is full. It returns how many cells are now
-// in the bracket. Afterwards the Env must be healthy. ctx decides whether another attempt begins, work ends what goes on.
+// in the bracket. ctx decides whether another attempt begins, work ends what goes on.
 func (k *kernel) world(work, ctx context.Context, w *WorldPlan, cells []*matrix.Cell) int {
 	k.display.Phase(k.plan.Name + ": " + cells[0].Scenario)
 	first := len(k.bracket)
@@ -188,12 +206,6 @@ func (k *kernel) world(work, ctx context.Context, w *WorldPlan, cells []*matrix.
 	k.spent += time.Since(began)
 	ended()
 	k.bracket = append(k.bracket, tried...)
-	if ctx.Err() != nil {
-		return len(tried)
-	}
-	if err := k.env.Healthy(work); err != nil && work.Err() == nil {
-		k.fault(first, fmt.Sprintf("env %s was found broken after these cells: %v", k.plan.Name, err))
-	}
 	return len(tried)
 }
 

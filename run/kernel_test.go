@@ -249,7 +249,13 @@ func TestKernel(t *testing.T) {
 				return gone
 			}
 			return nil
-		}}, worlds: 3, cells: 4, agree: 8, broken: 4, causes: []string{"env pg17 was found broken after these cells: it is gone"}, passes: 2},
+		}, takes: time.Second}, worlds: 3, cells: 4, agree: 8, broken: 4, causes: []string{"env pg17 was found broken after these cells: it is gone"}, passes: 2},
+		{name: "worlds that take no time are in doubt together", env: &fakeEnv{healthy: func(n int) error {
+			if n == 12 {
+				return gone
+			}
+			return nil
+		}}, worlds: 3, cells: 4, agree: 4, broken: 8, causes: []string{"env pg17 was found broken after these cells: it is gone"}, passes: 2},
 		{name: "a panic in an attempt", env: &fakeEnv{cell: func(n int) matrix.Observation {
 			if n == 3 {
 				panic("what is this")
