@@ -456,6 +456,11 @@ func TestHostsOfAnotherCell(t *testing.T) {
 		cell.World.HBA = "host all all all gss\n"
 		check(t, cell, clone(t, evidenceOf(tt.said, tt.n)), tt.want)
 	}
+	for library, want := range map[string]string{"libpq13": "refused at startup, role-missing, channel tls, method trust, hba:1, trace connect sslaccept authok startfail", "libpq15": "fault: the first host refuses TCP"} {
+		cell := testCell(13, library, hosts("dead-first"), withHBA("host all all all trust\n"))
+		noRole := seen(5001, 41, overTLS, authorizedLine(cell, tlsSession), `FATAL 28000 role "alice" does not exist`)
+		check(t, cell, evidenceOf(saidNo("FATAL:  role \"alice\" does not exist\n", "ok"), noRole), want)
+	}
 }
 
 // TestNoTicketOfAnotherCell: a cache that the harness lost must not pass for one that the library does not look for, nor the other way round.

@@ -123,7 +123,8 @@ func (c *classifier) possibleMethods(n *connection) (possible []matrix.Method, w
 		}
 	}
 	if n.fatal.text == emptyPassword {
-		possible, witness, text = passwordMethods, byLog, "FATAL:  "+n.fatal.text
+		possible = slices.DeleteFunc(slices.Clone(possible), func(m matrix.Method) bool { return !slices.Contains(passwordMethods, m) })
+		witness, text = byLog, "FATAL:  "+n.fatal.text
 	}
 	if n.matched != nil {
 		if named := recordMethod(n.matched.record); slices.Contains(possible, named) {

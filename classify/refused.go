@@ -86,6 +86,8 @@ func (c *classifier) checkHosts(said []saying) error {
 		return nil
 	case dead && lost && len(said) > 0 && !said[0].fatal && !refused(said[0]):
 		return nil
+	case dead && lost && len(said) == 1 && said[0].fatal && c.connections[len(c.connections)-1].authorized != nil:
+		return nil // fe-protocol3.c, pqGetErrorNotice3: after AuthenticationOk the error takes the place of what was said before
 	case dead:
 		return fmt.Errorf("witnesses contradict: the first host refuses TCP connections, the client says only %q", c.evidence.Client.Message)
 	}

@@ -61,6 +61,7 @@ func TestUnseenWhereMethodsAskAlike(t *testing.T) {
 		v13, v17     []matrix.Field
 	}{
 		{alone, "refused at auth, no-password, channel tls, method password, hba:1", []matrix.Field{r}, []matrix.Field{r}},
+		{alone + "include more.conf\n", "refused at auth, no-password, channel tls, method password, hba:1", []matrix.Field{m, r}, []matrix.Field{m, r}},
 		{both, "refused at auth, no-password, channel tls, method password, hba:1", []matrix.Field{m, r}, []matrix.Field{m, r}},
 		{both, "refused at auth, no-password, channel tls, method pam, hba:1", []matrix.Field{m, r}, []matrix.Field{m, r}},
 		{alone, "connected tls, method password, identity a, role a, hba:1", []matrix.Field{i, r}, nil},

@@ -103,6 +103,9 @@ func askedInClear(cell *matrix.Cell, p matrix.Prediction) bool {
 	if p.Before {
 		inForce = cell.World.Before
 	}
+	if strings.Contains(inForce, "include") { // another file may have it
+		return false
+	}
 	return o.Method == matrix.MethodPassword && showsRequests(cell, o) && !slices.ContainsFunc(matrix.Methods, func(m matrix.Method) bool {
 		return m != o.Method && m.InClear() && strings.Contains(inForce, string(m))
 	})
