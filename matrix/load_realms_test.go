@@ -183,6 +183,13 @@ func TestWorldsThatDescriptionsTellApart(t *testing.T) {
 			t.Errorf("%s: an Env of its own should be %t", name, inEnv)
 		}
 	}
+	for principal, own := range map[string]bool{"alice": false, "alice/admin": false, "http/" + DefaultHost: true} {
+		other := base
+		other.Realms = []Realm{{Name: "B.TEST", Principals: []string{principal}}, {Name: "A.TEST"}}
+		if (other.EnvKey() != base.EnvKey()) != own {
+			t.Errorf("principal %s: an Env of its own should be %t", principal, own)
+		}
+	}
 }
 
 func TestEveryNamedKeytabAndTicketIsDescribed(t *testing.T) {
