@@ -169,7 +169,7 @@ func (w *World) EnvKey() string {
 	// An instance without a dot (alice/admin) is no host's name, and no client asks for it.
 	services := slices.DeleteFunc(w.ServicePrincipals(), func(p string) bool {
 		_, instance, _ := strings.Cut(p, "/")
-		return !strings.Contains(instance, ".") && slices.Contains(w.Realms[0].Principals, p)
+		return !strings.Contains(instance, ".") && len(w.Realms) > 0 && slices.Contains(w.Realms[0].Principals, p)
 	})
 	if len(services) > 2 {
 		b.WriteString(" services:" + strings.Join(services, ","))
