@@ -49,7 +49,7 @@ func (a *attempt) takesAddress(r *Record, found *lookedUp) (match bool, err erro
 			}
 			return inRange(client, i.Addr(), maskOf(bits, i.Addr().BitLen()))
 		}), nil
-	case ad.host != "":
+	case ad.named():
 		return found.takes(ad.host, client, a.w.Names), nil
 	default:
 		return inRange(client, ad.addr, ad.mask), nil
@@ -83,11 +83,11 @@ func (ad *address) takesUnknown(r *Record) (match bool, err error) {
 	switch {
 	case ad.keyword != "":
 		return ad.keyword != "samehost", nil
-	case ad.host == "" && ad.addr.Is6() && contiguous:
+	case !ad.named() && ad.addr.Is6() && contiguous:
 		return false, nil
-	case ad.host == "" && contiguous && ones == 0:
+	case !ad.named() && contiguous && ones == 0:
 		return true, nil
-	case ad.host == "" && contiguous && ones >= 8 && ad.addr.IsLoopback():
+	case !ad.named() && contiguous && ones >= 8 && ad.addr.IsLoopback():
 		return false, nil
 	}
 	return false, unknown("the client's address is not known beforehand", "%s: address %s", r.rule(), ad.text)

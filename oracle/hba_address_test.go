@@ -82,7 +82,8 @@ func TestAddresses(t *testing.T) {
 		{"app2.example.test", "", "10.20.0.8"},
 		{"app3.example.test", "", "10.20.0.9"},
 		{"both.example.test", "10.20.0.11 fd00:20::11", "10.20.0.7"},
-		{"app6", "fd00:20::7", "10.20.0.13"}, // the name has addresses of the other family only
+		{`""`, "", "10.20.0.7 10.20.0.9 10.20.0.12 fd00:20::7"}, // no client has an empty name
+		{"app6", "fd00:20::7", "10.20.0.13"},                    // the name has addresses of the other family only
 		{"localhost", "", "10.20.0.7 10.20.0.12 fd00:20::7"},
 	} {
 		for want, addresses := range map[bool]string{true: tt.matches, false: tt.not} {
@@ -165,7 +166,7 @@ func TestUnknownAddress(t *testing.T) {
 		{"all", true, true}, {"samenet", true, true}, {"samehost", false, true}, {"0.0.0.0/0", true, true}, {"::/0", false, true}, {"127.0.0.0/8", false, true},
 		{"fd00::/8", false, true}, {"fd00:: ff00::", false, true}, {"0.0.0.0 0.0.0.0", true, true},
 		{"10.0.0.0/8", false, false}, {"10.0.0.0 255.0.0.255", false, false}, {"127.0.0.0/7", false, false}, {"app1.example.test", false, false}, {".test", false, false},
-		{"localhost", false, false}, {"fd00:: ff00::ff", false, false},
+		{"localhost", false, false}, {`""`, false, false}, {"fd00:: ff00::ff", false, false},
 	} {
 		for _, c := range []*matrix.Cell{cell(set("hba='host all all " + tt.column + " trust; host all all all reject'")), netted("", "host all all "+tt.column+" trust; host all all all reject")} {
 			p, err := Predict(c)

@@ -19,6 +19,9 @@ type address struct {
 	mask    []byte // as long as addr; the server takes it bit by bit
 }
 
+// named says whether it is a host name, which may be empty: no client has that one.
+func (a *address) named() bool { return a.keyword == "" && a.mask == nil }
+
 func parseAddress(t token) (a address, needsMask bool, message string, err error) {
 	a.text = t.text
 	switch {

@@ -189,7 +189,7 @@ func (a *address) show() (text, mask *string) {
 	switch {
 	case a.keyword != "":
 		return &a.keyword, nil
-	case a.mask == nil: // a host name, which may be empty
+	case a.named():
 		return &a.host, nil
 	}
 	m, _ := netip.AddrFromSlice(a.mask) // as long as an address

@@ -37,7 +37,7 @@ func (u *Unavailable) Error() string { return "image " + u.Image + " is unavaila
 const readerTimeout = 5 * time.Minute
 
 // NewReader starts a server of a version, with ssl. What is made carries the label of the run.
-func NewReader(ctx context.Context, version int, runID string) (r *Reader, err error) {
+func NewReader(ctx context.Context, version int, runID string) (_ *Reader, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readerTimeout)
 	defer cancel()
 	images, err := pgimages.Ensure(ctx, []pgimages.Spec{pgimages.Server(version)}, nil)
@@ -47,7 +47,7 @@ func NewReader(ctx context.Context, version int, runID string) (r *Reader, err e
 	if images[0].Unavailable != "" {
 		return nil, &Unavailable{images[0].Name, images[0].Unavailable}
 	}
-	r = &Reader{version: version}
+	r := &Reader{version: version}
 	if r.network, err = pgimages.NewNetwork(ctx, runID); err != nil {
 		return nil, err
 	}
