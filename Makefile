@@ -47,13 +47,13 @@ compliance: build ## what controls of CIS, STIG, NIST and PCI a server's own fil
 ##@ Tests of this repository
 check: format vet lint ## format, vet, lint, and the tests that need no container, with the race detector; exhaustive ones are left to make test
 	@go test -race -short ./...
-	@cd deploy/lint && go test ./...
+	@cd deploy/lint && go test -count=1 ./...
 
 test: build format vet ## every test, with the race detector; LIVE_DEPTH=quick|normal|full says how deep those with containers sample
 	@bin/pgauthmatrix images
 	@go build -race ./... # on every core; -p 1, which is for the tests with containers, compiles on one
 	@go test -race -timeout 60m -p 1 ./...
-	@cd deploy/lint && go test ./... # a module of its own: the workflow and the manifests
+	@cd deploy/lint && go test -count=1 ./... # a module of its own: the workflow and the manifests
 	@.ci/fuzz $(LIVE_FUZZTIME)
 
 fuzz: ## every fuzz target, FUZZTIME=10m each

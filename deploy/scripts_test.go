@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,7 +15,7 @@ func script(t *testing.T, name, results, index string, status string) (exit int,
 	t.Helper()
 	cmd := prepared(t, name, results, index, status)
 	output, err := cmd.CombinedOutput()
-	if _, failed := err.(*exec.ExitError); err != nil && !failed { //nolint:errorlint // Run returns it as it is
+	if failed := (*exec.ExitError)(nil); err != nil && !errors.As(err, &failed) {
 		t.Fatalf("%v: %s", err, output)
 	}
 	return cmd.ProcessState.ExitCode(), string(output)
@@ -25,7 +26,10 @@ func prepared(t *testing.T, name, results, index, status string) *exec.Cmd {
 	bin := t.TempDir()
 	fake := `#!/bin/sh
 echo "$@"
-case $1 in run) while [ "$1" != --runs ]; do shift; done; mkdir -p "$2/run-$$"; esac
+case "$1 $2" in
+"run --resume") [ -e "$3/killed" ] || exit 2;;
+run*) while [ "$1" != --runs ]; do shift; done; mkdir -p "$2/run-$$";;
+esac
 case ` + status + ` in term) trap 'exit 4' TERM; kill -TERM $PPID; while :; do sleep 0.01; done;; *) exit ` + status + `;; esac
 `
 	if err := os.WriteFile(filepath.Join(bin, "pgauthmatrix"), []byte(fake), 0o755); err != nil {
@@ -70,8 +74,24 @@ func TestShardScript(t *testing.T) {
 		t.Errorf("status %d: %s", exit, called)
 	}
 	ended("2", "4")
+	if !strings.HasPrefix(called, "run --resume "+night+"/shards/2/run-") || !strings.HasSuffix(called, "/\nrun --strength 3 --shard 2/2 --runs "+night+"/shards/2\n") {
+		t.Errorf("the second pod called %s", called)
+	}
 	if kept, merged := runsBelow(t, filepath.Join(night, "given-up")), runsBelow(t, filepath.Join(night, "shards", "2")); kept != 1 || merged != 1 {
 		t.Errorf("%d runs given up and %d to merge, want 1 and 1", kept, merged)
+	}
+}
+
+// A run whose pod was killed goes on in its folder.
+func TestShardScriptGoesOn(t *testing.T) {
+	results := t.TempDir()
+	shard := filepath.Join(results, "291", "shards", "1")
+	if err := os.MkdirAll(filepath.Join(shard, "run-1", "killed"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	exit, called := script(t, "shard.sh", results, "0", "0")
+	if exit != 0 || called != "run --resume "+shard+"/run-1/\n" || runsBelow(t, shard) != 1 {
+		t.Errorf("status %d: %s", exit, called)
 	}
 }
 
@@ -97,7 +117,7 @@ func TestMergeScript(t *testing.T) {
 	for i, tt := range []struct{ status, baseline string }{{"1", ""}, {"0", ""}, {"4", " --baseline " + results + "/green"}} {
 		exit, called := script(t, "merge.sh", results, "", tt.status)
 		if words := strings.Fields(called); len(words) < 5 || words[0] != "merge" || !strings.HasPrefix(words[1], night+"/shards/1/run-") || !strings.HasPrefix(words[2], night+"/shards/2/run-") ||
-			strings.Join(words[3:], " ") != strings.TrimSpace(tt.baseline+" --output "+night+"/merged") {
+			strings.Join(words[3:], " ") != strings.TrimSpace(tt.baseline+" --history "+results+"/history.jsonl --output "+night+"/merged") {
 			t.Errorf("%d: %s", i, called)
 		}
 		if exit != int(tt.status[0]-'0') {

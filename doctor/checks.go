@@ -133,7 +133,7 @@ func registryAnswers(f *Facts) (State, string, string) {
 	if f.Engine.Err != "" {
 		return noEngine()
 	}
-	lost := f.Images.fromRegistry()
+	lost := f.Images.NoRelease
 	switch {
 	case f.Registry.Err == "":
 		return OK, f.Registry.Name + " answers the engine", ""

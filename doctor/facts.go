@@ -1,7 +1,7 @@
 package doctor
 
 import (
-	"strings"
+	"slices"
 	"time"
 )
 
@@ -43,24 +43,15 @@ type Container struct {
 
 // Images are those of the catalogue.
 type Images struct {
-	All     int
-	Missing []string // names: server-17
-	// Of those, which no Debian release carries.
-	NoRelease []string
+	All       int
+	Missing   []string // names: server-17
+	NoRelease []string // of those, which no Debian release carries
 	Err       string
 }
 
-func (i *Images) fromRegistry() []string { return i.NoRelease }
-
 // fromDebian are the missing ones that can be made from the mirror.
 func (i *Images) fromDebian() []string {
-	var names []string
-	for _, name := range i.Missing {
-		if !strings.Contains(" "+strings.Join(i.NoRelease, " ")+" ", " "+name+" ") {
-			names = append(names, name)
-		}
-	}
-	return names
+	return slices.DeleteFunc(slices.Clone(i.Missing), func(name string) bool { return slices.Contains(i.NoRelease, name) })
 }
 
 // Registry is the one that images are pulled from.

@@ -3,6 +3,7 @@ package doctor
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"debug/elf"
@@ -112,7 +113,7 @@ func (f *Facts) images(ctx context.Context) (here string) {
 	for _, s := range pgimages.Catalogue() {
 		f.Images.All++
 		if tag := tags[s.Name()]; tag != "" {
-			here = tag
+			here = cmp.Or(here, tag)
 			continue
 		}
 		f.Images.Missing = append(f.Images.Missing, s.Name())

@@ -10,6 +10,6 @@ done
 set -- "$results/$id"/shards/*/*/
 if [ -e "$results/green" ]; then set -- "$@" --baseline "$results/green"; fi
 status=0
-pgauthmatrix merge "$@" --output "$results/$id/merged" || status=$?
+pgauthmatrix merge "$@" --history "$results/history.jsonl" --output "$results/$id/merged" || status=$?
 if [ $status -eq 0 ]; then ln -sfn "$id/merged" "$results/green"; fi
 exit $status
