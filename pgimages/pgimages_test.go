@@ -377,3 +377,26 @@ func TestClientImages(t *testing.T) {
 		})
 	}
 }
+
+// TestPackageDate: every image has a file that tells its package's date, and what was made to ask for it is gone.
+func TestPackageDate(t *testing.T) {
+	livetest.NeedsContainers(t)
+	const id = "pgimages-test-date"
+	images, err := Ensure(t.Context(), []Spec{Server(18), Client("client-18"), Client("client-asyncpg-0.31"), KDC()}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range images {
+		date, err := PackageDate(t.Context(), i, id)
+		if err != nil || date.Before(time.Date(2022, 1, 1, 0, 0, 0, 0, time.UTC)) || date.After(time.Now()) {
+			t.Errorf("%s %s: %s, %v", i.Name, i.Version, date, err)
+		}
+	}
+	cli, err := Engine(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := found(t, cli, "pgauthmatrix.run="+id); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}

@@ -227,7 +227,7 @@ func pageTop(v *View, o Options, leftOut string) top {
 	}
 	for _, i := range h.Images {
 		if i.Unavailable == "" {
-			t.Images = append(t.Images, i.Name+" "+i.Version)
+			t.Images = append(t.Images, i.Name+" "+i.dated())
 		}
 	}
 	return t
@@ -272,9 +272,11 @@ type about struct {
 	Fields    []matrix.Field       `json:"fields"`
 	Axes      []aboutAxis          `json:"axes"`
 	Versions  map[string]string    `json:"versions"` // package versions by image
+	Dates     map[string]string    `json:"dates"`    // of these packages; empty: not known
 	Clients   []aboutClient        `json:"clients"`
 	Reasons   map[string]string    `json:"reasons"`
 	Obtains   []matrix.Obtained    `json:"obtains"`
+	Bound     string               `json:"bound"`     // the legend of tables about channel binding
 	Scenarios []aboutScenario      `json:"scenarios"` // in the order of evidence-N
 	Claims    map[string][2]string `json:"claims"`
 	Museum    map[string][2]string `json:"museum"`
@@ -301,11 +303,12 @@ type aboutClient struct {
 type aboutScenario struct {
 	Scenario
 	Obtained *Table `json:"obtained,omitempty"`
+	Bound    *Table `json:"bound,omitempty"`
 }
 
 func aboutPage(v *View, o Options, scenarios []*htmlScenario) about {
-	a := about{Run: v.Header.Run, Dir: dirOf(v), Repeat: o.filled().Repeat, Classes: classes, Fields: matrix.Fields, Versions: map[string]string{}, Reasons: map[string]string{},
-		Obtains: matrix.Obtaineds, Claims: map[string][2]string{}, Museum: map[string][2]string{}}
+	a := about{Run: v.Header.Run, Dir: dirOf(v), Repeat: o.filled().Repeat, Classes: classes, Fields: matrix.Fields, Versions: map[string]string{}, Dates: map[string]string{}, Reasons: map[string]string{},
+		Obtains: matrix.Obtaineds, Bound: boundLegend, Claims: map[string][2]string{}, Museum: map[string][2]string{}}
 	for _, s := range verdict.Statuses {
 		a.Statuses = append(a.Statuses, aboutStatus{s, glyphOf(s), s.Fails()})
 	}
@@ -314,7 +317,7 @@ func aboutPage(v *View, o Options, scenarios []*htmlScenario) about {
 	}
 	for _, i := range v.Header.Images {
 		if i.Unavailable == "" {
-			a.Versions[i.Name] = i.Version
+			a.Versions[i.Name], a.Dates[i.Name] = i.Version, i.Date
 		}
 	}
 	for _, c := range matrix.Clients {
@@ -327,7 +330,7 @@ func aboutPage(v *View, o Options, scenarios []*htmlScenario) about {
 	for i, s := range scenarios {
 		of := aboutScenario{Scenario: Scenario{Name: s.name}}
 		if seen := v.Scenarios[i]; seen.Name == s.name { // both are sorted by name
-			of.Obtained = seen.Obtained
+			of.Obtained, of.Bound = seen.Obtained, seen.Bound
 			if seen.About != nil {
 				of.Scenario = *seen.About
 			}

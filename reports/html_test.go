@@ -528,3 +528,12 @@ func TestColoursComeFromTheTable(t *testing.T) {
 		}
 	}
 }
+
+// The version in an image has its package's date beside it, where that is known.
+func TestDatedImages(t *testing.T) {
+	for want, i := range map[string]Image{"17.12-0+deb13u1 (2026-05-14)": {Version: "17.12-0+deb13u1", Date: "2026-05-14"}, "17.12": {Version: "17.12"}} {
+		if got := i.dated(); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}

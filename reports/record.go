@@ -85,9 +85,18 @@ func ScenariosOf(scenarios []*matrix.Scenario, cells []matrix.Cell) []Scenario {
 type Image struct {
 	Name        string `json:"name"`                  // e.g. "server-17", "client-15", "kdc"
 	Version     string `json:"version,omitempty"`     // what is inside, e.g. "17.12-0+deb13u1"
+	Date        string `json:"date,omitempty"`        // of that package, 2026-05-14; empty: not known
 	Source      string `json:"source,omitempty"`      // where it came from
 	Unavailable string `json:"unavailable,omitempty"` // why there is no such image
 	Cells       int    `json:"cells,omitempty"`       // if unavailable: the selected cells that need it and are skipped; not part of Header.Cells
+}
+
+// dated is the version with its date.
+func (i *Image) dated() string {
+	if i.Date == "" {
+		return i.Version
+	}
+	return i.Version + " (" + i.Date + ")"
 }
 
 // Stale is a row of divergences.yaml that names no cell of a full run; it fails the run.

@@ -33,7 +33,7 @@ func (p *page) title(v *View) {
 	var images []string
 	for _, i := range h.Images {
 		if i.Unavailable == "" {
-			images = append(images, strings.ReplaceAll(i.Name+": "+i.Version, " ", "\u00a0"))
+			images = append(images, strings.ReplaceAll(i.Name+": "+i.dated(), " ", "\u00a0"))
 		}
 	}
 	p.paragraph(strings.Join(images, "; "))

@@ -85,7 +85,7 @@ func versionsOf(images []Image, b *Between) string {
 		}
 		for _, i := range images {
 			if i.Name == name && i.Unavailable == "" {
-				parts = append(parts, strings.ReplaceAll(i.Name+": "+i.Version, " ", "\u00a0"))
+				parts = append(parts, strings.ReplaceAll(i.Name+": "+i.dated(), " ", "\u00a0"))
 			}
 		}
 	}

@@ -28,6 +28,7 @@ var tables = []tableKind{
 	{"What an attacker in the middle obtains", "", func(s *ScenarioView) *Table { return s.Obtained }},
 	{"Who gets in", "An entry says how the sessions were protected that the credential obtained under any of the client's settings: " + strings.Join(waysIn, ", ") + ". A downgrade is a session in the clear after encryption was tried; " + nothing + " means that no setting got in.",
 		func(s *ScenarioView) *Table { return s.Admitted }},
+	{"Channel binding by the key of the server's certificate", boundLegend, func(s *ScenarioView) *Table { return s.Bound }},
 }
 
 // mostRows is the greatest number of rows that a terminal shows of a table.

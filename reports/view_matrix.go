@@ -19,8 +19,10 @@ type ScenarioView struct {
 	Cases    []Case       // in the order of the records
 	Obtained *Table       // what the attacker obtains; nil where no setting was tried with every attack
 	Admitted *Table       // who gets in by which rules; nil where no rules were tried with every credential and setting
+	Bound    *Table       // what clients obtain by channel_binding and the key of the server's certificate; nil where the scenario is about more, or about less
 
 	attacks obtained
+	binding bound
 	rules   admitted
 	byKey   map[string]*WorldView
 	values  map[string][]string // seen of each world axis but the server
@@ -120,6 +122,7 @@ func (s *ScenarioView) add(r *Record) Column {
 	}
 	if o := outcomeOf(r); o != nil {
 		s.rules.add(r, o, s.own)
+		s.binding.add(r, o)
 	}
 	var key strings.Builder
 	for _, a := range s.axes {
@@ -157,7 +160,8 @@ func (s *ScenarioView) close() {
 		w.Label = strings.Join(parts, " ")
 	}
 	s.Obtained, s.Admitted = s.attacks.table(), s.rules.table(s.values, s.own)
-	s.rules = admitted{}
+	s.Bound = s.binding.table()
+	s.rules, s.binding = admitted{}, bound{}
 }
 
 // worldAxes are the world axes but the server: they tell the worlds of a scenario apart.

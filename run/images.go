@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/term"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
@@ -72,8 +73,23 @@ func (r *Run) images(ctx context.Context, out io.Writer, cells []matrix.Cell) ([
 			kept = append(kept, cells[i])
 		}
 	}
+	dates := make([]string, len(images))
+	g, dating := errgroup.WithContext(ctx)
+	g.SetLimit(4)
+	for n, i := range images {
+		g.Go(func() error {
+			date, err := pgimages.PackageDate(dating, i, r.ID)
+			if err == nil && !date.IsZero() {
+				dates[n] = date.Format(time.DateOnly)
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
 	for i, s := range specs {
-		r.Images = append(r.Images, reports.Image{Name: images[i].Name, Version: images[i].Version, Source: images[i].Source,
+		r.Images = append(r.Images, reports.Image{Name: images[i].Name, Version: images[i].Version, Date: dates[i], Source: images[i].Source,
 			Unavailable: images[i].Unavailable, Cells: lacking[s]})
 	}
 	r.lost = len(cells) - len(kept)

@@ -41,7 +41,7 @@ export function costPage(index: Index, mask: Uint8Array, query: string, open: (q
   return [
     h("h1", { tabindex: -1 }, "Cost"),
     h("p", {}, "What a connection costs until its session has answered a query, by the run's own records. A round trip is a message of the client's for which it waited, as far as the relay sees it without reading what is encrypted; attempts without a relay are left out. ",
-      "Attempts run several at a time on a busy machine, through a relay: compare the figures of one table with each other, and with nothing else. Figures are medians; attacks are left out. No throughput is measured."),
+      "Attempts run several at a time on a busy machine, through a relay: compare the figures of one table with each other, and with nothing else. Figures are medians; attacks are left out. Throughput is measured by pgauthmatrix bench, and not here."),
     table("TLS, GSS encryption and plaintext, where the first attempt succeeded", ["Client", "Obtained", "Cells", "Connections", "Round trips", "ms"],
       kindsSeen.flatMap((kind) => [...byClass.values()].filter((v) => v.kind === kind).sort((a, b) => a.cls - b.cls).map((v) => [kind, label(v.cls), ...numbers(v.s)])), [2, 3, 4, 5]),
     ...pairs(index, usable, { axis: "gssencmode", from: "disable", to: "prefer", title: "What gssencmode=prefer costs beside gssencmode=disable" }),

@@ -58,6 +58,9 @@ export async function load(id: string): Promise<Table | null> {
   return new Table(await new Response(stream).arrayBuffer());
 }
 
+/** Drawn is a table that Go has made: the first columns are settings. */
+export interface Drawn { settings: number; header: string[]; rows: string[][] }
+
 export interface About {
   run: string;
   dir: string;
@@ -67,10 +70,12 @@ export interface About {
   fields: string[];
   axes: { name: string; kind: string; doc: string }[];
   versions: Record<string, string>;
+  dates: Record<string, string>;
   clients: { name: string; kind: string; image?: string }[];
   reasons: Record<string, string>;
   obtains: string[];
-  scenarios: { name: string; question: string; claims?: string[]; museum?: string[]; obtained?: { settings: number; header: string[]; rows: string[][] } }[];
+  scenarios: { name: string; question: string; claims?: string[]; museum?: string[]; obtained?: Drawn; bound?: Drawn }[];
+  bound: string;
   claims: Record<string, [string, string]>;
   museum: Record<string, [string, string]>;
 }
@@ -200,12 +205,15 @@ export class Index {
     return at;
   }
 
-  /** serverLabel is a server's version with the package's, which has the minor version: 17.12-0+deb13u1. */
-  serverVersion(major: string): string { return short(this.about.versions["server-" + major] ?? ""); }
+  /** serverVersion is the minor version of a server, with the date of its package. */
+  serverVersion(major: string): string { return this.dated("server-" + major); }
+
+  /** dated is the version in an image, with the date of its package. */
+  private dated(image: string): string { return [short(this.about.versions[image] ?? ""), this.about.dates[image] ?? ""].filter(Boolean).join(" "); }
 
   clientVersion(name: string): string {
     const image = this.about.clients.find((c) => c.name === name)?.image;
-    return short((image && this.about.versions[image]) || "");
+    return image ? this.dated(image) : "";
   }
 }
 

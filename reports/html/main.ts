@@ -162,7 +162,7 @@ function scenarioPage(s: State): Node[] {
   const base = term("scenario", name);
   return [
     h("h1", { tabindex: -1 }, name), of.question ? h("p", { class: "question" }, of.question) : "", references(of),
-    ...obtained(of),
+    ...obtained(of), ...bound(of),
     ...mapPart(s, "scenario/" + name, base, { rows: ["hba", "ssl", "ticket", "gssencmode", "sslmode"], group: "server", strip: "library" }, "shares", name),
     h("p", {}, link(cellsHref(base), "All its cells"), ", ", link(cellsHref(base + " is:different"), "those in which clients differ")),
   ].filter((n): n is HTMLElement => n !== "");
@@ -176,6 +176,13 @@ function obtained(of: About["scenarios"][number]): Node[] {
   const t = of.obtained;
   if (!t) return [];
   return [table(`What an attacker in the middle obtains: ${of.name}`, t.header.map((c) => c), t.rows.map((row) => row.map((c, i) => (i < t.settings ? c : c === "–" ? h("span", { class: "muted", title: "nothing" }, "–") : h("span", { class: /downgrade|session|injected/.test(c) ? "gain lost" : "gain" }, c)))), [], t.settings)];
+}
+
+function bound(of: About["scenarios"][number]): Node[] {
+  const t = of.bound;
+  if (!t) return [];
+  return [table(`Channel binding by the key of the server's certificate: ${of.name}`, t.header, t.rows.map((row) => row.map((c, i) => (i < t.settings || c === "tls" ? c : h("span", { class: c.includes("downgrade") ? "gain lost" : "gain" }, c)))), [], t.settings),
+    h("p", { class: "muted" }, about.bound)];
 }
 
 function attacksPage(): Node[] {
@@ -200,7 +207,7 @@ function scenariosPage(): Node[] {
     if (about.statuses.find((x) => x.name === index.statusNames[index.status[i]!])?.fails ?? true) c.fails++;
     counted.set(name, c);
   }
-  return [h("h1", { tabindex: -1 }, "Scenarios"), table("Scenarios", ["Scenario", "Question", "Cells", "Failing"], about.scenarios.map((x) => {
+  return [h("h1", { tabindex: -1 }, "Scenarios"), ...about.scenarios.flatMap(bound), table("Scenarios", ["Scenario", "Question", "Cells", "Failing"], about.scenarios.map((x) => {
     const c = counted.get(x.name) ?? { n: 0, fails: 0 };
     return [link("#/scenario/" + x.name, x.name), x.question, thousands(c.n), c.fails ? h("span", { class: "bad" }, "✗ " + thousands(c.fails)) : "0"];
   }), [2, 3])];
