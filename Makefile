@@ -62,7 +62,7 @@ fuzz: ## every fuzz target, FUZZTIME=10m each
 prove: build ## plant faults one at a time; every one must be caught
 	@bin/pgauthmatrix prove
 
-bench: build ## cells and worlds per second, beside pgbench -C, in one run
+bench: build ## cells and worlds per second, beside pgbench -C, and a bulk transfer by each transport, in one run
 	@bin/pgauthmatrix bench
 
 ##@ Single steps

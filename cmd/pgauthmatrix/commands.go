@@ -428,7 +428,7 @@ minute; what their views and their logs say is held against the oracle. The smal
 func benchCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "bench",
-		Short: "Cells and worlds per second, beside pgbench -C over the same mix of transports, in one run",
+		Short: "Cells and worlds per second, beside pgbench -C over the same mix of transports, and what encryption costs in a bulk transfer, in one run",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return bench.Run(cmd.Context(), cmd.OutOrStdout())
