@@ -73,21 +73,7 @@ func (r *Run) images(ctx context.Context, out io.Writer, cells []matrix.Cell) ([
 			kept = append(kept, cells[i])
 		}
 	}
-	dates := make([]string, len(images))
-	g, dating := errgroup.WithContext(ctx)
-	g.SetLimit(4)
-	for n, i := range images {
-		g.Go(func() error {
-			date, err := pgimages.PackageDate(dating, i, r.ID)
-			if err == nil && !date.IsZero() {
-				dates[n] = date.Format(time.DateOnly)
-			}
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
+	dates := r.dates(ctx, images)
 	for i, s := range specs {
 		r.Images = append(r.Images, reports.Image{Name: images[i].Name, Version: images[i].Version, Date: dates[i], Source: images[i].Source,
 			Unavailable: images[i].Unavailable, Cells: lacking[s]})
@@ -97,6 +83,25 @@ func (r *Run) images(ctx context.Context, out io.Writer, cells []matrix.Cell) ([
 		return nil, fmt.Errorf("every selected cell needs an image that is not available here: %s", unavailable(r.Images))
 	}
 	return kept, nil
+}
+
+// dates are those of the images' packages, empty where none can be told: a run does not need them.
+func (r *Run) dates(ctx context.Context, images []pgimages.Image) []string {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	dates := make([]string, len(images))
+	var g errgroup.Group
+	g.SetLimit(4)
+	for n, i := range images {
+		g.Go(func() error {
+			if date, err := pgimages.PackageDate(ctx, i, r.ID); err == nil && !date.IsZero() {
+				dates[n] = date.Format(time.DateOnly)
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // none has an error
+	return dates
 }
 
 func unavailable(images []reports.Image) string {
