@@ -57,7 +57,7 @@ func (s Spec) dated() (files []string) {
 			files = append(files, path.Join("/usr/lib", machine+"-linux-gnu", "libpq.so.5"))
 		}
 	}
-	if strings.HasPrefix(s.kind, "client-asyncpg-") {
+	if strings.HasPrefix(s.kind, "client-asyncpg") {
 		return []string{"/usr/lib/python3/dist-packages/asyncpg/__init__.py"}
 	}
 	return files
