@@ -133,15 +133,8 @@ func (x *side) mapped(c Class, record int) (list []Credential) {
 	if r.Map() == "" {
 		return nil
 	}
-	kind := ""
-	switch {
-	case r.Method == matrix.MethodGSS && c.Channel != Local:
-		kind = ticketOf
-	case r.Method == matrix.MethodCert && c.Channel == matrix.TLS:
-		kind = certOf
-	case r.Method == matrix.MethodPeer && c.Channel == Local:
-		kind = accountOf
-	default:
+	kind := mappedKind(r.Method, c.Channel)
+	if kind == "" {
 		return nil
 	}
 	for _, m := range x.rules.Mappings {
@@ -167,6 +160,19 @@ func (x *side) mapped(c Class, record int) (list []Credential) {
 		}
 	}
 	return list
+}
+
+// mappedKind is the kind of credential whose name a map is asked for; "" if there is none on this channel.
+func mappedKind(method matrix.Method, channel matrix.Channel) string {
+	switch {
+	case method == matrix.MethodGSS && channel != Local:
+		return ticketOf
+	case method == matrix.MethodCert && channel == matrix.TLS:
+		return certOf
+	case method == matrix.MethodPeer && channel == Local:
+		return accountOf
+	}
+	return ""
 }
 
 // admissions remembers what was asked: many classes differ in nothing that the methods look at.

@@ -130,6 +130,9 @@ var without = []string{
 	"requirepeer", "min_protocol_version", "max_protocol_version", "sslkeylogfile",
 }
 
+// replications are the values of the parameter replication, and the axis's for them.
+var replications = map[string]string{"database": "logical", "true": "physical", "on": "physical", "yes": "physical", "1": "physical", "false": "", "off": "", "no": "", "0": ""}
+
 // Client makes the client of a connection string, with the host that it names; host is empty where it names a socket directory. The library is not set.
 func Client(parameters []Parameter) (c matrix.Client, host string, err error) {
 	c = matrix.Client{Transport: "tcp", Hosts: matrix.OneHost, Ticket: "none", Cert: "none", CRL: "none", Password: "none", Attack: matrix.NoAttack, Root: "none"}
@@ -161,15 +164,11 @@ func Client(parameters []Parameter) (c matrix.Client, host string, err error) {
 			c.Password = "right"
 			continue
 		case "replication":
-			switch p.Value {
-			case "database":
-				c.Replication = "logical"
-			case "true", "on", "yes", "1":
-				c.Replication = "physical"
-			case "false", "off", "no", "0":
-			default:
+			kind, ok := replications[p.Value]
+			if !ok {
 				return c, "", conninfoError(at, fmt.Sprintf("replication has no value %q", p.Value), "want true, false or database")
 			}
+			c.Replication = kind
 			continue
 		case "sslcert":
 			c.Cert = "good"

@@ -167,30 +167,23 @@ func (c *Case) Answer(observed func(id string) *Observed) (*Answer, error) {
 	if observed == nil {
 		observed = func(string) *Observed { return nil }
 	}
-	try := func(s *matrix.Scenario) (Try, error) {
+	try := func(s *matrix.Scenario) Try {
 		cell := s.Expand()[0]
 		t := Try{Cell: &cell, Observed: observed(cell.ID)}
 		if t.Cannot = matrix.NotApplicable(&cell); t.Cannot != "" {
-			return t, nil
+			return t
 		}
 		var err error
 		if t.Prediction, err = oracle.Predict(&cell); err != nil {
 			t.Cannot = err.Error()
 		}
-		return t, nil
+		return t
 	}
 	for i := range c.Connections {
-		one := Connection{CaseConnection: c.Connections[i]}
-		var err error
-		if one.Reported, err = try(c.reported(i)); err != nil {
-			return nil, err
-		}
+		one := Connection{CaseConnection: c.Connections[i], Reported: try(c.reported(i))}
 		advised := c.advises(&one.CaseConnection)
 		if advised {
-			t, err := try(c.advised(i))
-			if err != nil {
-				return nil, err
-			}
+			t := try(c.advised(i))
 			one.Advised = &t
 		}
 		if one.Reported.Cannot == "" && c.NotLoaded == nil {

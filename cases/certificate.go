@@ -194,6 +194,15 @@ var certificateFiles = []string{".x509.txt", ".crt", ".pem"}
 
 var notKebab = regexp.MustCompile(`[^a-z0-9]+`)
 
+func setValidity(cert *matrix.Certificate, now, notBefore, notAfter time.Time) {
+	switch {
+	case now.After(notAfter):
+		cert.Validity = matrix.Expired
+	case now.Before(notBefore):
+		cert.Validity = matrix.NotYetValid
+	}
+}
+
 // certificates reads the certificates in the folder: files whose names end in .crt, .pem, or .x509.txt. A certificate is called as its file is, without the ending. now says
 // which have expired; with the zero time none has.
 func (r *reading) certificates(now time.Time) (list []matrix.Certificate, err error) {
@@ -223,12 +232,8 @@ func (r *reading) certificates(now time.Time) (list []matrix.Certificate, err er
 		cert.Name = strings.Trim(notKebab.ReplaceAllString(strings.ToLower(short), "-"), "-")
 		parsed, _ := parsePEM([]byte(text))
 		notBefore, notAfter := dates(parsed, text)
-		switch {
-		case now.IsZero() || notAfter.IsZero():
-		case now.After(notAfter):
-			cert.Validity = matrix.Expired
-		case now.Before(notBefore):
-			cert.Validity = matrix.NotYetValid
+		if !now.IsZero() && !notAfter.IsZero() {
+			setValidity(cert, now, notBefore, notAfter)
 		}
 		all = append(all, found{file, parsed, *cert})
 	}

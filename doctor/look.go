@@ -266,7 +266,7 @@ func space(what, folder string) Space {
 		s.Err = fmt.Sprintf("%s: %v", folder, err)
 		return s
 	}
-	s.Free, s.Inodes, s.NoInodes = int64(fs.Bavail)*int64(fs.Bsize), fs.Ffree, fs.Files == 0
+	s.Free, s.Inodes, s.NoInodes = int64(fs.Bavail)*fs.Bsize, fs.Ffree, fs.Files == 0
 	return s
 }
 

@@ -34,22 +34,22 @@ func (a *attempt) checkAsks() error {
 }
 
 // answers is what a session answers; "" if there is none, or it is asked nothing.
-func (a *attempt) answers(o matrix.Outcome) (string, error) {
+func (a *attempt) answers(o matrix.Outcome) string {
 	if a.c.Asks == "" || o.End != matrix.Connected {
-		return "", nil
+		return ""
 	}
 	super := a.c.User == "postgres"
 	switch a.c.Asks {
 	case matrix.AskRead, matrix.AskWrite:
-		return a.allowed(super || a.may(a.c.User, a.c.Asks), "GRANT", "the role, and those of which it is a member, decide what the session may do, however it has authenticated"), nil
+		return a.allowed(super || a.may(a.c.User, a.c.Asks), "GRANT", "the role, and those of which it is a member, decide what the session may do, however it has authenticated")
 	case matrix.AskCreate:
-		return a.allowed(super || a.w.Server < 15, "Release notes of 15; manual, \"The Public Schema\"", "before 15 every role may create tables in the schema public"), nil
+		return a.allowed(super || a.w.Server < 15, "Release notes of 15; manual, \"The Public Schema\"", "before 15 every role may create tables in the schema public")
 	case matrix.AskSystemUser:
-		return a.systemUser(o), nil
+		return a.systemUser(o)
 	case matrix.AskDelegated:
-		return a.delegated(o), nil
+		return a.delegated(o)
 	}
-	return a.newPassword(), nil
+	return a.newPassword()
 }
 
 func (a *attempt) allowed(allowed bool, source, text string) string {

@@ -36,9 +36,7 @@ func Predict(c *matrix.Cell) (matrix.Prediction, error) {
 	if err = cmp.Or(err, a.gap); err != nil {
 		return matrix.Prediction{}, err
 	}
-	if last.outcome.Answer, err = a.answers(last.outcome); err != nil {
-		return matrix.Prediction{}, err
-	}
+	last.outcome.Answer = a.answers(last.outcome)
 	last.outcome.Trace, last.outcome.Obtains, last.outcome.Load = a.trace, a.obtains(last.outcome), a.rules.words()
 	return matrix.Prediction{Outcome: last.outcome, Because: a.because, Before: a.rules.kept}, nil
 }

@@ -193,7 +193,8 @@ func (a *address) show() (text, mask *string) {
 		return &a.host, nil
 	}
 	m, _ := netip.AddrFromSlice(a.mask) // as long as an address
-	return new(shownAddress(a.addr)), new(shownAddress(m))
+	own, bits := shownAddress(a.addr), shownAddress(m)
+	return &own, &bits
 }
 
 // shownAddress is getnameinfo of glibc with NI_NUMERICHOST. It writes the end of an IPv6 address as IPv4 where 96 bits before it are zero, but for

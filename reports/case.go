@@ -146,7 +146,7 @@ func caseBlocks(a *cases.Answer) []caseBlock {
 		p.code(a.NotLoaded.Error())
 	}
 	for i := range a.Connections {
-		p.happened(a, &a.Connections[i])
+		p.happened(&a.Connections[i])
 	}
 	p.heading(2, "What would fix it")
 	p.fixes(a)
@@ -191,7 +191,7 @@ func (p *casePage) judgement(a *cases.Answer) {
 }
 
 // happened tells of one connection as reported.
-func (p *casePage) happened(a *cases.Answer, c *cases.Connection) {
+func (p *casePage) happened(c *cases.Connection) {
 	p.heading(3, c.Who)
 	k := &c.Reported.Cell.Client
 	from := ""

@@ -179,13 +179,13 @@ func TestInAContainer(t *testing.T) {
 	livetest.NeedsContainers(t)
 	t.Parallel()
 	dir := t.TempDir()
-	id, run := container(t, "none", dir)
+	alone, _ := container(t, "none", dir)
 	o := options
-	o.Container = id
+	o.Container = alone
 	if _, err := testenv.New(t.Context(), dir, o); err == nil || !strings.Contains(err.Error(), "Options.Container") {
 		t.Errorf("a container with network none can be on no other: %v", err)
 	}
-	id, run = container(t, "bridge", dir)
+	id, run := container(t, "bridge", dir)
 	o.Container = id
 	e, err := testenv.New(t.Context(), dir, o)
 	if err != nil {

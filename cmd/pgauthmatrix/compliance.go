@@ -68,7 +68,7 @@ one set of rules and settings. With a FOLDER in place of the patterns the run is
 The statement is written as compliance.html, compliance.md, compliance.oscal.json (OSCAL assessment results) and compliance.cklb (STIG Viewer 3).
 
 Exit status: 0 no control is violated, 1 one is, or the server does not load the rules, 2 bad input, 4 none is violated and a cell is Broken.`,
-		RunE: func(cmd *cobra.Command, args []string) error { return s.make(cmd, args) },
+		RunE: s.make,
 	}
 	f := cmd.Flags()
 	f.StringArrayVarP(&s.files, "scenario", "f", nil, "with --run: a scenario `FILE` to use instead of the built-in ones")
