@@ -188,7 +188,7 @@ func (c *Credentials) refresh(service *ticket, server principal) {
 				return // the old ones serve on
 			}
 		}
-		_, _ = c.newServiceTicket(ctx, server)
+		_, _ = c.newServiceTicket(ctx, server, true)
 	}()
 }
 
@@ -205,11 +205,15 @@ func (c *Credentials) serviceTicket(ctx context.Context, server principal) (*tic
 		c.refresh(t, server)
 		return t, nil
 	}
-	return c.newServiceTicket(ctx, server)
+	return c.newServiceTicket(ctx, server, false)
 }
 
-func (c *Credentials) newServiceTicket(ctx context.Context, server principal) (*ticket, error) {
+// newServiceTicket asks the KDC. Unless again is set, it takes a ticket that another caller has got between this caller's look and its turn.
+func (c *Credentials) newServiceTicket(ctx context.Context, server principal, again bool) (*ticket, error) {
 	return c.services.do(ctx, server.String(), func(ctx context.Context) (*ticket, error) {
+		if t := c.cached(server); t != nil && !again {
+			return t, nil
+		}
 		t, err := c.fetch(ctx, server)
 		if rejectsTicket(err) && c.dropGranting() {
 			t, err = c.fetch(ctx, server)
