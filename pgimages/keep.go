@@ -89,7 +89,7 @@ func Standings(ctx context.Context, prefix string) ([]*Standing, error) {
 	return all, nil
 }
 
-// Remove removes everything on the engine that belongs to a run, whoever made it, and no longer keeps it.
+// Remove removes everything on the engine that belongs to a run, of this process or another, and no longer keeps it.
 func Remove(ctx context.Context, runID string) error {
 	cli, err := Engine(ctx)
 	if err != nil {
