@@ -22,7 +22,7 @@ const (
 // logIndex takes a server's log apart by connection. It is fed line by line and is asked with take.
 type logIndex struct {
 	mu         sync.Mutex
-	pid        int              // of the postmaster, from the line with which it starts; 0: that line was not read
+	pid        int              // of the postmaster, from the line with which it starts; 0: that line was not read, or it has ended
 	open       map[int]*backend // by process id
 	finished   []*backend       // in the order of their exits, not yet taken
 	postmaster []LogLine
@@ -73,6 +73,9 @@ func (x *logIndex) feed(line string) {
 		if strings.HasPrefix(text, "starting PostgreSQL ") {
 			clear(x.open) // what a killed server left behind has no exit to wait for
 			x.pid = prefix.pid
+		}
+		if text == "database system is shut down" && prefix.pid == x.pid {
+			x.pid = 0 // the next postmaster may end before it says that it starts
 		}
 	}
 	b := x.backendOf(prefix)

@@ -341,6 +341,31 @@ a library's words
 	}
 }
 
+// TestLogIndexStartThatFails: what a postmaster says that ends before it says that it starts.
+func TestLogIndexStartThatFails(t *testing.T) {
+	x := newLogIndex()
+	feedAll(x, `1000.100|10||00000|LOG:  starting PostgreSQL 17.5 on x86_64-pc-linux-gnu
+1000.101|27||00000|LOG:  shutting down
+1000.102|10||00000|LOG:  database system is shut down
+1000.103|40||F0000|FATAL:  could not set the cipher list (no valid ciphers available)
+1000.104|40||00000|LOG:  database system is shut down
+1000.105|41||00000|LOG:  starting PostgreSQL 17.5 on x86_64-pc-linux-gnu
+1000.106|42||00000|LOG:  database system was shut down at 2026-11-28 12:44:49 GMT
+`)
+	got, _, err := x.take(Collect{Postmaster: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts []string
+	for _, l := range got.Postmaster {
+		texts = append(texts, l.Text)
+	}
+	const starting, ended = "starting PostgreSQL 17.5 on x86_64-pc-linux-gnu", "database system is shut down"
+	if diff := cmp.Diff([]string{starting, ended, "could not set the cipher list (no valid ciphers available)", ended, starting}, texts); diff != "" {
+		t.Fatalf("-want +got\n%s", diff)
+	}
+}
+
 func TestLogIndexIsBounded(t *testing.T) {
 	x := newLogIndex()
 	for i := range maxUnclaimed + 10 {

@@ -3,13 +3,13 @@ package classify
 import (
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// The messages of a postmaster that loads rules (src/backend/postmaster/postmaster.c and libpq/hba.c of 13 to 19).
+// The messages of a postmaster that loads rules and settings (src/backend/postmaster/postmaster.c, libpq/hba.c, libpq/be-secure-openssl.c and utils/misc/guc-file.l
+// of 13 to 19).
 var (
 	loadBegun    = regexp.MustCompile(`^(received SIGHUP, reloading configuration files|starting PostgreSQL .*)$`)
 	loadQuiet    = regexp.MustCompile(`^(parameter ".*" changed to "(?s:.*)"|parameter ".*" removed from configuration file, reset to default|listening on .*|database system is (ready to accept connections|shut down)|hostssl record cannot match because SSL is disabled)$`)
@@ -17,6 +17,9 @@ var (
 	loadFatal    = regexp.MustCompile(`^could not load (?:.*/)?pg_hba\.conf$`)
 	loadSkipped  = regexp.MustCompile(`^skipping missing authentication file (".*")$`)
 	loadUnopened = regexp.MustCompile(`^could not open file (".*"): No such file or directory$`)
+	loadUnknown  = regexp.MustCompile(`^(unrecognized configuration parameter ".*") in file "(.*)" line \d+$`)
+	loadUnset    = regexp.MustCompile(`^(configuration file ".*" contains errors(; no changes were applied)?|SSL configuration was not reloaded)$`)
+	loadCiphers  = regexp.MustCompile(`^could not set the (cipher list|TLSv1\.2 cipher list|TLSv1\.3 cipher suites) \(no valid ciphers available\)$`)
 	loadPlace    = regexp.MustCompile(`^line (\d+) of configuration file "(.*)"`)
 )
 
@@ -24,7 +27,9 @@ var (
 type loaded struct {
 	words []string // FILE:LINE: MESSAGE of each bad line
 	kept  bool     // pg_hba.conf was not reloaded: the rules of before are in force
+	unset bool     // settings were not taken over
 	fatal bool     // the server did not start
+	begun bool     // the log has the first word of a reload, of a start, or of a start that settings ended before that word
 }
 
 // readLoading reads what the postmaster said when it loaded the rules of a world that says how they are loaded.
@@ -36,19 +41,18 @@ func (c *classifier) readLoading() error {
 		}
 		return nil
 	}
-	if len(e.Load) == 0 || !slices.ContainsFunc(e.Load, func(l matrix.LogLine) bool { return loadBegun.MatchString(l.Text) }) {
-		return fmt.Errorf("the server's log does not show that it has loaded the world's rules")
-	}
 	l, err := readLoad(e.Load)
 	if err != nil {
 		return err
 	}
 	switch {
+	case !l.begun:
+		return fmt.Errorf("the server's log does not show that it has loaded the world's rules")
 	case l.fatal != (e.Down != ""):
-		return fmt.Errorf("witnesses contradict: the postmaster could not load pg_hba.conf: %t, and no server runs: %q", l.fatal, e.Down)
-	case l.fatal && w.Load != matrix.Restart, l.kept && w.Load != matrix.Reload:
+		return fmt.Errorf("witnesses contradict: the postmaster could not load the files: %t, and no server runs: %q", l.fatal, e.Down)
+	case l.fatal && w.Load != matrix.Restart, (l.kept || l.unset) && w.Load != matrix.Reload:
 		return fmt.Errorf("witnesses contradict: with load=%s the postmaster said %q", w.Load, e.Load[len(e.Load)-1].Text)
-	case len(l.words) == 0 && (l.fatal || l.kept):
+	case len(l.words) == 0 && (l.fatal || l.kept || l.unset):
 		return fmt.Errorf("the postmaster did not load the rules, and did not say why")
 	}
 	c.loaded = l
@@ -79,10 +83,20 @@ func readLoad(lines []matrix.LogLine) (l loaded, err error) {
 				place = loadPlace.FindStringSubmatch(lines[i].Text)
 			}
 		}
-		unopened := loadUnopened.FindStringSubmatch(line.Text)
+		unopened, unknown := loadUnopened.FindStringSubmatch(line.Text), loadUnknown.FindStringSubmatch(line.Text)
+		l.begun = l.begun || loadBegun.MatchString(line.Text)
 		switch {
 		case loadBegun.MatchString(line.Text), loadQuiet.MatchString(line.Text), loadSkipped.MatchString(line.Text):
 		case unopened != nil && missing[unopened[1]]:
+		case (loadCiphers.MatchString(line.Text) || loadUnset.MatchString(line.Text)) && line.Severity == "FATAL":
+			l.fatal, l.begun = true, true
+			if loadCiphers.MatchString(line.Text) {
+				l.words = append(l.words, line.Text)
+			}
+		case loadUnset.MatchString(line.Text):
+			l.unset = true
+		case unknown != nil: // the number of the line is that of a file that the harness wrote
+			l.words = append(l.words, fileOf(unknown[2])+": "+unknown[1])
 		case loadFatal.MatchString(line.Text) && line.Severity == "FATAL":
 			l.fatal = true
 		case loadRefused.MatchString(line.Text):

@@ -43,6 +43,14 @@ func TestLoadWords(t *testing.T) {
 		{loadLog(starting, `LOG listening on IPv4 address "0.0.0.0", port 5432`, `LOG end-of-line before role specification`, atLine2, "FATAL could not load /pgam/conf/pg_hba.conf", "LOG database system is shut down"),
 			"pg_hba.conf:2: end-of-line before role specification", false, true},
 		{loadLog(starting, "LOG multiple values in ident field", `CONTEXT line 1 of configuration file "/pgam/conf/pg_ident.conf"`, "LOG database system is ready to accept connections"), "pg_ident.conf:1: multiple values in ident field", false, false},
+		// settings: a server that does not start ends before it says that it starts
+		{loadLog("FATAL could not set the cipher list (no valid ciphers available)", "LOG database system is shut down"), "could not set the cipher list (no valid ciphers available)", false, true},
+		{loadLog(`LOG unrecognized configuration parameter "ssl_tls13_ciphers" in file "/pgam/conf/postgresql.conf" line 8`, `FATAL configuration file "/pgam/conf/postgresql.conf" contains errors`),
+			`postgresql.conf: unrecognized configuration parameter "ssl_tls13_ciphers"`, false, true},
+		{loadLog(sighup, `LOG parameter "ssl_ciphers" changed to "TLS_AES_256_GCM_SHA384"`, "LOG could not set the TLSv1.2 cipher list (no valid ciphers available)", "LOG SSL configuration was not reloaded"),
+			"could not set the TLSv1.2 cipher list (no valid ciphers available)", false, false},
+		{loadLog(sighup, `LOG unrecognized configuration parameter "ssl_tls13_ciphers" in file "/pgam/conf/postgresql.conf" line 8`, `LOG configuration file "/pgam/conf/postgresql.conf" contains errors; no changes were applied`, `LOG invalid connection type "hos"`, atLine2, "LOG /pgam/conf/pg_hba.conf was not reloaded"),
+			`postgresql.conf: unrecognized configuration parameter "ssl_tls13_ciphers"; pg_hba.conf:2: invalid connection type "hos"`, true, false},
 	} {
 		got, err := readLoad(c.lines)
 		if words := strings.Join(got.words, "; "); err != nil || words != c.want || got.kept != c.kept || got.fatal != c.fatal {
@@ -102,6 +110,12 @@ func TestClassifyLoading(t *testing.T) {
 		{"it did not reload, at a start", cell, func(e *matrix.Evidence) {
 			e.Load, e.Down = loadLog(starting, `LOG invalid connection type "hos"`, atLine2, "LOG pg_hba.conf was not reloaded"), ""
 		}, "with load=restart"},
+		{"settings that were kept, at a start", cell, func(e *matrix.Evidence) {
+			e.Load, e.Down = loadLog(starting, "LOG could not set the cipher list (no valid ciphers available)", "LOG SSL configuration was not reloaded"), ""
+		}, "with load=restart"},
+		{"TLS was not reloaded, and no word why", cell, func(e *matrix.Evidence) {
+			e.Load = loadLog(`FATAL configuration file "/pgam/conf/postgresql.conf" contains errors`)
+		}, "did not say why"},
 		{"a connection", cell, func(e *matrix.Evidence) { e.Connections = rejected.Connections }, ""},
 		{"a session", cell, func(e *matrix.Evidence) { e.Client = connectedClient(41, "ok") }, ""},
 		{"a world that does not say how", testCell(17, "libpq17"), func(*matrix.Evidence) {}, "does not say how"},

@@ -33,7 +33,7 @@ func init() { // the functions refer to the table
 		{"vary", "axes of the scenario's own: {NAME: [TEXT, TEXT]}, or {NAME: {VALUE: TEXT}}; {NAME} in hba, ident, files, before and settings stands for the text", afterWorld, (*loading).vary, varySchema},
 		{"files", "further files in the directory of pg_hba.conf, by path: {PATH: TEXT} or {PATH: {file: PATH}}; for include directives and @FILE", afterWorld, (*loading).files, filesSchema},
 		{"before", "with load: reload the pg_hba.conf that is in force before; default: one that rejects every connection. pg_ident.conf is empty before", afterWorld, (*loading).before, beforeSchema},
-		{"settings", "further lines of postgresql.conf, in order", afterWorld, (*loading).settings, settingsSchema},
+		{"settings", "further lines of postgresql.conf, in order; with load those that a reload changes are loaded with the rules, and may be refused", afterWorld, (*loading).settings, settingsSchema},
 		{"roles", "database roles: names, or {name: ROLE, login: false, password: scram-sha-256, expired: true, in: ROLE or ROLES, replication: true, limit: 0, may: read or write or both}; default: the users. expired: VALID UNTIL has passed; in: the roles of which it is a member; limit: the connection limit; may: its privileges on the table that sessions are asked to read and write", afterClient, (*loading).roles, rolesSchema},
 		{"databases", "databases besides postgres and template1: names, or {name: DATABASE, limit: 0}", afterClient, (*loading).databases, databasesSchema},
 		{"os_users", "operating system users that the server's machine knows; default: the values of os_user", afterClient, (*loading).osUsers, osUsersSchema},

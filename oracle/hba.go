@@ -44,7 +44,7 @@ type LineError struct {
 	Message  string // the server's message for it, with paths relative to the configuration directory
 	unplaced bool   // the server does not say which line it is
 	ident    bool   // it is pg_ident.conf that does not load
-	function string // of hba.c
+	source   string // file and function, as in hba.c, load_hba
 }
 
 func (e LineError) Error() string {
@@ -72,25 +72,26 @@ func (e *RulesError) Error() string {
 
 // rules are what a server has loaded.
 type rules struct {
-	hba    []Record
-	ident  []mapping
-	kept   bool        // hba is what was in force before
-	down   bool        // there is no server: it does not start
-	failed []LineError // what it said of the world's text when it did not load it
-	err    error       // the rules are not those that the scenario means, or they are not modelled
+	hba      []Record
+	ident    []mapping
+	settings []matrix.Setting
+	kept     bool        // hba is what was in force before
+	down     bool        // there is no server: it does not start
+	failed   []LineError // what it said of the world's text when it did not load it
+	err      error       // the rules are not those that the scenario means, or they are not modelled
 }
 
 // loadKey holds all of a world that decides what loads.
 type loadKey struct {
-	server                   int
-	load, before, hba, ident string
-	files                    string
+	server                        int
+	load, before, hba, ident, ssl string
+	files                         string
 }
 
 var loaded sync.Map // loadKey -> *rules: a run has few texts and many cells
 
 func load(w *matrix.World) (*rules, error) {
-	key := loadKey{w.Server, w.Load, w.Before, w.HBA, w.Ident, fmt.Sprintf("%q", w.Files)}
+	key := loadKey{w.Server, w.Load, w.Before, w.HBA, w.Ident, w.SSL, fmt.Sprintf("%q%q", w.Files, w.Settings)}
 	if r, ok := loaded.Load(key); ok {
 		return r.(*rules), r.(*rules).err
 	}
@@ -102,13 +103,26 @@ func load(w *matrix.World) (*rules, error) {
 
 // load reads the world's text as a server does that reloads it or starts with it (postmaster.c, process_pm_reload_request and
 // PostmasterMain). Where the scenario does not say how the text is loaded, text that does not load is a mistake.
-func (r *rules) load(w *matrix.World) (err error) {
+func (r *rules) load(w *matrix.World) error {
+	last, err := r.loadSettings(w)
+	if err != nil || r.down {
+		return err
+	}
+	if err := r.loadFiles(w); err != nil || r.down {
+		return err
+	}
+	r.failed = append(r.failed, last...)
+	return nil
+}
+
+// loadFiles reads pg_hba.conf and pg_ident.conf.
+func (r *rules) loadFiles(w *matrix.World) (err error) {
 	if r.hba, err = ParseHBA(w.HBA, w.Files, w.Server); err != nil {
 		var wrong *RulesError
 		if !errors.As(err, &wrong) || w.Load == "" {
 			return err
 		}
-		r.failed = wrong.Lines
+		r.failed = append(r.failed, wrong.Lines...)
 		if r.down = w.Load == matrix.Restart; r.down {
 			return nil
 		}
@@ -146,10 +160,11 @@ func (a *attempt) tellLoad() {
 		return
 	}
 	for _, l := range a.rules.failed {
-		a.why("hba.c, "+l.function, l.Error())
+		a.why(l.source, l.Error())
 	}
+	refused := a.tellSettings()
 	switch {
-	case a.rules.down:
+	case a.rules.down && !refused:
 		a.why("postmaster.c, PostmasterMain", "a server does not start with a pg_hba.conf that it cannot load")
 	case a.rules.kept:
 		a.why(a.reloadSource(), "a pg_hba.conf that does not load leaves the rules in force that were loaded before")
@@ -197,7 +212,7 @@ func readHBA(text string, further []matrix.File, server int) (lines []hbaLine, l
 			}
 		}
 		if h.message != "" {
-			t.logged = append(t.logged, LineError{File: l.file, Line: l.number, Message: h.message, function: "parse_hba_line"})
+			t.logged = append(t.logged, LineError{File: l.file, Line: l.number, Message: h.message, source: "hba.c, parse_hba_line"})
 		}
 		if !h.bad() {
 			records++
@@ -205,7 +220,7 @@ func readHBA(text string, further []matrix.File, server int) (lines []hbaLine, l
 		lines = append(lines, h)
 	}
 	if len(t.logged) == 0 && records == 0 {
-		t.logged = []LineError{{File: matrix.HBAFile, Message: `configuration file "` + matrix.HBAFile + `" contains no entries`, unplaced: true, function: "load_hba"}}
+		t.logged = []LineError{{File: matrix.HBAFile, Message: `configuration file "` + matrix.HBAFile + `" contains no entries`, unplaced: true, source: "hba.c, load_hba"}}
 	}
 	return lines, t.logged, nil
 }

@@ -225,11 +225,11 @@ func (t *tokenizer) includeDir(l *line, name string, depth int) (included []line
 // cannotRead notes what the server logs of a line whose file it cannot read. Since 16 it says which line that is.
 func (t *tokenizer) cannotRead(l *line, message string) {
 	l.wrong = message
-	function := "tokenize_auth_file"
+	source := "hba.c, tokenize_auth_file"
 	if t.server < 16 {
-		function = "tokenize_inc_file"
+		source = "hba.c, tokenize_inc_file"
 	}
-	t.logged = append(t.logged, LineError{File: l.file, Line: l.number, Message: message, unplaced: t.server < 16, function: function})
+	t.logged = append(t.logged, LineError{File: l.file, Line: l.number, Message: message, unplaced: t.server < 16, source: source})
 }
 
 // open finds the file that a line names; why says why it cannot be opened.

@@ -42,7 +42,7 @@ func readIdent(text string, further []matrix.File, server int) (lines []identLin
 			}
 		}
 		if wrong != nil {
-			wrong.File, wrong.Line, wrong.function = l.file, l.number, "parse_ident_line"
+			wrong.File, wrong.Line, wrong.source = l.file, l.number, "hba.c, parse_ident_line"
 			t.logged = append(t.logged, *wrong)
 			if i.message = wrong.Message; i.lacksField() {
 				i.message = missingEntry // the log of a server before 16 has other words

@@ -29,6 +29,9 @@ func Predict(c *matrix.Cell) (matrix.Prediction, error) {
 		return matrix.Prediction{}, unknown("there is no server that could be reached", "attack=%s and hosts=%s", a.c.Attack, a.hosts())
 	}
 	a.tellLoad()
+	inForce := *c.World
+	inForce.Settings = a.rules.settings
+	a.w = &inForce
 	last, err := a.client.walk()
 	if a.unreached {
 		last, err, a.gap = a.nobodyListens(), nil, nil
@@ -131,7 +134,7 @@ func refused(h how, stage matrix.Stage, reason matrix.Reason) ending {
 // unmodelled are server settings that change who may connect and how, and that this oracle does not model.
 var unmodelled = []string{
 	"db_user_namespace", "listen_addresses", "port", "ssl", "ssl_ca_file", "ssl_cert_file", "ssl_key_file", "ssl_crl_file",
-	"ssl_crl_dir", "ssl_ciphers", "ssl_tls13_ciphers", "ssl_ecdh_curve", "ssl_groups",
+	"ssl_crl_dir", "ssl_ecdh_curve", "ssl_groups",
 	"krb_server_keyfile", "hba_file", "ident_file", "max_connections", "max_wal_senders", "wal_level", "superuser_reserved_connections", "reserved_connections",
 	"unix_socket_directories", "unix_socket_group", "unix_socket_permissions", "authentication_timeout", "pre_auth_delay",
 	"post_auth_delay", "oauth_validator_libraries", "shared_preload_libraries", "local_preload_libraries", "event_triggers",
@@ -184,7 +187,7 @@ func (a *attempt) check(c *matrix.Cell) error {
 	if err := a.checkKey(); err != nil {
 		return err
 	}
-	if err := a.checkTLSVersion(); err != nil {
+	if err := cmp.Or(a.checkTLSVersion(), a.checkCiphers()); err != nil {
 		return err
 	}
 	if named := cmp.Or(a.c.HostName, matrix.HostNames[0]); named != matrix.HostNames[0] {

@@ -53,6 +53,8 @@ func described() []fault {
 			differ, endConnected, wrong(func(w *matrix.World) {
 				w.Settings = []matrix.Setting{{Name: "default_transaction_read_only", Value: "off"}}
 			})},
+		{"a setting that the server does not start with is left out", one("compliance/cis-ciphers/pg17/ssl=on,load=restart,ciphers=as-prescribed/libpq17/sslmode=require"), nil,
+			differ, endConnected, wrong(func(w *matrix.World) { w.Settings = nil })},
 		{"included files are read in another order", one("loading/included-files/pg17/hba=directory,load=reload/libpq17/user=alice,sslmode=require"), nil,
 			differ, `^rule conf\.d/B\.conf:1, observed sub/two\.conf:2$`, wrong(func(w *matrix.World) { renamed(w, "conf.d/B.conf", "conf.d/z.conf") })},
 		{"an included map is not there", one("identmap/included-maps/pg17/ident=nested,load=reload/libpq18/user=alice,principal=alice,ticket=valid,gssencmode=disable,sslmode=disable"), nil,
