@@ -52,7 +52,7 @@ var rooms = map[string]struct {
 	"fixtures":                 {[]string{"livetest", "matrix", "classify", "kdc", "pgimages", "agent"}, "a running world has no opinion about outcomes; it reads records with the tokenizer of the classifier"},
 	"testenv":                  {[]string{"livetest", "fixtures", "matrix", "pgimages", "gssenc"}, "a library for others over fixtures; gssenc in tests"},
 	"probe":                    {[]string{"livetest", "matrix", "fixtures", "agent", "agent/drivers", "classify", "wire"}, "makes attempts and collects what was seen of them; a test asks whether the agent has every client"},
-	"standing":                 {[]string{"livetest", "matrix", "fixtures", "pgimages", "probe", "agent", "scenarios"}, "environments that stay up; it tries and judges nothing"},
+	"standing":                 {[]string{"livetest", "matrix", "fixtures", "pgimages", "probe", "agent", "scenarios", "cases"}, "environments that stay up; it tries and judges nothing"},
 	"run":                      {[]string{"docs", "doctor", "matrix", "oracle", "verdict", "reports", "fixtures", "kdc", "pgimages", "classify", "probe", "agent", "scenarios"}, "the path that data takes; a test holds the claims of docs against the cells"},
 	"prove":                    {[]string{"livetest", "matrix", "wire", "oracle", "verdict", "reports", "fixtures", "kdc", "pgimages", "classify", "probe", "agent", "run", "scenarios", "prove/random", "oracle/corpus"}, "plants faults in a real run, and runs random rules"},
 	"prove/random":             {[]string{"matrix", "oracle/corpus"}, "pure: it writes scenarios and has no opinion about them"},

@@ -36,6 +36,9 @@ const (
 	containerPath = containerDir + "/" + binaryName
 )
 
+// Program is the agent for a person in a container, where it is on the PATH.
+const Program = binaryName
+
 // Conn is the harness's end of the agent in one container. Its methods may be called concurrently. Once the agent is
 // gone every pending and later call fails with the cause; a Conn is never mended.
 type Conn struct {

@@ -49,6 +49,33 @@ func setNetwork(n Network) error {
 	return nil
 }
 
+// ConnectFrom makes the container's own address client the one from which it connects to server, for programs that cannot say themselves. Both are on
+// the link; client is one of the container's addresses.
+func ConnectFrom(client, server string) error {
+	from, err := netip.ParseAddr(client)
+	if err != nil {
+		return err
+	}
+	to, err := netip.ParseAddr(server)
+	if err != nil {
+		return err
+	}
+	link, err := ownInterface()
+	if err != nil {
+		return err
+	}
+	socket, err := syscall.Socket(syscall.AF_NETLINK, syscall.SOCK_RAW|syscall.SOCK_CLOEXEC, syscall.NETLINK_ROUTE)
+	if err != nil {
+		return fmt.Errorf("netlink: %w", err)
+	}
+	defer func() { _ = syscall.Close(socket) }()
+	route := attribute(routeMessage(netip.PrefixFrom(to, to.BitLen()), link), syscall.RTA_PREFSRC, from.AsSlice())
+	if err := request(socket, syscall.RTM_NEWROUTE, route); err != nil {
+		return fmt.Errorf("route to %s from %s: %w", to, from, err)
+	}
+	return nil
+}
+
 // removeDefaultRoutes removes the routes of a family that lead everywhere, until there is none. An engine's network without a way out would not do: such a bridge
 // drops what has addresses of the world's.
 func removeDefaultRoutes(socket int, family byte) error {

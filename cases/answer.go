@@ -115,18 +115,24 @@ func (c *Case) advises(one *matrix.CaseConnection) bool {
 	return c.Advised != c.Server || one.Advised != nil
 }
 
+// Attempts are the connections of the case, as reported or as advised, each a scenario of one cell. Its question says who connects.
+func (c *Case) Attempts(advised bool) (list []*matrix.Scenario) {
+	for i := range c.Connections {
+		if !advised {
+			list = append(list, c.reported(i))
+		} else if c.advises(&c.Connections[i]) {
+			list = append(list, c.advised(i))
+		}
+	}
+	return list
+}
+
 // Cells are the scenarios of the case: the connections as reported and as advised, and the probes before and after.
 func (c *Case) Cells() (list []*matrix.Scenario) {
-	for i := range c.Connections {
-		try := []*matrix.Scenario{c.reported(i)}
-		if c.advises(&c.Connections[i]) {
-			try = append(try, c.advised(i))
-		}
-		for _, s := range try { // what is not predicted cannot be judged
-			cell := s.Expand()[0]
-			if _, err := oracle.Predict(&cell); err == nil || matrix.NotApplicable(&cell) != "" {
-				list = append(list, s)
-			}
+	for _, s := range slices.Concat(c.Attempts(false), c.Attempts(true)) { // what is not predicted cannot be judged
+		cell := s.Expand()[0]
+		if _, err := oracle.Predict(&cell); err == nil || matrix.NotApplicable(&cell) != "" {
+			list = append(list, s)
 		}
 	}
 	if c.Advised != c.Server {

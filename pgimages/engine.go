@@ -29,12 +29,18 @@ func Engine(ctx context.Context) (*client.Client, error) {
 		decideReaper(ctx)
 		e, err := testcontainers.NewDockerClientWithOpts(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("no container engine answers: %w; start one (systemctl start docker) or set DOCKER_HOST", err)
+			return nil, &NoEngine{fmt.Errorf("no container engine answers: %w; start one (systemctl start docker) or set DOCKER_HOST", err)}
 		}
 		engine = e
 	}
 	return engine.Client, nil
 }
+
+// NoEngine is an error of a machine without a container engine that answers. Nothing is wrong with what was asked.
+type NoEngine struct{ error }
+
+// Unwrap is the cause.
+func (e *NoEngine) Unwrap() error { return e.error }
 
 // namedEngine asks the engine that DOCKER_HOST names, if it names one: testcontainers-go would go on to others, and containers would start
 // where nobody wants them.
@@ -49,7 +55,7 @@ func namedEngine(ctx context.Context) error {
 		_, err = c.Ping(ctx, client.PingOptions{})
 	}
 	if err != nil {
-		return fmt.Errorf("no container engine answers at DOCKER_HOST=%s: %w; start it, or unset DOCKER_HOST", host, err)
+		return &NoEngine{fmt.Errorf("no container engine answers at DOCKER_HOST=%s: %w; start it, or unset DOCKER_HOST", host, err)}
 	}
 	return nil
 }

@@ -4,10 +4,12 @@ package standing
 
 import (
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/pgauthmatrix/pgauthmatrix/cases"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
@@ -15,6 +17,33 @@ import (
 type Choice struct {
 	Cells []*matrix.Cell // of one world; the first is the one that is shown
 	Other []string       // the other worlds that were selected, as their cells' IDs begin
+	Who   []string       // of a customer's case: who makes the attempt of each cell, in their order; all are shown
+}
+
+// OfCase takes the world of a customer's case: as reported, or as advised. Every connection in it is shown.
+func OfCase(c *cases.Case, advised bool) (*Choice, error) {
+	rules := c.NotLoaded
+	if advised {
+		rules = c.AdvisedNotLoaded
+	}
+	choice := &Choice{}
+	for _, s := range c.Attempts(advised) {
+		cell := s.Expand()[0]
+		if rules != nil && cell.World.Load == "" {
+			return nil, fmt.Errorf("the server does not load these rules; say in %s, under world, how it comes by them (load: restart, or load: reload and the rules of before): %w", cases.CaseFile, rules)
+		}
+		if cannot := matrix.NotApplicable(&cell); cannot != "" {
+			return nil, fmt.Errorf("%s: %s", s.Question, cannot)
+		}
+		choice.Cells, choice.Who = append(choice.Cells, &cell), append(choice.Who, s.Question)
+	}
+	switch {
+	case len(choice.Cells) > 0:
+		return choice, nil
+	case advised:
+		return nil, fmt.Errorf("nothing is advised: the folder has no %s/, and no connection of %s has advised", cases.AdvisedDir, cases.CaseFile)
+	}
+	return nil, cases.ErrNoConnection
 }
 
 // Choose takes the world of the plainest cell that a client can express: of the default server version, or else of the newest, and then with the
@@ -85,6 +114,8 @@ func (c *Choice) others() string {
 	return fmt.Sprintf("this is the first of %d worlds; --server, --axis or a longer name choose another: %s", len(c.Other)+1, text)
 }
 
+var notInNames = regexp.MustCompile(`[^a-z0-9]+`)
+
 var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,40}$`)
 
 // checkName says what is wrong with the name of an environment.
@@ -93,6 +124,16 @@ func checkName(name string) error {
 		return fmt.Errorf("%q is no name of an environment; want at most 41 of a-z, 0-9 and -, such as gss-17", name)
 	}
 	return nil
+}
+
+// NameOfFolder is the same of a customer's case: the folder's name, as far as it can be one.
+func NameOfFolder(folder string) string {
+	if whole, err := filepath.Abs(folder); err == nil {
+		folder = whole
+	}
+	name := notInNames.ReplaceAllString(strings.ToLower(filepath.Base(folder)), "-")
+	name = strings.Trim(name, "-")
+	return strings.TrimRight(name[:min(len(name), 41)], "-")
 }
 
 // NameOf is the name of an environment of which nobody gave one: the last element of the scenario's.

@@ -8,7 +8,9 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/pgauthmatrix/pgauthmatrix/cases"
 	"github.com/pgauthmatrix/pgauthmatrix/livetest"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/pgimages"
@@ -181,5 +183,36 @@ func TestNamesStay(t *testing.T) {
 	}
 	if asked == 0 {
 		t.Error("the scenario has no name to ask for")
+	}
+}
+
+// In the world of a customer's case psql has the address of the connection, and the server says what the customer saw.
+func TestCaseStands(t *testing.T) {
+	livetest.NeedsContainers(t)
+	const name = "standing-test-case"
+	c, err := cases.ReadAt(os.DirFS("../cases/testdata/realm-cut-off"), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	choice, err := OfCase(c, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = Down(context.Background(), io.Discard, []string{name}, false) })
+	var said bytes.Buffer
+	if err := Up(t.Context(), &said, io.Discard, name, choice); err != nil {
+		t.Fatal(err)
+	}
+	_, inside, _ := strings.Cut(said.String(), "In the shell:\n")
+	inside, _, _ = strings.Cut(inside, "\nFrom this machine")
+	shell(t, name, "sh", "-c", inside+"true") // psql fails, as it did there
+	var logs bytes.Buffer
+	if err := Logs(t.Context(), &logs, name, false, false); err != nil {
+		t.Error(err)
+	}
+	for _, want := range []string{"connection received: host=10.3.4.5 ", `no match in usermap "krb" for user "alice" authenticated as "alice@CORP.EXAMPLE"`} {
+		if !strings.Contains(logs.String(), want) {
+			t.Errorf("the server's log has no %q:\n%s\nafter\n%s", want, logs.String(), inside)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package standing
 import (
 	"cmp"
 	"fmt"
+	"net"
 	"net/netip"
 	"path"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/agent"
 	"github.com/pgauthmatrix/pgauthmatrix/fixtures"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+	"github.com/pgauthmatrix/pgauthmatrix/probe"
 )
 
 // profile is what bash reads in a client container.
@@ -27,19 +29,36 @@ type sheet struct {
 	principals []string
 	keytab     func(principal string) string
 	caches     []string // paths in the client container, that of the first cell first
-	request    agent.Attempt
+	shown      []attempt
 }
 
-func newSheet(name, dir string, c *Choice, env *fixtures.Env, request agent.Attempt) *sheet {
+// attempt is a cell whose attempt is shown as a command.
+type attempt struct {
+	who     string // makes it; "": nobody has said
+	cell    *matrix.Cell
+	request agent.Attempt
+}
+
+func newSheet(name, dir string, c *Choice, env *fixtures.Env) (*sheet, error) {
 	s := &sheet{name: name, dir: dir, choice: c, version: env.ServerVersion(), host: c.Cells[0].World.Host, published: env.Published(),
-		principals: env.OpenPrincipals(), keytab: env.KeytabFile, request: request}
+		principals: env.OpenPrincipals(), keytab: env.KeytabFile}
+	for i, cell := range c.Cells[:max(1, len(c.Who))] {
+		request, err := probe.Request(env, cell)
+		if err != nil {
+			return nil, err
+		}
+		s.shown = append(s.shown, attempt{cell: cell, request: request})
+		if len(c.Who) > 0 {
+			s.shown[i].who = c.Who[i]
+		}
+	}
 	for _, cell := range c.Cells {
 		ticket, _ := cell.World.TicketOf(&cell.Client) // the plan has found it
 		if cache := env.CCache(cmp.Or(cell.Client.Principal, cell.Client.User), ticket); cache != "" && !slices.Contains(s.caches, cache) {
 			s.caches = append(s.caches, cache)
 		}
 	}
-	return s
+	return s, nil
 }
 
 // text is what up prints.
@@ -76,6 +95,17 @@ func (s *sheet) commands(dir, at string) string {
 		}
 		fmt.Fprintf(&b, "export KRB5CCNAME=%s%s\n", shellWord(place(cache)), or)
 	}
+	for i := range s.shown {
+		s.shown[i].command(&b, place, at)
+	}
+	return b.String()
+}
+
+// command is the attempt as a person makes it: the address, psql, and what psql has not. at is empty in the containers.
+func (s *attempt) command(b *strings.Builder, place func(string) string, at string) {
+	if s.who != "" {
+		fmt.Fprintf(b, "# %s\n", strings.Join(strings.Fields(s.who), " "))
+	}
 	var words []string
 	for _, o := range s.request.Options {
 		value := ""
@@ -94,18 +124,23 @@ func (s *sheet) commands(dir, at string) string {
 		}
 		words = append(words, o.Name+"="+value)
 	}
-	if at != "" {
+	server, _, _ := net.SplitHostPort(s.request.Server)
+	moves := s.request.From != "" && at == "" // the name of the server has the address that the engine gave
+	switch {
+	case moves:
+		fmt.Fprintf(b, "%s from %s %s # the address of which the client connects\n", agent.Program, s.request.From, server)
+		words = append(words, "hostaddr="+server)
+	case at != "":
 		words = append(words, at)
 	}
-	fmt.Fprintf(&b, "psql \"%s\"\n", strings.Join(words, " "))
-	for _, note := range notes(s.choice.Cells[0]) {
-		fmt.Fprintf(&b, "# %s\n", note)
+	fmt.Fprintf(b, "psql \"%s\"\n", strings.Join(words, " "))
+	for _, note := range notes(s.cell, moves) {
+		fmt.Fprintf(b, "# %s\n", note)
 	}
-	return b.String()
 }
 
-// notes are what the cell has and the commands have not.
-func notes(c *matrix.Cell) (all []string) {
+// notes are what the cell has and the commands have not. moved: the client has its address.
+func notes(c *matrix.Cell, moved bool) (all []string) {
 	add := func(has bool, format string, a ...any) {
 		if has {
 			all = append(all, fmt.Sprintf(format, a...))
@@ -115,7 +150,7 @@ func notes(c *matrix.Cell) (all []string) {
 	add(!k.Library.UsesLibpq() || k.Driver != nil, "the cell's client is %s; psql has the same options", k.Name())
 	add(k.Attack != matrix.NoAttack && k.Attack != "", "the cell has the attack %s, which nobody makes here", k.Attack)
 	add(k.Password == "wrong", "the cell's client has a wrong password; the password file has the right one")
-	add(k.Address != "", "the cell's client connects from %s; psql connects from the address that the engine gave", k.Address)
+	add(k.Address != "" && !moved, "the cell's client connects from %s; psql connects from the address that the engine gave", k.Address)
 	add(k.OSUser != "", "the cell's client runs as %s", k.OSUser)
 	add(k.Ticket == matrix.Ambient || k.Cert == matrix.Ambient, "the cell's client finds its ticket or certificate in its default place")
 	add(k.KRB5Conf != "" && k.KRB5Conf != matrix.PlainKRB5Conf, "the cell's client has a krb5.conf of its own (%s)", k.KRB5Conf)

@@ -2,10 +2,15 @@ package standing
 
 import (
 	"net/netip"
+	"os"
+	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
+	"time"
 
 	"github.com/pgauthmatrix/pgauthmatrix/agent"
+	"github.com/pgauthmatrix/pgauthmatrix/cases"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
@@ -70,8 +75,8 @@ func TestSheet(t *testing.T) {
 	}
 	s := &sheet{name: "case", dir: "/home/me/the files", choice: choice, version: "17.1", host: "pg.example.test", published: netip.MustParseAddrPort("127.0.0.1:4711"),
 		principals: []string{"it's $me"}, keytab: func(string) string { return "/pgam/client/k.keytab" }, caches: []string{"/pgam/client/valid.ccache", "/pgam/client/expired.ccache"},
-		request: agent.Attempt{Options: []agent.Option{{Name: "host", Value: "pg.example.test"}, {Name: "user", Value: "it's $me"}, {Name: "application_name", Value: "x"}, {Name: "connect_timeout", Value: "60"},
-			{Name: "sslrootcert", Value: "/pgam/client/root-right.crt"}, {Name: "password", Value: "hunter2", Secret: true}, {Name: "sslpassword", Value: "hunter3", Secret: true}}}}
+		shown: []attempt{{cell: choice.Cells[0], request: agent.Attempt{Options: []agent.Option{{Name: "host", Value: "pg.example.test"}, {Name: "user", Value: "it's $me"}, {Name: "application_name", Value: "x"}, {Name: "connect_timeout", Value: "60"},
+			{Name: "sslrootcert", Value: "/pgam/client/root-right.crt"}, {Name: "password", Value: "hunter2", Secret: true}, {Name: "sslpassword", Value: "hunter3", Secret: true}}}}}}
 	const want = `
 In the shell:
   kinit -k -t /pgam/client/k.keytab 'it'\''s $me'
@@ -94,8 +99,68 @@ From this machine (server 127.0.0.1:4711):
 	}
 }
 
+// Every connection of a case is shown, from its address where a client in the containers can have it.
+func TestSheetOfCase(t *testing.T) {
+	c, err := cases.ReadAt(os.DirFS("../cases/testdata/realm-cut-off"), time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, advised := range []bool{false, true} {
+		choice, err := OfCase(c, advised)
+		if err != nil {
+			t.Fatal(err)
+		}
+		family := cases.Reported
+		if advised {
+			family = cases.Advised
+		}
+		if !strings.HasPrefix(choice.World(), family+"/connection-1/") || !slices.Equal(choice.Who, []string{"alice from her laptop"}) {
+			t.Errorf("advised %t: %s, %q", advised, choice.World(), choice.Who)
+		}
+		s := &sheet{name: "case", choice: choice, published: netip.MustParseAddrPort("127.0.0.1:4711"), shown: []attempt{{who: "alice\nfrom her laptop", cell: choice.Cells[0],
+			request: agent.Attempt{Server: "10.20.0.1:5432", From: "10.3.4.5", Options: []agent.Option{{Name: "host", Value: "db.corp.example"}}}}}}
+		for _, want := range []string{
+			"  # alice from her laptop\n  pgauthmatrix-agent from 10.3.4.5 10.20.0.1 # the address of which the client connects\n  psql \"host=db.corp.example hostaddr=10.20.0.1\"\n\n",
+			"  # alice from her laptop\n  psql \"host=db.corp.example hostaddr=127.0.0.1 port=4711\"\n  # the cell's client connects from 10.3.4.5; psql",
+		} {
+			if !strings.Contains(s.text(), want) {
+				t.Errorf("the sheet has no\n%s\nit is\n%s", want, s.text())
+			}
+		}
+	}
+}
+
+func TestCasesThatCannotStand(t *testing.T) {
+	read := func(hba, described string) *cases.Case {
+		c, err := cases.ReadAt(fstest.MapFS{"pg_hba.conf": {Data: []byte(hba)}, "case.yaml": {Data: []byte("question: q?\nworld: {server: 17}\n" + described)}}, time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	const alice = "connections: [{who: alice, conninfo: host=db.corp.example user=alice, address: 10.3.4.5}]\n"
+	for _, c := range []struct {
+		is      *cases.Case
+		advised bool
+		want    string
+	}{
+		{read("host all all all trust\n", ""), false, "case.yaml names no connection"},
+		{read("host all all all trust\n", alice), true, "nothing is advised: the folder has no advised/, and no connection of case.yaml has advised"},
+		{read("hots all all all trust\n", alice), false, "say in case.yaml, under world, how it comes by them (load: restart, or"},
+	} {
+		if _, err := OfCase(c.is, c.advised); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("error %v, want %s", err, c.want)
+		}
+	}
+	for folder, want := range map[string]string{"/a/Customer 17_b/": "customer-17-b", "-x-": "x", "/": ""} {
+		if got := NameOfFolder(folder); got != want {
+			t.Errorf("%s: name %q, want %q", folder, got, want)
+		}
+	}
+}
+
 func TestNotes(t *testing.T) {
-	if got := notes(&matrix.Cell{Client: matrix.Client{Library: "libpq17"}}); len(got) != 0 {
+	if got := notes(&matrix.Cell{Client: matrix.Client{Library: "libpq17"}}, false); len(got) != 0 {
 		t.Errorf("a plain cell has notes: %q", got)
 	}
 	for want, c := range map[string]matrix.Client{
@@ -108,7 +173,7 @@ func TestNotes(t *testing.T) {
 		"own (hasty)":      {Library: "libpq17", KRB5Conf: "hasty"},
 		"refuses connecti": {Library: "libpq17", Hosts: matrix.DeadFirst},
 	} {
-		if got := strings.Join(notes(&matrix.Cell{Client: c}), "\n"); !strings.Contains(got, want) {
+		if got := strings.Join(notes(&matrix.Cell{Client: c}, false), "\n"); !strings.Contains(got, want) {
 			t.Errorf("%+v: notes %q, want %q", c, got, want)
 		}
 	}

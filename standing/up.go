@@ -13,14 +13,19 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/fixtures"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/pgimages"
-	"github.com/pgauthmatrix/pgauthmatrix/probe"
 )
 
 // prefix begins the run IDs of environments that are kept.
 const prefix = "up-"
 
+// Failed is an error of an environment that did not come up although nothing is wrong with what was asked.
+type Failed struct{ error }
+
+// Unwrap is the cause.
+func (f *Failed) Unwrap() error { return f.error }
+
 // Up brings up the chosen world under a name and leaves it running. out is told what a person types, progress what is done. When Up fails or
-// ctx ends, nothing remains.
+// ctx ends, nothing remains. A world that the server does not load is a *fixtures.NotLoaded; what fails beside that a *Failed.
 func Up(ctx context.Context, out, progress io.Writer, name string, c *Choice) (err error) {
 	if err := checkName(name); err != nil {
 		return err
@@ -43,11 +48,17 @@ func Up(ctx context.Context, out, progress io.Writer, name string, c *Choice) (e
 		return err
 	}
 	plan.RunID, plan.Dir, plan.Open = prefix+name, filepath.Join(dir, "logs"), true
+	plan.Closed = len(c.Who) > 0 // as in repro: the rules are somebody else's
 	plan.Progress = func(line string) { fmt.Fprintln(progress, line) }
 	// Labels claims the name: of two calls at once, one fails here, before it touches anything of the other's.
 	if _, err := pgimages.Labels(plan.RunID); err != nil {
 		return fmt.Errorf("the name %s is taken: %w", name, err)
 	}
+	defer func() {
+		if refused := (*fixtures.NotLoaded)(nil); err != nil && !errors.As(err, &refused) {
+			err = &Failed{err}
+		}
+	}()
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
@@ -66,15 +77,13 @@ func Up(ctx context.Context, out, progress io.Writer, name string, c *Choice) (e
 			err = errors.Join(err, env.Close(away), pgimages.Remove(away, plan.RunID), os.RemoveAll(dir))
 		}
 	}()
-	cell := c.Cells[0]
-	if err := env.Install(ctx, cell.World); err != nil {
+	if err := env.Install(ctx, c.Cells[0].World); err != nil {
 		return err
 	}
-	request, err := probe.Request(env, cell)
+	s, err := newSheet(name, dir, c, env)
 	if err != nil {
 		return err
 	}
-	s := newSheet(name, dir, c, env, request)
 	if err := env.Export(dir); err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 func main() {
-	err := fmt.Errorf("usage: %s serve | worker LIBRARY", os.Args[0])
+	err := fmt.Errorf("usage: %s serve | worker LIBRARY | from CLIENT SERVER", os.Args[0])
 	if len(os.Args) > 1 {
 		switch {
 		case len(os.Args) == 2 && os.Args[1] == "serve":
@@ -28,6 +28,8 @@ func main() {
 			stop()
 		case len(os.Args) == 3 && os.Args[1] == "worker":
 			err = drivers.Work(os.Args[2], os.Stdin, os.Stdout)
+		case len(os.Args) == 4 && os.Args[1] == "from":
+			err = agent.ConnectFrom(os.Args[2], os.Args[3])
 		}
 	}
 	if err != nil {

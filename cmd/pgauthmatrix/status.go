@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/pgauthmatrix/pgauthmatrix/pgimages"
 	"github.com/pgauthmatrix/pgauthmatrix/reports"
 	"github.com/pgauthmatrix/pgauthmatrix/run"
+	"github.com/pgauthmatrix/pgauthmatrix/standing"
 )
 
 // status is an exit status of the program.
@@ -23,7 +25,7 @@ var (
 	findings = status{1, "findings", "a cell differs or drifts, a known divergence is stale, no cell agreed; `diff`: a regression; `audit`: a finding; `doctor`: a check failed", "no: the findings are there again"}
 	badInput = status{2, "bad input", "a flag, a file or a folder is wrong; nothing was tried", "no"}
 	news     = status{3, "news", "`diff`: cells changed, none for the worse", "no"}
-	broken   = status{4, "broken", "no finding, but a cell is Broken, the run was interrupted, the container engine or an image failed before it began, or the run's folder could not be written", "yes, or `run --resume`"}
+	broken   = status{4, "broken", "no finding, but a cell is Broken, the run was interrupted, the container engine or an image failed before it began, or the run's folder could not be written; `up`: the environment could not be brought up", "yes, or `run --resume`"}
 )
 
 // statuses is the table of exit statuses. docs/nightly.md and the help are made from it.
@@ -56,12 +58,14 @@ func ended(summary *reports.Summary, err error) error {
 func statusOf(err error) status {
 	var said *outcome
 	var died *run.Died
+	var failed *standing.Failed
+	var engine *pgimages.NoEngine
 	switch {
 	case err == nil:
 		return green
 	case errors.As(err, &said):
 		return said.status
-	case errors.As(err, &died):
+	case errors.As(err, &died), errors.As(err, &failed), errors.As(err, &engine):
 		return broken
 	}
 	return badInput

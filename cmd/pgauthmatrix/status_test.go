@@ -9,8 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgauthmatrix/pgauthmatrix/pgimages"
 	"github.com/pgauthmatrix/pgauthmatrix/reports"
 	"github.com/pgauthmatrix/pgauthmatrix/run"
+	"github.com/pgauthmatrix/pgauthmatrix/standing"
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
 )
 
@@ -45,6 +47,8 @@ func TestEnded(t *testing.T) {
 		{"nothing agreed", &reports.Summary{Counts: verdict.Counts{verdict.NotApplicable: 3}}, nil, findings},
 		{"bad input", nil, errors.New("no such cell"), badInput},
 		{"the engine does not answer", nil, fmt.Errorf("run: %w", &run.Died{}), broken},
+		{"there is no engine", nil, fmt.Errorf("up: %w", &pgimages.NoEngine{}), broken},
+		{"an environment did not come up", nil, fmt.Errorf("up: %w", &standing.Failed{}), broken},
 		{"diff has news", agree(verdict.Known, 1), errNews, news},
 	} {
 		if got := statusOf(ended(tt.summary, tt.err)); got != tt.want {

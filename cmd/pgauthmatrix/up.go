@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/pgauthmatrix/pgauthmatrix/cases"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/standing"
 )
@@ -21,18 +24,43 @@ func upCommand() *cobra.Command {
 	var s selection
 	var server int
 	var name string
+	var advised bool
 	cmd := &cobra.Command{
-		Use:   "up SCENARIO | CELL",
-		Short: "Bring up the environment of a scenario's world and leave it running",
+		Use:   "up SCENARIO | CELL | FOLDER",
+		Short: "Bring up the environment of a scenario's world or a customer's case and leave it running",
 		Long: `Bring up the realm, the server and a client of one world and leave them running, and print what a person types: to get a ticket, to connect from a
-shell in the client container, and from this machine. The argument is a pattern, as list takes it; of several worlds the first is brought up. Several
-environments can be up at a time, each under its name.
+shell in the client container, and from this machine. The argument is a pattern, as list takes it; of several worlds the first is brought up. Or it is a
+folder with a customer's pg_hba.conf, as repro takes it. Several environments can be up at a time, each under its name.
 
   pgauthmatrix up negotiation/host-alone --server 17
+  pgauthmatrix up customer              # the nearest world of a customer's case; --advised: with what is advised
   pgauthmatrix shell host-alone
   pgauthmatrix down host-alone`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			folder, err := caseFolder(args[0])
+			if err != nil {
+				return err
+			}
+			if folder != nil {
+				defer func() { _ = folder.Close() }()
+				for _, flag := range []string{"server", "axis", "scenario"} {
+					if cmd.Flags().Changed(flag) {
+						return fmt.Errorf("--%s: %s is a customer's case, of which %s says it", flag, args[0], cases.CaseFile)
+					}
+				}
+				choice, err := chooseCase(folder, advised)
+				if err != nil {
+					return fmt.Errorf("%s: %w", args[0], err)
+				}
+				if name == "" {
+					name = standing.NameOfFolder(args[0])
+				}
+				return standing.Up(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), name, choice)
+			}
+			if advised {
+				return fmt.Errorf("--advised: %s is no folder with a pg_hba.conf, and only a customer's case has what is advised", args[0])
+			}
 			if cmd.Flags().Changed("server") {
 				if !slices.Contains(matrix.ServerVersions, server) {
 					return fmt.Errorf("--server %d: want one of %v", server, matrix.ServerVersions)
@@ -44,6 +72,9 @@ environments can be up at a time, each under its name.
 				return err
 			}
 			cells, _, err := input.Cells(sel)
+			if info, missing := os.Stat(args[0]); err != nil && missing == nil && info.IsDir() {
+				return fmt.Errorf("%s: the folder has no %s, so it is no customer's case: %w", args[0], matrix.HBAFile, err)
+			}
 			if err != nil {
 				return err
 			}
@@ -61,8 +92,25 @@ environments can be up at a time, each under its name.
 	f.StringArrayVarP(&s.files, "scenario", "f", nil, "a scenario `FILE` to use instead of the built-in ones")
 	f.StringArrayVar(&s.axes, "axis", nil, "`AXIS=VALUE[,VALUE]`: a world and a client with one of these values (repeat for several axes)")
 	f.IntVar(&server, "server", 0, "the `VERSION` of the server; without it the default version if the scenario has it, else its newest")
-	f.StringVar(&name, "name", "", "the `NAME` of the environment; without it the last part of the scenario's")
+	f.BoolVar(&advised, "advised", false, "of a customer's case: the world with what is advised")
+	f.StringVar(&name, "name", "", "the `NAME` of the environment; without it the last part of the scenario's or the folder's")
 	return cmd
+}
+
+// caseFolder opens the folder of a customer's case; nil: the name is that of none. A name that leads out of it is no file of the case.
+func caseFolder(name string) (*os.Root, error) {
+	if _, err := os.Lstat(filepath.Join(name, matrix.HBAFile)); err != nil {
+		return nil, nil //nolint:nilnil // no folder and no error: it may be a scenario
+	}
+	return os.OpenRoot(name)
+}
+
+func chooseCase(folder *os.Root, advised bool) (*standing.Choice, error) {
+	c, err := cases.ReadAt(folder.FS(), time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return standing.OfCase(c, advised)
 }
 
 func shellCommand() *cobra.Command {
