@@ -53,6 +53,7 @@ var rooms = map[string]struct {
 	"testenv":                  {[]string{"livetest", "fixtures", "matrix", "pgimages", "gssenc"}, "a library for others over fixtures; gssenc in tests"},
 	"probe":                    {[]string{"livetest", "matrix", "fixtures", "agent", "agent/drivers", "classify", "wire"}, "makes attempts and collects what was seen of them; a test asks whether the agent has every client"},
 	"standing":                 {[]string{"livetest", "matrix", "fixtures", "pgimages", "probe", "agent", "scenarios", "cases"}, "environments that stay up; it tries and judges nothing"},
+	"pack":                     {[]string{"livetest", "matrix", "fixtures", "kdc", "pgimages", "probe", "classify", "verdict", "standing", "agent", "oracle", "scenarios"}, "one cell written down for those who have only Docker; it starts nothing and judges nothing"},
 	"run":                      {[]string{"docs", "doctor", "matrix", "oracle", "verdict", "reports", "fixtures", "kdc", "pgimages", "classify", "probe", "agent", "scenarios"}, "the path that data takes; a test holds the claims of docs against the cells"},
 	"prove":                    {[]string{"livetest", "matrix", "wire", "oracle", "verdict", "reports", "fixtures", "kdc", "pgimages", "classify", "probe", "agent", "run", "scenarios", "prove/random", "oracle/corpus"}, "plants faults in a real run, and runs random rules"},
 	"prove/random":             {[]string{"matrix", "oracle/corpus"}, "pure: it writes scenarios and has no opinion about them"},
@@ -60,7 +61,7 @@ var rooms = map[string]struct {
 	"deploy/lint":              {nil, "a module of its own, for what checks workflows and manifests"},
 	"bench":                    {[]string{"matrix", "oracle", "fixtures", "probe", "agent", "run", "reports", "verdict"}, "measures a real run"},
 	"suites":                   {[]string{"livetest", "matrix", "reports", "run", "scenarios", "verdict", "prove"}, "thin: ginkgo over run"},
-	"cmd/pgauthmatrix":         {[]string{"doctor", "livetest", "matrix", "oracle", "verdict", "reports", "pgimages", "run", "scenarios", "prove", "bench", "audit", "playground", "compliance", "standing", "cases"}, "thin: a command line over run"},
+	"cmd/pgauthmatrix":         {[]string{"doctor", "livetest", "matrix", "oracle", "verdict", "reports", "pgimages", "run", "scenarios", "prove", "bench", "audit", "playground", "compliance", "standing", "cases", "pack"}, "thin: a command line over run"},
 }
 
 // bans are imports from outside that a room must not have, by prefix.

@@ -143,23 +143,11 @@ func (r *mit) ChangeKey(ctx context.Context, principal string, keepOld bool) err
 func (r *mit) make(ctx context.Context, fresh bool, spec Spec) error {
 	r.lock.Lock()
 	defer r.lock.Unlock()
-	var script bytes.Buffer
-	err := template.Must(template.New("start").Funcs(template.FuncMap{
-		"seconds":  func(d time.Duration) int { return int(d.Seconds()) },
-		"quote":    func(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" },
-		"kadmin":   kadminWord,
-		"password": r.password,
-	}).Parse(startText)).Execute(&script, map[string]any{
-		"Fresh": fresh, "Spec": spec, "Ready": readyPrincipal,
-		"Old":     withKeys(spec.Keytabs, matrix.PreviousKeys, matrix.AllKeys),
-		"Current": withKeys(spec.Keytabs, "", matrix.CurrentKeys, matrix.AllKeys),
-		"Change":  changed(spec.Keytabs),
-		"Expired": slices.ContainsFunc(spec.Tickets, func(t Ticket) bool { return t.Expired }),
-	})
+	script, err := scriptOf(fresh, spec, r.password)
 	if err != nil {
 		return err
 	}
-	if err := r.container.CopyToContainer(ctx, script.Bytes(), "/pgam/start.sh", 0o700); err != nil {
+	if err := r.container.CopyToContainer(ctx, script, "/pgam/start.sh", 0o700); err != nil {
 		return err
 	}
 	if out, err := r.run(ctx, "/pgam/start.sh"); err != nil {
@@ -182,6 +170,42 @@ func (r *mit) make(ctx context.Context, fresh bool, spec Spec) error {
 	}
 	maps.Copy(r.files, files)
 	return nil
+}
+
+// Script is the script that makes a realm of MIT krb5 and starts its KDC, in a container of its image: it leaves keytabs and credential caches in
+// /pgam/out. Keytabs with keys of certain types or versions, and principals with passwords, need the harness.
+func Script(spec Spec) ([]byte, error) {
+	if err := errors.Join(check(spec), lines(spec)); err != nil {
+		return nil, err
+	}
+	for _, k := range spec.Keytabs {
+		if len(k.Enctypes) > 0 || len(k.KVNOs) > 0 {
+			return nil, fmt.Errorf("kdc: keytab %s of %s has a choice of its principals' keys", k.Name, spec.Realm)
+		}
+	}
+	for _, p := range spec.Principals {
+		if p.Password {
+			return nil, fmt.Errorf("kdc: principal %s of %s has a password", p.Name, spec.Realm)
+		}
+	}
+	return scriptOf(true, spec, func(Principal) string { return "" })
+}
+
+func scriptOf(fresh bool, spec Spec, password func(Principal) string) ([]byte, error) {
+	var script bytes.Buffer
+	err := template.Must(template.New("start").Funcs(template.FuncMap{
+		"seconds":  func(d time.Duration) int { return int(d.Seconds()) },
+		"quote":    func(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" },
+		"kadmin":   kadminWord,
+		"password": password,
+	}).Parse(startText)).Execute(&script, map[string]any{
+		"Fresh": fresh, "Spec": spec, "Ready": readyPrincipal,
+		"Old":     withKeys(spec.Keytabs, matrix.PreviousKeys, matrix.AllKeys),
+		"Current": withKeys(spec.Keytabs, "", matrix.CurrentKeys, matrix.AllKeys),
+		"Change":  changed(spec.Keytabs),
+		"Expired": slices.ContainsFunc(spec.Tickets, func(t Ticket) bool { return t.Expired }),
+	})
+	return script.Bytes(), err
 }
 
 // withKeys are the keytabs that have one of these versions of keys.

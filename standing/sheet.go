@@ -106,37 +106,42 @@ func (s *attempt) command(b *strings.Builder, place func(string) string, at stri
 	if s.who != "" {
 		fmt.Fprintf(b, "# %s\n", strings.Join(strings.Fields(s.who), " "))
 	}
-	var words []string
-	for _, o := range s.request.Options {
-		value := ""
-		switch {
-		case o.Name == "application_name" || o.Name == "connect_timeout" || o.Name == "password":
-			continue // the harness's own; the password is in the password file
-		case o.Name == "sslpassword":
-			value = "$(cat " + shellWord(place(fixtures.PassphraseFile)) + ")" // hexadecimal digits
-		case o.Name == "host" && strings.HasPrefix(o.Value, "/") && at != "":
-			continue // the socket is in the containers
-		case o.Name == "port" && at != "":
-			continue
-		}
-		if value == "" {
-			value = inQuotes.Replace(conninfoWord(place(o.Value)))
-		}
-		words = append(words, o.Name+"="+value)
-	}
+	options := slices.DeleteFunc(slices.Clone(s.request.Options), func(o agent.Option) bool { // the socket is in the containers
+		return at != "" && (o.Name == "port" || o.Name == "host" && strings.HasPrefix(o.Value, "/"))
+	})
+	var more []string
 	server, _, _ := net.SplitHostPort(s.request.Server)
 	moves := s.request.From != "" && at == "" // the name of the server has the address that the engine gave
 	switch {
 	case moves:
 		fmt.Fprintf(b, "%s from %s %s # the address of which the client connects\n", agent.Program, s.request.From, server)
-		words = append(words, "hostaddr="+server)
+		more = append(more, "hostaddr="+server)
 	case at != "":
-		words = append(words, at)
+		more = append(more, at)
 	}
-	fmt.Fprintf(b, "psql \"%s\"\n", strings.Join(words, " "))
+	fmt.Fprintf(b, "psql %s\n", Conninfo(options, place, place(fixtures.PassphraseFile), more...))
 	for _, note := range notes(s.cell, moves) {
 		fmt.Fprintf(b, "# %s\n", note)
 	}
+}
+
+// Conninfo is a connection string as a word of a shell, in double quotes, without what is the harness's own and without passwords: the passphrase of a
+// key is read from a file. place says where the files are that options name; more stands at its end.
+func Conninfo(options []agent.Option, place func(string) string, passphrase string, more ...string) string {
+	var words []string
+	for _, o := range options {
+		value := ""
+		switch o.Name {
+		case "application_name", "connect_timeout", "password":
+			continue
+		case "sslpassword":
+			value = "$(cat " + shellWord(passphrase) + ")" // hexadecimal digits
+		default:
+			value = inQuotes.Replace(conninfoWord(place(o.Value)))
+		}
+		words = append(words, o.Name+"="+value)
+	}
+	return `"` + strings.Join(append(words, more...), " ") + `"`
 }
 
 // notes are what the cell has and the commands have not. moved: the client has its address.

@@ -57,6 +57,7 @@ real client libraries, and judges each against a pure oracle's prediction and ha
 		logsCommand(),
 		psCommand(),
 		downCommand(),
+		packCommand(),
 		imagesCommand(),
 		proveCommand(),
 		fuzzCommand(),
