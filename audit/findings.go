@@ -103,6 +103,9 @@ func (s *Server) Audit() (*Report, error) {
 	sample, x, err := s.loaded()
 	if wrong := (*oracle.RulesError)(nil); errors.As(err, &wrong) {
 		for _, l := range wrong.Lines {
+			if set, ok := s.setting(l.Setting); ok {
+				l.Line = set.Line
+			}
 			report.add(NotLoaded, l.File, l.Line, "", "PostgreSQL "+fmt.Sprint(s.Version)+" says: "+l.Message)
 		}
 		return &report, nil

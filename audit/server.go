@@ -224,12 +224,28 @@ func (s *Server) World() matrix.World {
 	if l, ok := s.setting("ssl_ca_file"); len(s.Conf) > 0 && (!ok || l.Value == "") {
 		w.ServerCA = "none"
 	}
-	for _, name := range modelled {
+	w.Settings = append(s.settings(modelled), s.refused(w)...)
+	return w
+}
+
+// settings are those of the names that postgresql.conf gives.
+func (s *Server) settings(names []string) (list []matrix.Setting) {
+	for _, name := range names {
 		if l, ok := s.setting(name); ok && l.Value != "" {
-			w.Settings = append(w.Settings, l.Setting)
+			list = append(list, l.Setting)
 		}
 	}
-	return w
+	return list
+}
+
+// Refused are the lists of ciphers with which the server does not start. Others decide over no connection of a client that has TLS 1.3.
+func (s *Server) Refused() []matrix.Setting { return s.refused(s.World()) }
+
+func (s *Server) refused(w matrix.World) []matrix.Setting {
+	if w.Settings = s.settings(oracle.CipherSettings); !oracle.RefusesCiphers(&w) {
+		return nil
+	}
+	return w.Settings
 }
 
 // AddFiles adds files that pg_ident.conf names to those of pg_hba.conf.

@@ -158,6 +158,7 @@ func (r *reading) read(now time.Time) error {
 		}
 		r.c.Advised = r.c.knowing(advised)
 	}
+	r.c.LeftOut = slices.DeleteFunc(r.c.LeftOut, func(l LeftOut) bool { return slices.Contains(r.c.Server.Refused(), l.Setting) })
 	if err := r.c.probe(); err != nil {
 		return err
 	}

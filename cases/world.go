@@ -77,7 +77,7 @@ func (c *Case) inWorld(s *matrix.Scenario, server *audit.Server) {
 	if server.Ident != "" {
 		s.Ident = []matrix.Text{{Text: server.Ident}}
 	}
-	s.Files, s.Settings, s.Before = server.Files, taken(server.Conf), w.Before
+	s.Files, s.Settings, s.Before = server.Files, append(taken(server.Conf), server.Refused()...), w.Before
 	s.ClientRealm, s.Keytabs, s.KRB5Confs, s.Tickets = w.ClientRealm, w.Keytabs, w.KRB5Confs, w.Tickets
 	s.IdentServers = w.IdentServers
 	s.Roles, s.Databases, s.OSUsers, s.Realms, s.Names, s.Networks, s.Certificates, s.Host = r.roles, r.databases, r.osUsers, r.realms, r.names, r.networks, r.certs, r.host

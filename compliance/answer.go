@@ -102,8 +102,12 @@ func (q *Question) role(t *Attempt, met []int) (Role, string) {
 	if t.outcome() == nil {
 		return IsBroken, cause(t)
 	}
-	if load := t.outcome().Load; load != "" {
-		return Opens, "The server did not load the rules, and what was observed is of those of before (" + load + ")"
+	switch o := t.outcome(); {
+	case o.Load == "":
+	case o.Reason == matrix.DialRefused:
+		return Opens, "The server does not start with these files (" + o.Load + ")"
+	default:
+		return Opens, "The server did not load all of the files, and what was observed is of what it has in their place (" + o.Load + ")"
 	}
 	open := ""
 	for _, f := range q.Violated {

@@ -180,9 +180,9 @@ func (c Check) methods(s *Subject) Reading {
 			found = append(found, line.place+" has "+line.method)
 		}
 	}
-	rule := "only " + strings.Join(m.Only, ", ")
+	rule, kept := "only "+strings.Join(m.Only, ", "), "none of the %d has another one"
 	if len(m.Never) > 0 {
-		rule = "no " + strings.Join(m.Never, ", ")
+		rule, kept = "no "+strings.Join(m.Never, ", "), "none of the %d has one of them"
 	}
 	if len(found) > 0 {
 		more := ""
@@ -192,7 +192,7 @@ func (c Check) methods(s *Subject) Reading {
 		}
 		return Reading{Violated, fmt.Sprintf("The check wants %s in %s of pg_hba.conf: %s%s.", rule, m.which(), strings.Join(found, ", "), more)}
 	}
-	return Reading{Satisfied, fmt.Sprintf("The check wants %s in %s of pg_hba.conf, and each of the %d has it.", rule, m.which(), looked)}
+	return Reading{Satisfied, fmt.Sprintf("The check wants %s in %s of pg_hba.conf: %s.", rule, m.which(), fmt.Sprintf(kept, looked))}
 }
 
 type recordLine struct{ place, conn, method string }

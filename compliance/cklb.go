@@ -7,17 +7,18 @@ import (
 	"strings"
 )
 
-// A checklist of STIG Viewer 3 (CKLB), as that program writes it.
+// A checklist of STIG Viewer 3 (CKLB), with the keys of that program in its order. There is no published schema: the keys are those of files that it wrote,
+// as other programs that read and check such files list them.
 type (
 	checklist struct {
 		Title   string   `json:"title"`
 		ID      string   `json:"id"`
-		Version string   `json:"cklb_version"`
+		STIGs   []ckSTIG `json:"stigs"`
 		Active  bool     `json:"active"`
 		Mode    int      `json:"mode"`
 		HasPath bool     `json:"has_path"`
 		Target  ckTarget `json:"target_data"`
-		STIGs   []ckSTIG `json:"stigs"`
+		Version string   `json:"cklb_version"`
 	}
 	ckTarget struct {
 		Type           string `json:"target_type"`
@@ -38,46 +39,73 @@ type (
 		Display string   `json:"display_name"`
 		ID      string   `json:"stig_id"`
 		Release string   `json:"release_info"`
+		Version string   `json:"version"`
 		UUID    string   `json:"uuid"`
-		Ref     any      `json:"reference_identifier"`
+		Ref     string   `json:"reference_identifier"`
 		Size    int      `json:"size"`
 		Rules   []ckRule `json:"rules"`
 	}
 	ckRule struct {
+		GroupSrc       string    `json:"group_id_src"`
+		Tree           []ckGroup `json:"group_tree"`
+		Group          string    `json:"group_id"`
+		Severity       string    `json:"severity"`
+		Group2         string    `json:"group_title"`
+		RuleSrc        string    `json:"rule_id_src"`
+		Rule           string    `json:"rule_id"`
+		Version        string    `json:"rule_version"`
+		Title          string    `json:"rule_title"`
+		Fix            string    `json:"fix_text"`
+		Weight         string    `json:"weight"`
+		Check          string    `json:"check_content"`
+		CheckRef       ckRef     `json:"check_content_ref"`
+		Classification string    `json:"classification"`
+		Discuss        string    `json:"discussion"`
+		ckUnused
+		Legacy    []string `json:"legacy_ids"`
+		CCIs      []string `json:"ccis"`
+		Ref       string   `json:"reference_identifier"`
 		UUID      string   `json:"uuid"`
 		STIG      string   `json:"stig_uuid"`
-		Group     string   `json:"group_id"`
-		GroupSrc  string   `json:"group_id_src"`
-		Rule      string   `json:"rule_id"`
-		RuleSrc   string   `json:"rule_id_src"`
-		Version   string   `json:"rule_version"`
-		Title     string   `json:"rule_title"`
-		Group2    string   `json:"group_title"`
-		Severity  string   `json:"severity"`
-		Weight    string   `json:"weight"`
-		Discuss   string   `json:"discussion"`
-		Check     string   `json:"check_content"`
-		Fix       string   `json:"fix_text"`
-		CCIs      []string `json:"ccis"`
-		Legacy    []string `json:"legacy_ids"`
-		Tree      []any    `json:"group_tree"`
-		Overrides struct{} `json:"overrides"`
 		Status    string   `json:"status"`
-		Details   string   `json:"finding_details"`
+		Overrides struct{} `json:"overrides"`
 		Comments  string   `json:"comments"`
+		Details   string   `json:"finding_details"`
+	}
+	ckGroup struct {
+		ID          string `json:"id"`
+		Title       string `json:"title"`
+		Description string `json:"description"`
+	}
+	ckRef struct {
+		Href string `json:"href"`
+		Name string `json:"name"`
+	}
+	// ckUnused are keys of a rule that the STIG leaves empty.
+	ckUnused struct {
+		Positives      string `json:"false_positives"`
+		Negatives      string `json:"false_negatives"`
+		Documentable   string `json:"documentable"`
+		Guidance       string `json:"security_override_guidance"`
+		Impacts        string `json:"potential_impacts"`
+		Tools          string `json:"third_party_tools"`
+		Controls       string `json:"ia_controls"`
+		Responsibility string `json:"responsibility"`
+		Mitigations    string `json:"mitigations"`
+		Mitigation     string `json:"mitigation_control"`
 	}
 )
 
 // CKLB writes the conclusions about the STIG as a checklist for STIG Viewer 3. Texts of the STIG are paraphrases: the viewer shows its own. What is not shown is
 // "not reviewed".
 func CKLB(w io.Writer, s *Statement) error {
-	list := checklist{Title: "Compliance of " + s.Subject.Name, ID: s.id("cklb"), Version: "1.0", Mode: 1,
+	list := checklist{Title: "Compliance of " + s.Subject.Name, ID: s.id("cklb"), Version: "1.0", Mode: 2, Active: true,
 		Target: ckTarget{Type: "Computing", Host: s.Subject.Name, Role: "None", Comments: "Made by pgauthmatrix " + s.Header.Tool + " from run " + s.Header.Run}}
 	for _, g := range s.Groups {
 		if g.Benchmark == nil {
 			continue
 		}
-		stig := ckSTIG{Name: g.Benchmark.Name, Display: g.Benchmark.Name, ID: g.Benchmark.ID, Release: g.Benchmark.Release, UUID: s.id("cklb", g.ID), Size: len(g.Results)}
+		stig := ckSTIG{Name: g.Benchmark.Name, Display: g.Benchmark.Name, ID: g.Benchmark.ID, Release: g.Benchmark.Release, Version: g.Benchmark.Version, UUID: s.id("cklb", g.ID), Size: len(g.Results)}
 		for _, r := range g.Results {
 			stig.Rules = append(stig.Rules, s.ckRule(stig.UUID, r))
 		}
@@ -93,7 +121,8 @@ func CKLB(w io.Writer, s *Statement) error {
 
 func (s *Statement) ckRule(stig string, r *Result) ckRule {
 	rule := ckRule{UUID: s.id("cklb", "stig", r.ID), STIG: stig, Group: r.ID, GroupSrc: r.ID, Rule: "S" + r.ID, RuleSrc: "S" + r.ID, Version: r.Rule, Title: r.Title, Group2: r.Title,
-		Severity: r.Severity, Weight: "10.0", Discuss: r.Paraphrase, CCIs: r.CCI, Legacy: append([]string{}, r.Aliases...), Tree: []any{}, Status: "not_reviewed"}
+		Severity: r.Severity, Weight: "10.0", Discuss: r.Paraphrase, CCIs: r.CCI, Legacy: append([]string{}, r.Aliases...), Tree: []ckGroup{{ID: r.ID, Title: r.Title}},
+		CheckRef: ckRef{"by-behaviour", "pgauthmatrix"}, ckUnused: ckUnused{Documentable: "false"}, Status: "not_reviewed"}
 	switch r.Behaviour {
 	case Satisfied:
 		rule.Status = "not_a_finding"

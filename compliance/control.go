@@ -50,6 +50,7 @@ type Framework struct {
 type Benchmark struct {
 	ID      string `yaml:"id"`
 	Name    string `yaml:"name"`
+	Version string `yaml:"version"`
 	Release string `yaml:"release"`
 }
 

@@ -115,13 +115,37 @@ func (s *Statement) Sentence() string {
 	return text
 }
 
-// NotLoaded is what the server says of rules that it does not load; empty if it loads them.
+// NotLoaded is what the server said of files that it did not load; empty if it loaded them. Where no attempt shows it, it is what an independent model of
+// PostgreSQL says.
 func (s *Statement) NotLoaded() string {
-	if s.rulesErr == nil {
-		return ""
+	words, down := "", false
+	for _, t := range s.attempts {
+		if o := t.outcome(); o != nil && o.Load != "" {
+			words, down = o.Load, o.Reason == matrix.DialRefused
+		}
 	}
-	return fmt.Sprintf("PostgreSQL %d does not load these rules: a server that starts with them does not start, and one that is reloaded keeps the rules of before. Nothing that a check reads in the files is in force. The server says: %s.",
-		s.Subject.Server.Version, strings.ReplaceAll(s.rulesErr.Error(), "\n", "; "))
+	server := fmt.Sprintf("PostgreSQL %d", s.Subject.Server.Version)
+	switch {
+	case down:
+		return server + " does not start with these files, and one that is reloaded goes on with what it had before. Nothing that a check reads in them is in force. The server said: " + words + "."
+	case words != "":
+		return server + " did not load all of these files, and goes on with what it had before in the place of what it did not load. The server said: " + words + "."
+	case s.rulesErr != nil:
+		return "No attempt shows what becomes of a server with these files. An independent model of " + server + " says that it does not load them: " + strings.ReplaceAll(s.rulesErr.Error(), "\n", "; ") + "."
+	}
+	return ""
+}
+
+// Shown says how far the conclusion of the whole statement goes.
+func (s *Statement) Shown() string {
+	switch n := s.Behaved[NotShown]; {
+	case s.Conclusion() != Satisfied || n == 0:
+		return ""
+	case n == 1:
+		return "as far as it was shown: 1 control is not shown"
+	default:
+		return fmt.Sprintf("as far as it was shown: %d controls are not shown", n)
+	}
 }
 
 // statusTexts say what a status means to somebody who does not know the harness.
@@ -231,8 +255,11 @@ func part(r *Result) string {
 // serverImage is the version that the run used.
 func serverImage(s *Statement) string {
 	for _, i := range s.Header.Images {
-		if i.Name == fmt.Sprintf("server-%d", s.Subject.Server.Version) {
+		switch {
+		case i.Name == fmt.Sprintf("server-%d", s.Subject.Server.Version):
 			return i.Version
+		case strings.HasPrefix(i.Name, "server-own-"): // somebody's own, in the place of the harness's
+			return i.Version + ", " + i.Source
 		}
 	}
 	return ""
@@ -267,11 +294,11 @@ func noAttempt(p Proof) string {
 func cellsChanged(d *reports.Diff) string {
 	since, worse, news := d.Since()
 	text := fmt.Sprintf("%d cells ended as before", d.Equal)
-	if worse != "" {
-		text = "for the worse: " + worse + "; " + text
-	}
 	if news != "" {
 		text = "other changes: " + news + "; " + text
+	}
+	if worse != "" {
+		text = "for the worse: " + worse + "; " + text
 	}
 	return "Cells " + since + ": " + text + "."
 }

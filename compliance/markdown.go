@@ -9,7 +9,7 @@ import (
 // Markdown writes the statement in short: what has changed, the counts, the violations, where literal and behaviour part, and a line per control.
 func Markdown(w io.Writer, s *Statement) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Compliance of %s: %s\n\n", cell(s.Subject.Name), s.Conclusion())
+	fmt.Fprintf(&b, "# Compliance of %s: %s\n\n", cell(s.Subject.Name), strings.TrimSpace(string(s.Conclusion())+" "+s.Shown()))
 	if text := s.NotLoaded(); text != "" {
 		fmt.Fprintf(&b, "**%s**\n\n", cell(text))
 	}

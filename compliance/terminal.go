@@ -9,7 +9,7 @@ import (
 // Terminal writes the statement in a few lines: what has changed, the counts, the violations, the files.
 func Terminal(w io.Writer, s *Statement, files []string) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s\n\n", s.Subject.Name, strings.ToUpper(string(s.Conclusion())))
+	fmt.Fprintf(&b, "%s: %s\n\n", s.Subject.Name, strings.TrimSpace(strings.ToUpper(string(s.Conclusion()))+" "+s.Shown()))
 	if text := s.NotLoaded(); text != "" {
 		fmt.Fprintf(&b, "  ✗ %s\n\n", text)
 	}

@@ -44,6 +44,7 @@ type LineError struct {
 	Message  string // the server's message for it, with paths relative to the configuration directory
 	unplaced bool   // the server does not say which line it is
 	ident    bool   // it is pg_ident.conf that does not load
+	Setting  string // of postgresql.conf: its name
 	source   string // file and function, as in hba.c, load_hba
 }
 

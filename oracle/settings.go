@@ -58,13 +58,13 @@ func (a *attempt) checkCiphers() error {
 func refusedSettings(w *matrix.World) (names, tls []LineError) {
 	for _, s := range w.Settings {
 		if strings.EqualFold(s.Name, cipherSuites) && w.Server < 18 {
-			names = append(names, LineError{File: matrix.ConfigFile, Message: fmt.Sprintf("unrecognized configuration parameter %q", s.Name), source: "guc-file.l, ProcessConfigFileInternal"})
+			names = append(names, LineError{File: matrix.ConfigFile, Setting: cipherSuites, Message: fmt.Sprintf("unrecognized configuration parameter %q", s.Name), source: "guc-file.l, ProcessConfigFileInternal"})
 		}
 	}
 	if len(names) > 0 || w.SSL != "on" {
 		return names, nil
 	}
-	what := ""
+	what, setting := "", cipherList
 	list, suites := settingOf(w, cipherList), settingOf(w, cipherSuites)
 	switch { // a suite of TLS 1.3 is no word of the one, and what stands between commas no suite of the other: OpenSSL passes over it
 	case list != "" && !anyOf(listed(list), words12):
@@ -73,11 +73,20 @@ func refusedSettings(w *matrix.World) (names, tls []LineError) {
 			what = "cipher list"
 		}
 	case suites != "" && !anyOf(strings.Split(suites, ":"), suites13):
-		what = "TLSv1.3 cipher suites"
+		what, setting = "TLSv1.3 cipher suites", cipherSuites
 	default:
 		return nil, nil
 	}
-	return nil, []LineError{{File: matrix.ConfigFile, Message: "could not set the " + what + " (no valid ciphers available)", unplaced: true, source: "be-secure-openssl.c, be_tls_init"}}
+	return nil, []LineError{{File: matrix.ConfigFile, Setting: setting, Message: "could not set the " + what + " (no valid ciphers available)", unplaced: true, source: "be-secure-openssl.c, be_tls_init"}}
+}
+
+// CipherSettings are the settings of which a server can refuse a value that the oracle knows.
+var CipherSettings = []string{cipherList, cipherSuites}
+
+// RefusesCiphers says whether a server does not start because of the world's CipherSettings, as far as their values are known.
+func RefusesCiphers(w *matrix.World) bool {
+	names, tls := refusedSettings(w)
+	return len(names) > 0 || len(tls) > 0 && (&attempt{w: w}).checkCiphers() == nil
 }
 
 // loadSettings reads the settings as a server does that starts with them (load=restart) or reloads them. It returns those that are in force
