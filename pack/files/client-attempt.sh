@@ -6,6 +6,12 @@ set -u
 log=/made/log/server.log
 size=$(wc -c <$log)
 sh /pack/client/psql.sh -q -A -x -t -P null= -c '\echo a session' -c "$(cat /pack/client/session.sql)" >/tmp/out 2>/tmp/err
+status=$?
+if [ $status != 2 ] && ! grep -q '^a session$' /tmp/out; then # psql's own word for a connection that could not be made
+    echo "psql could not make the attempt (status $status):" >&2
+    cat /tmp/err >&2
+    exit 2
+fi
 
 # The server has logged all of a connection once its postmaster has logged the end of the process.
 logged() { tail -c +$((size + 1)) $log; }
@@ -34,9 +40,9 @@ if grep -q '^a session$' /tmp/out; then
 fi
 authenticated=$(sed -n 's/^[0-9A-Z]* LOG:  connection authenticated: //p' /tmp/log | tail -n 1)
 if [ "$authenticated" ]; then
-    identity=$(echo "$authenticated" | sed -n 's/^identity="\(.*\)" method=.*/\1/p')
-    method=$(echo "$authenticated" | sed -n 's/.*" method=\([^ ]*\) (.*/\1/p')
-    rule=$(echo "$authenticated" | sed -n 's,.* (/pgam/conf/\(.*:[0-9]*\))$,\1,p')
+    identity=$(printf '%s\n' "$authenticated" | sed -n 's/^identity="\(.*\)" method=.*/\1/p')
+    method=$(printf '%s\n' "$authenticated" | sed -n 's/.*" method=\([^ ]*\) (.*/\1/p')
+    rule=$(printf '%s\n' "$authenticated" | sed -n 's,.* (/pgam/conf/\(.*:[0-9]*\))$,\1,p')
 fi
 matched=$(sed -n 's,.*Connection matched file "/pgam/conf/\(.*\)" line \([0-9]*\): .*,\1:\2,p; s,.*Connection matched \(pg_hba.conf\) line \([0-9]*\): .*,\1:\2,p' /tmp/log | tail -n 1)
 [ "$end" = connected ] || rule=${matched:-$rule}
@@ -55,7 +61,8 @@ if [ "$end" = refused ] && { words client || words server; }; then reason=$(sed 
 
 differs=
 printf '%-10s %-40s %s\n' '' predicted observed
-while read -r field predicted; do
+while IFS= read -r line; do
+    field=${line%% *} predicted=${line#* }
     eval "observed=\$$field"
     printf '%-10s %-40s %s\n' "$field" "$predicted" "$observed"
     [ "$predicted" = "$observed" ] || differs="$differs $field"
@@ -67,7 +74,8 @@ sed 's/^/  /' /tmp/out
 echo "the server's log says of $([ "$last" ] && echo 'the last connection' || echo 'no connection'):"
 sed 's/^/  /' /tmp/log
 echo
-if [ "$differs" ]; then
+{{if ne .Load "restart"}}pg_isready -q -t 60 -h {{.Host}} || { echo 'the server takes no connections: what is above says nothing about the cell' >&2; exit 2; }
+{{end}}if [ "$differs" ]; then
     echo "DIFFERS from the prediction:$differs"
     exit 1
 fi
