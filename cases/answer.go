@@ -119,9 +119,9 @@ func (c *Case) advises(one *matrix.CaseConnection) bool {
 func (c *Case) Attempts(advised bool) (list []*matrix.Scenario) {
 	for i := range c.Connections {
 		if !advised {
-			list = append(list, c.reported(i))
+			list = append(list, c.asReported(i))
 		} else if c.advises(&c.Connections[i]) {
-			list = append(list, c.advised(i))
+			list = append(list, c.asAdvised(i))
 		}
 	}
 	return list
@@ -146,14 +146,14 @@ func (c *Case) Cells() (list []*matrix.Scenario) {
 	return list
 }
 
-func (c *Case) reported(i int) *matrix.Scenario {
+func (c *Case) asReported(i int) *matrix.Scenario {
 	s := *c.Connections[i].Scenario
 	s.Name, s.Question = fmt.Sprintf("%s/connection-%d", Reported, i+1), c.Connections[i].Who
 	c.inWorld(&s, c.Server)
 	return &s
 }
 
-func (c *Case) advised(i int) *matrix.Scenario {
+func (c *Case) asAdvised(i int) *matrix.Scenario {
 	one := &c.Connections[i]
 	s := *one.Scenario
 	if one.Advised != nil {
@@ -186,10 +186,10 @@ func (c *Case) Answer(observed func(id string) *Observed) (*Answer, error) {
 		return t
 	}
 	for i := range c.Connections {
-		one := Connection{CaseConnection: c.Connections[i], Reported: try(c.reported(i))}
+		one := Connection{CaseConnection: c.Connections[i], Reported: try(c.asReported(i))}
 		advised := c.advises(&one.CaseConnection)
 		if advised {
-			t := try(c.advised(i))
+			t := try(c.asAdvised(i))
 			one.Advised = &t
 		}
 		if one.Reported.Cannot == "" && c.NotLoaded == nil {

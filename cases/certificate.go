@@ -20,7 +20,7 @@ import (
 // Certificate takes what decides from a certificate in PEM, or from what `openssl x509 -text` prints of it. It has no name yet; its issuer is "right" and it is valid:
 // see certificates.
 func Certificate(text []byte) (*matrix.Certificate, error) {
-	parsed, err := parsePEM(text)
+	parsed, _, err := parsePEM(text)
 	switch {
 	case err != nil:
 		return nil, err
@@ -32,21 +32,25 @@ func Certificate(text []byte) (*matrix.Certificate, error) {
 	return nil, errors.New("the certificate's file has no PEM block CERTIFICATE: want one that begins with -----BEGIN CERTIFICATE-----, or what openssl x509 -text prints")
 }
 
-// parsePEM is the first certificate of a file; nil if it has none. A private key is an error: nobody should send one.
-func parsePEM(text []byte) (*x509.Certificate, error) {
+// parsePEM is the first certificate of a file, and those that follow it; nil if it has none. A private key is an error: nobody should send one.
+func parsePEM(text []byte) (first *x509.Certificate, more []*x509.Certificate, err error) {
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 		switch {
 		case strings.Contains(block.Type, "PRIVATE KEY"):
-			return nil, errors.New("the file has a private key: take it out, and tell the customer that it was sent")
+			return nil, nil, errors.New("the file has a private key: take it out, and tell the customer that it was sent")
 		case block.Type == "CERTIFICATE":
 			parsed, err := x509.ParseCertificate(block.Bytes)
 			if err != nil {
-				return nil, fmt.Errorf("the certificate cannot be read: %w", err)
+				return nil, nil, fmt.Errorf("the certificate cannot be read: %w", err)
 			}
-			return parsed, nil
+			if first == nil {
+				first = parsed
+			} else {
+				more = append(more, parsed)
+			}
 		}
 	}
-	return nil, nil
+	return first, more, nil
 }
 
 func fromX509(parsed *x509.Certificate) (*matrix.Certificate, error) {
@@ -208,7 +212,8 @@ func setValidity(cert *matrix.Certificate, now, notBefore, notAfter time.Time) {
 func (r *reading) certificates(now time.Time) (list []matrix.Certificate, err error) {
 	type found struct {
 		file   string
-		parsed *x509.Certificate // nil: only printed
+		parsed *x509.Certificate   // nil: only printed
+		sent   []*x509.Certificate // with it
 		cert   matrix.Certificate
 	}
 	var all []found
@@ -230,36 +235,41 @@ func (r *reading) certificates(now time.Time) (list []matrix.Certificate, err er
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
 		cert.Name = strings.Trim(notKebab.ReplaceAllString(strings.ToLower(short), "-"), "-")
-		parsed, _ := parsePEM([]byte(text))
+		parsed, sent, _ := parsePEM([]byte(text))
 		notBefore, notAfter := dates(parsed, text)
 		if !now.IsZero() && !notAfter.IsZero() {
 			setValidity(cert, now, notBefore, notAfter)
 		}
-		all = append(all, found{file, parsed, *cert})
+		all = append(all, found{file, parsed, sent, *cert})
 	}
 	slices.SortFunc(all, func(a, b found) int { return strings.Compare(a.file, b.file) })
-	signedBy := func(f found) (issuers []found) {
-		for _, o := range all {
-			if o.parsed != nil && f.parsed != nil && o.parsed.IsCA && o.file != f.file && f.parsed.CheckSignatureFrom(o.parsed) == nil {
-				issuers = append(issuers, o)
+	var authorities []*x509.Certificate
+	for _, f := range all {
+		for _, o := range append(f.sent, f.parsed) {
+			if o != nil && o.IsCA {
+				authorities = append(authorities, o)
 			}
 		}
-		return issuers
+	}
+	issuerOf := func(cert *x509.Certificate, among []*x509.Certificate) *x509.Certificate {
+		i := slices.IndexFunc(among, func(o *x509.Certificate) bool { return !o.Equal(cert) && cert.CheckSignatureFrom(o) == nil })
+		if i < 0 {
+			return nil
+		}
+		return among[i]
 	}
 	for _, f := range all {
 		if f.parsed != nil && f.parsed.IsCA {
 			continue // a CA of the customer's: the world has its own
 		}
-		issuers := signedBy(f)
-		switch {
-		case f.parsed == nil:
+		if f.parsed == nil {
 			r.gap("certificate "+f.file+" is a text", "whether a CA that the other side knows signed it is not looked at: it is taken for granted")
-		case len(issuers) == 0 && bytes.Equal(f.parsed.RawIssuer, f.parsed.RawSubject):
+		} else if selfIssued := bytes.Equal(f.parsed.RawIssuer, f.parsed.RawSubject); selfIssued {
 			f.cert.Issuer = matrix.SelfIssued
-		case len(issuers) == 0:
+		} else if issuer := issuerOf(f.parsed, authorities); issuer == nil {
 			r.gap("the CA of certificate "+f.file+" is not in the folder", "that the other side knows it is taken for granted; write issuer: other under certificates if it does not")
-		case len(signedBy(issuers[0])) > 0:
-			f.cert.Issuer = "intermediate"
+		} else if !bytes.Equal(issuer.RawIssuer, issuer.RawSubject) {
+			f.cert.Issuer, f.cert.Chain = "intermediate", issuerOf(f.parsed, f.sent) != nil
 		}
 		if slices.ContainsFunc(list, func(o matrix.Certificate) bool { return o.Name == f.cert.Name }) {
 			return nil, fmt.Errorf("%s: the folder has another certificate %s; rename one of the two files", f.file, f.cert.Name)

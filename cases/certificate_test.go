@@ -142,7 +142,7 @@ KVNO Principal
 	if got := c.world.Keytabs; len(got) != 1 || !reflect.DeepEqual(got[0], want) {
 		t.Errorf("%+v", got)
 	}
-	if c.worldValue("keytab") != "customers" || c.rest.host != "db.corp.example" || c.Principal != "alice@CORP.EXAMPLE" || len(c.Gaps) != 1 {
-		t.Errorf("%s %s %s %v", c.worldValue("keytab"), c.rest.host, c.Principal, c.Gaps)
+	if valueIn(c.world, "keytab") != "customers" || c.rest.host != "db.corp.example" || c.Principal != "alice@CORP.EXAMPLE" || len(c.Gaps) != 1 {
+		t.Errorf("%s %s %s %v", valueIn(c.world, "keytab"), c.rest.host, c.Principal, c.Gaps)
 	}
 }

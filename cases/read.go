@@ -11,6 +11,7 @@
 package cases
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -28,7 +29,7 @@ import (
 
 // The names of files in a case folder. Only pg_hba.conf must be there.
 const (
-	CaseFile    = "case.yaml"
+	CaseFile    = matrix.CaseName
 	AutoConf    = "postgresql.auto.conf"
 	KRB5Conf    = "krb5.conf"
 	VersionFile = "PG_VERSION"
@@ -41,9 +42,10 @@ var SettingsFiles = []string{"pg_settings.txt", "pg_settings.csv"}
 
 // Case is a customer's folder.
 type Case struct {
-	Question                    string
+	Question, Source, Advice    string
+	Claims, Museum              []string      // ids of docs/claims.md and docs/museum.md
 	Server                      *audit.Server // as reported
-	Advised                     *audit.Server // with the files of advised/ in the place of those of the same name; the same as Server: there is no such folder
+	Advised                     *audit.Server // with what is advised: files of advised/, and the keys under advised in case.yaml; the same as Server: only clients are advised, or nobody
 	Connections                 []matrix.CaseConnection
 	Probes                      []Probe            // see ProbeScenarios
 	Admits                      []string           // keys of changes that are accepted: see Change.Key
@@ -56,6 +58,7 @@ type Case struct {
 	Found                       []string   // the files that were read, sorted
 
 	world       *matrix.Scenario // what case.yaml and the files say of the world
+	advised     *matrix.Scenario // the same with what is advised
 	hosts       []string         // that connection strings name
 	versionSaid bool             // the files say which version the server has
 	rest        rest             // of the world
@@ -112,6 +115,18 @@ func (r *reading) read(now time.Time) error {
 	if folder.Defaults, err = r.defaults(server); err != nil {
 		return err
 	}
+	advised, err := r.advised(version)
+	if err != nil {
+		return err
+	}
+	if advised != nil {
+		was := axesOf(server)
+		for i, d := range axesOf(advised) {
+			if d.Value != was[i].Value {
+				folder.Advised = append(folder.Advised, d)
+			}
+		}
+	}
 	folder.Settings = taken(server.Conf)
 	if folder.Certificates, err = r.certificates(now); err != nil {
 		return err
@@ -142,21 +157,13 @@ func (r *reading) read(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	r.c.Question, r.c.Admits, r.c.Connections, r.c.world = file.Question, file.Admits, file.Connections, file.Described
-	r.c.Server = r.c.knowing(server)
+	r.c.Question, r.c.Source, r.c.Advice, r.c.Claims, r.c.Museum = file.Question, file.Source, file.Advice, file.Claims, file.Museum
+	r.c.Admits, r.c.Connections, r.c.world, r.c.advised = file.Admits, file.Connections, file.Described, file.Advised
+	r.c.findHost()
+	r.c.Server = r.c.knowing(server, r.c.world)
 	r.c.Advised = r.c.Server
-	switch info, err := fs.Stat(r.fsys, AdvisedDir); {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return err
-	case !info.IsDir():
-		return fmt.Errorf("%s is no folder", AdvisedDir)
-	default:
-		advised, err := r.server(over{r.fsys, AdvisedDir}, version)
-		if err != nil {
-			return fmt.Errorf("%s: %w", AdvisedDir, err)
-		}
-		r.c.Advised = r.c.knowing(advised)
+	if advised != nil || file.AdvisesWorld {
+		r.c.Advised = r.c.knowing(cmp.Or(advised, server), r.c.advised)
 	}
 	r.c.LeftOut = slices.DeleteFunc(r.c.LeftOut, func(l LeftOut) bool { return slices.Contains(r.c.Server.Refused(), l.Setting) })
 	if err := r.c.probe(); err != nil {
@@ -169,6 +176,34 @@ func (r *reading) read(now time.Time) error {
 	r.c.Found = slices.Compact(r.c.Found)
 	r.c.gaps()
 	return nil
+}
+
+// advised reads the files of a server as they are advised; nil: there is no folder of them. A file that would change nothing is an error.
+func (r *reading) advised(version int) (*audit.Server, error) {
+	switch info, err := fs.Stat(r.fsys, AdvisedDir); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case !info.IsDir():
+		return nil, fmt.Errorf("%s is no folder", AdvisedDir)
+	}
+	before := r.c.Found
+	r.c.Found = nil
+	s, err := r.server(over{r.fsys, AdvisedDir}, version)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", AdvisedDir, err)
+	}
+	err = fs.WalkDir(r.fsys, AdvisedDir, func(name string, entry fs.DirEntry, err error) error {
+		short := strings.TrimPrefix(name, AdvisedDir+"/")
+		if err != nil || entry.IsDir() || slices.Contains(r.c.Found, short) {
+			return err
+		}
+		return fmt.Errorf("%s changes nothing: advised files are those of the server that have an effect; %s of the world are advised under %s in %s, options of a client under its connection", name,
+			"keytab, certificates and roles", AdvisedDir, CaseFile)
+	})
+	r.c.Found = append(before, r.c.Found...)
+	return s, err
 }
 
 // server reads the files of a server.
@@ -227,11 +262,8 @@ func (r *reading) server(fsys fs.FS, version int) (*audit.Server, error) {
 
 // defaults are the keys of a world that the files say.
 func (r *reading) defaults(s *audit.Server) (list []matrix.Setting, err error) {
+	list = axesOf(s)
 	add := func(name, value string) { list = append(list, matrix.Setting{Name: name, Value: value}) }
-	w := s.World()
-	for _, axis := range []string{"ssl", "servercrl", "serverca"} {
-		add(axis, (&matrix.Cell{World: &w}).Value(axis))
-	}
 	if s.Realm != "" {
 		add("realm", s.Realm)
 	}
@@ -257,6 +289,15 @@ func (r *reading) defaults(s *audit.Server) (list []matrix.Setting, err error) {
 		}
 	}
 	return list, nil
+}
+
+// axesOf are the values of axes that a postgresql.conf says.
+func axesOf(s *audit.Server) (list []matrix.Setting) {
+	w := s.World()
+	for _, axis := range []string{"ssl", "servercrl", "serverca"} {
+		list = append(list, matrix.Setting{Name: axis, Value: (&matrix.Cell{World: &w}).Value(axis)})
+	}
+	return list
 }
 
 func (r *reading) gap(what, effect string) { r.c.Gaps = append(r.c.Gaps, Gap{what, effect}) }

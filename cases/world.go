@@ -25,24 +25,32 @@ type rest struct {
 }
 
 // knowing is the server with what case.yaml says of it.
-func (c *Case) knowing(s *audit.Server) *audit.Server {
+func (c *Case) knowing(s *audit.Server, w *matrix.Scenario) *audit.Server {
 	k := *s
-	k.Version, _ = strconv.Atoi(c.worldValue("server"))
-	k.Realm = c.world.Realms[0].Name
-	k.Roles, k.Networks, k.Names = slices.Clone(c.world.Roles), c.world.Networks, c.world.Names
-	if len(k.Roles) == 0 { // those that connect exist
-		for i := range c.Connections {
-			if user := c.Connections[i].Scenario.Expand()[0].Client.User; !slices.ContainsFunc(k.Roles, func(r matrix.Role) bool { return r.Name == user }) {
-				k.Roles = append(k.Roles, matrix.Role{Name: user, Password: "scram-sha-256"})
-			}
+	k.Version, _ = strconv.Atoi(valueIn(w, "server"))
+	k.Realm = w.Realms[0].Name
+	k.Roles, k.Networks, k.Names = slices.Clone(w.Roles), w.Networks, w.Names
+	k.Host, k.Keytab, k.Keytabs = c.rest.host, valueIn(w, "keytab"), w.Keytabs
+	for i := range c.Connections { // where nobody says which roles there are, those that connect exist
+		user := c.Connections[i].Scenario.Expand()[0].Client.User
+		if len(c.world.Roles) == 0 && !slices.ContainsFunc(k.Roles, func(r matrix.Role) bool { return r.Name == user }) {
+			k.Roles = append(k.Roles, matrix.Role{Name: user, Password: "scram-sha-256"})
 		}
 	}
 	return &k
 }
 
-// worldValue is the one value that the world has on an axis.
-func (c *Case) worldValue(axis string) string {
-	for _, a := range c.world.Axes {
+// in is the world in which a server of the case stands.
+func (c *Case) in(server *audit.Server) *matrix.Scenario {
+	if server == c.Server {
+		return c.world
+	}
+	return c.advised
+}
+
+// valueIn is the one value that a world has on an axis.
+func valueIn(w *matrix.Scenario, axis string) string {
+	for _, a := range w.Axes {
 		if a.Axis == axis {
 			return a.Values[0]
 		}
@@ -54,24 +62,25 @@ func (c *Case) worldValue(axis string) string {
 // Scenario makes cells in the world of a server of the case, its rules and maps byte for byte: those of the values of the client axes. The name is
 // FAMILY/NAME.
 func (c *Case) Scenario(server *audit.Server, name string, client ...matrix.AxisValues) *matrix.Scenario {
-	s := &matrix.Scenario{Name: name, Question: c.Question, Pos: CaseFile + ":1:1"}
-	for _, a := range matrix.Axes {
-		if a.Kind == matrix.WorldAxis && a.Name != "hba" && a.Name != "ident" {
-			if i := slices.IndexFunc(c.world.Axes, func(v matrix.AxisValues) bool { return v.Axis == a.Name }); i >= 0 {
-				s.Axes = append(s.Axes, c.world.Axes[i])
-			}
-		}
-		if i := slices.IndexFunc(client, func(v matrix.AxisValues) bool { return v.Axis == a.Name }); i >= 0 {
-			s.Axes = append(s.Axes, client[i])
-		}
-	}
+	s := &matrix.Scenario{Name: name, Question: c.Question, Pos: CaseFile + ":1:1", Axes: client}
 	c.inWorld(s, server)
 	return s
 }
 
-// inWorld gives a scenario all but its axes of the case's world.
+// inWorld gives a scenario, with the client axes that it has, the world in which a server of the case stands.
 func (c *Case) inWorld(s *matrix.Scenario, server *audit.Server) {
-	w, r := c.world, &c.rest
+	w, r := c.in(server), &c.rest
+	client := s.Axes
+	s.Axes = nil
+	for _, a := range matrix.Axes {
+		from := client
+		if a.Kind == matrix.WorldAxis {
+			from = w.Axes
+		}
+		if i := slices.IndexFunc(from, func(v matrix.AxisValues) bool { return v.Axis == a.Name }); i >= 0 && a.Name != "hba" && a.Name != "ident" {
+			s.Axes = append(s.Axes, from[i])
+		}
+	}
 	s.HBA = []matrix.Text{{Text: server.HBA}}
 	s.Ident = nil
 	if server.Ident != "" {
@@ -80,21 +89,13 @@ func (c *Case) inWorld(s *matrix.Scenario, server *audit.Server) {
 	s.Files, s.Settings, s.Before = server.Files, append(taken(server.Conf), server.Refused()...), w.Before
 	s.ClientRealm, s.Keytabs, s.KRB5Confs, s.Tickets = w.ClientRealm, w.Keytabs, w.KRB5Confs, w.Tickets
 	s.IdentServers = w.IdentServers
-	s.Roles, s.Databases, s.OSUsers, s.Realms, s.Names, s.Networks, s.Certificates, s.Host = r.roles, r.databases, r.osUsers, r.realms, r.names, r.networks, r.certs, r.host
-	if server == c.Server {
-		return
-	}
-	advised := server.World() // its postgresql.conf may say otherwise
-	before := c.Server.World()
-	s.Axes = slices.Clone(s.Axes)
-	for i, a := range s.Axes {
-		axis, _ := matrix.AxisByName(a.Axis)
-		if axis.Kind != matrix.WorldAxis {
-			continue
-		}
-		was, is := (&matrix.Cell{World: &before}).Value(a.Axis), (&matrix.Cell{World: &advised}).Value(a.Axis)
-		if slices.Contains([]string{"ssl", "servercrl", "serverca"}, a.Axis) && was != is {
-			s.Axes[i].Values = []string{is}
+	s.Databases, s.OSUsers, s.Realms, s.Names, s.Networks, s.Certificates, s.Host = r.databases, r.osUsers, r.realms, r.names, r.networks, r.certs, r.host
+	s.Roles = slices.Clone(r.roles)
+	for _, role := range w.Roles {
+		if i := slices.IndexFunc(s.Roles, func(o matrix.Role) bool { return o.Name == role.Name }); i >= 0 {
+			s.Roles[i] = role
+		} else {
+			s.Roles = append(s.Roles, role)
 		}
 	}
 }
@@ -144,11 +145,15 @@ func (c *Case) build(sample *audit.Sample) {
 		addresses = append(addresses, n.Address)
 	}
 	r.networks = matrix.NetworksOf(sample.Networks, addresses)
-	r.host = w.Host
-	if r.host == matrix.DefaultHost {
+}
+
+// findHost takes the server's host name from case.yaml, or the first that a connection string or the keytab names.
+func (c *Case) findHost() {
+	c.rest.host = c.world.Host
+	if c.rest.host == matrix.DefaultHost {
 		for _, h := range c.hosts {
 			if h = strings.ToLower(h); hostName.MatchString(h) {
-				r.host = h
+				c.rest.host = h
 				break
 			}
 		}

@@ -9,11 +9,16 @@ import (
 
 // CaseFile is a case.yaml: what the files of a customer cannot say.
 type CaseFile struct {
-	Question    string
-	Source      string
-	Admits      []string  // changes that what is advised makes, and that are accepted
-	Described   *Scenario // the world, without a client: only what the file says of it
-	Connections []CaseConnection
+	Question     string
+	Source       string
+	Claims       []string  // ids of docs/claims.md
+	Museum       []string  // ids of docs/museum.md
+	Advice       string    // what is advised, in one sentence
+	Admits       []string  // changes that what is advised makes, and that are accepted
+	Described    *Scenario // the world, without a client: only what the file says of it
+	Advised      *Scenario // the same as it is advised to be
+	AdvisesWorld bool      // the file itself advises something of the world
+	Connections  []CaseConnection
 }
 
 // CaseConnection is one connection of a case.yaml.
@@ -34,6 +39,7 @@ type CaseFolder struct {
 	Files        []File
 	Settings     []Setting
 	Defaults     []Setting     // what the files say of keys under world; what case.yaml says counts more
+	Advised      []Setting     // what advised files say of them otherwise; only what case.yaml says under advised counts more
 	Certificates []Certificate // by the names of the axes cert and servercert
 	Keytabs      []Keytab      // by the names of axis keytab
 	// Conninfo reads a connection string: values of client axes by name. An error is a *Problem whose column counts in the string.
@@ -41,8 +47,10 @@ type CaseFolder struct {
 }
 
 var (
-	caseKeys       = []string{"question", "source", "world", "connections", "admits"}
+	caseKeys       = []string{"question", "source", "claims", "museum", "world", "connections", "advice", "advised", "admits"}
 	connectionKeys = []string{"who", "conninfo", "seen", "wanted", "advised"}
+	// advisable are the keys of a world that can be advised to be otherwise. The networks, names and realms of a customer stay as they are.
+	advisable = []string{"server", "servercert", "servercrl", "serverca", "keytab", "roles"}
 	// notOfCase are keys of a scenario's world that a case has from its files.
 	notOfCase = map[string]string{
 		"hba": "leave it out: it is pg_hba.conf in the folder", "ident": "leave it out: it is pg_ident.conf in the folder", "files": "leave it out: put the files into the folder",
@@ -70,6 +78,7 @@ type caseLoading struct {
 	CaseFile
 	folder CaseFolder
 	world  *value
+	other  *value // the keys of the world that are advised to be otherwise
 }
 
 func (c *caseLoading) read(root *value) {
@@ -81,14 +90,23 @@ func (c *caseLoading) read(root *value) {
 			c.Question, _ = c.nonEmptyText(e.value, e.key)
 		case "source":
 			c.Source, _ = c.nonEmptyText(e.value, e.key)
+		case "advice":
+			c.Advice, _ = c.nonEmptyText(e.value, e.key)
+		case "claims":
+			c.Claims = l.ids(e, claimID, "want the letter S and a number, as in S16")
+		case "museum":
+			c.Museum = l.ids(e, museumID, "want a letter and a number, as in B14")
 		case "admits":
 			for _, v := range l.scalars(e.value, e.key) {
 				c.Admits = append(c.Admits, v.text)
 			}
-			c.problems = append(c.problems, l.problems...)
 		case "world":
 			if e.value.kind != empty && c.want(e.value, e.key, mapping) {
 				c.world = e.value
+			}
+		case "advised":
+			if c.want(e.value, e.key, mapping) {
+				c.other, c.AdvisesWorld = e.value, true
 			}
 		case "connections":
 			if e.value.kind != empty && c.want(e.value, e.key, list) {
@@ -98,18 +116,17 @@ func (c *caseLoading) read(root *value) {
 			c.problem(e.position, fmt.Sprintf("unknown key %q at the top level of a case", e.key), suggest(e.key, caseKeys))
 		}
 	}
-	if c.world != nil {
-		for _, e := range c.world.entries {
-			if right, ok := notOfCase[e.key]; ok {
-				c.problem(e.position, e.key+" does not belong into case.yaml", right)
-			}
-		}
-	}
+	c.problems = append(c.problems, l.problems...)
+	c.misplaced()
 	if len(c.problems) > 0 {
 		return
 	}
 	c.realmOfTickets(connections)
 	c.Described = c.scenario(position{1, 1}, "case/world", nil, nil, position{1, 1})
+	reported := c.world
+	c.world = c.advisedWorld()
+	c.Advised = c.scenario(position{1, 1}, "case/advised", nil, nil, position{1, 1})
+	c.world = reported
 	if connections == nil {
 		return
 	}
@@ -118,6 +135,70 @@ func (c *caseLoading) read(root *value) {
 			c.connection(i+1, item)
 		}
 	}
+}
+
+// misplaced reports keys of the world that do not belong where they are.
+func (c *caseLoading) misplaced() {
+	if c.world != nil {
+		for _, e := range c.world.entries {
+			if right, ok := notOfCase[e.key]; ok {
+				c.problem(e.position, e.key+" does not belong into case.yaml", right)
+			}
+		}
+	}
+	if c.other != nil {
+		for _, e := range c.entriesOnce(c.other, "key") {
+			if !slices.Contains(advisable, e.key) {
+				c.problem(e.position, fmt.Sprintf("%q is no key of the world that can be advised", e.key), "files that are advised stand in advised/, options of a client under its connection; here can stand "+strings.Join(advisable, ", "))
+			}
+		}
+	}
+}
+
+// advisedWorld is the world of the file with what is advised in the place of what is reported. Roles that are not named stay as they are.
+func (c *caseLoading) advisedWorld() *value {
+	w := &value{position: position{1, 1}, kind: mapping}
+	if c.world != nil {
+		*w = *c.world
+		w.entries = slices.Clone(w.entries)
+	}
+	set := func(e entry) {
+		if i := slices.IndexFunc(w.entries, func(o entry) bool { return o.key == e.key }); i < 0 {
+			w.entries = append(w.entries, e)
+		} else if e.key == "roles" && e.value.kind == list && w.entries[i].value.kind == list {
+			all := *w.entries[i].value
+			all.items = slices.Clone(all.items)
+			for _, role := range e.value.items {
+				if at := slices.IndexFunc(all.items, func(o *value) bool { return roleName(o) == roleName(role) }); at >= 0 {
+					all.items[at] = role
+				} else {
+					all.items = append(all.items, role)
+				}
+			}
+			w.entries[i].value = &all
+		} else {
+			w.entries[i] = e
+		}
+	}
+	for _, d := range c.folder.Advised {
+		set(entry{w.position, d.Name, &value{position: w.position, kind: scalar, text: d.Value, style: quoted}})
+	}
+	if c.other != nil {
+		for _, e := range c.other.entries {
+			set(e)
+		}
+	}
+	return w
+}
+
+// roleName is the name of an item of roles.
+func roleName(v *value) string {
+	for _, e := range v.entries {
+		if e.key == "name" {
+			return e.value.text
+		}
+	}
+	return v.text
 }
 
 // realmOfTickets takes the realm of the first ticket for the server's, where nothing else says it.

@@ -77,7 +77,20 @@ func (a Axis) value(text string) string {
 	return text
 }
 
-// Load reads every scenario file FAMILY/NAME.yaml at or below the paths; without paths, all of fsys. The scenarios are sorted by
+// CaseName is the name of the file that makes the folder of a pg_hba.conf a customer's case: see ParseCase.
+const CaseName = "case.yaml"
+
+// isCase says whether a folder is a customer's case.
+func isCase(fsys fs.FS, folder string) bool {
+	for _, name := range []string{CaseName, HBAFile} {
+		if _, err := fs.Stat(fsys, path.Join(folder, name)); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// Load reads every scenario file FAMILY/NAME.yaml at or below the paths; without paths, all of fsys. Folders of customers' cases are passed over. The scenarios are sorted by
 // name. The error joins every mistake in every file, in order, each a *Problem that reads
 // FILE:LINE:COLUMN: what is wrong; what would be right. With an error no scenario is returned: nothing may run until everything loads.
 func Load(fsys fs.FS, paths ...string) ([]*Scenario, error) {
@@ -90,6 +103,8 @@ func Load(fsys fs.FS, paths ...string) ([]*Scenario, error) {
 			switch {
 			case err != nil:
 				return fmt.Errorf("scenarios: %w", err)
+			case entry.IsDir() && file != p && isCase(fsys, file):
+				return fs.SkipDir
 			case entry.IsDir() || path.Join(p, path.Base(file)) == file && slices.Contains([]string{DivergencesFile, ClaimsFile}, path.Base(file)):
 			case slices.Contains([]string{".yaml", ".yml"}, path.Ext(file)) || file == p:
 				files = append(files, file)

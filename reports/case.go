@@ -269,11 +269,15 @@ func (p *casePage) because(t *cases.Try) {
 }
 
 func (p *casePage) fixes(a *cases.Answer) {
-	advised := false
+	advised := a.Advice != ""
+	if advised {
+		p.paragraph("%s", a.Advice)
+	}
 	for _, d := range changedFiles(a.Server, a.Case.Advised) {
 		advised = true
 		p.code(d)
 	}
+	p.list(a.WorldChanges())
 	for i := range a.Connections {
 		c := &a.Connections[i]
 		if c.Advised == nil {
@@ -337,7 +341,7 @@ func changedOptions(c *cases.Connection) string {
 // changedFiles are the lines that differ, file by file.
 func changedFiles(before, after *audit.Server) (list []string) {
 	type file struct{ name, was, is string }
-	files := []file{{matrix.HBAFile, before.HBA, after.HBA}, {matrix.IdentFile, before.Ident, after.Ident}}
+	files := []file{{matrix.HBAFile, before.HBA, after.HBA}, {matrix.IdentFile, before.Ident, after.Ident}, {"settings", settingsText(before), settingsText(after)}}
 	for _, f := range after.Files {
 		was := ""
 		for _, o := range before.Files {
@@ -367,6 +371,15 @@ func changedFiles(before, after *audit.Server) (list []string) {
 		list = append(list, b.String())
 	}
 	return list
+}
+
+// settingsText are the settings of a server's files, a line each.
+func settingsText(s *audit.Server) string {
+	var b strings.Builder
+	for _, l := range s.Conf {
+		b.WriteString(l.Name + " = '" + strings.ReplaceAll(l.Value, "'", "''") + "'\n")
+	}
+	return b.String()
 }
 
 func (p *casePage) changes(a *cases.Answer) {
