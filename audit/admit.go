@@ -127,15 +127,21 @@ func withPrincipal(world *matrix.World, principal string) *matrix.World {
 	return &w
 }
 
-// mapped are the credentials of the names that lines of the record's map have for the user: those of literal names, and of one that stands for an expression.
+// mapped are the credentials of the names that lines of the record's map have for the user: those of literal names, and of one that stands for an expression; and
+// of the user's name in the other realms that the server's trusts.
 func (x *side) mapped(c Class, record int) (list []Credential) {
 	r := &x.rules.Records[record]
-	if r.Map() == "" {
-		return nil
-	}
 	kind := mappedKind(r.Method, c.Channel)
 	if kind == "" {
 		return nil
+	}
+	for _, realm := range x.world.Realms[1:] {
+		if kind == ticketOf {
+			list = append(list, Credential(kind+c.User+"@"+realm.Name))
+		}
+	}
+	if r.Map() == "" {
+		return list
 	}
 	for _, m := range x.rules.Mappings {
 		reaches := m.Role.Text == c.User || m.Role.Regex || m.Role.Keyword("all") || strings.Contains(m.Role.Text, `\1`)

@@ -209,7 +209,8 @@ func setTicket(cell *matrix.Cell, principal, serverRealm string) error {
 func (s *Server) guesses(cell *matrix.Cell) (list []guess) {
 	c, w := &cell.Client, cell.World
 	add := func(taken string, otherwise ...changed) { list = append(list, guess{taken, otherwise}) }
-	if len(s.Conf) == 0 {
+	said := func(key string) bool { return slices.Contains(s.Said, key) }
+	if len(s.Conf) == 0 && !said("ssl") {
 		add("the server has ssl = on", changed{"the server has ssl = off", func(c *matrix.Cell) { c.World.SSL = "off" }})
 	}
 	// The client's own root file is not looked at where the connection string names none.
@@ -222,7 +223,12 @@ func (s *Server) guesses(cell *matrix.Cell) (list []guess) {
 			}})
 	}
 	certificate := changedCert
-	add("the server's certificate is valid, names "+w.Host+" and is signed by a CA in the client's root file",
+	unlessSaid := func(key, taken string, otherwise ...changed) {
+		if !said(key) {
+			add(taken, otherwise...)
+		}
+	}
+	unlessSaid("servercert", "the server's certificate is valid, names "+w.Host+" and is signed by a CA in the client's root file",
 		changed{"a CA signed it that the client does not know", certificate(func(c *matrix.Certificate) { c.Issuer = "other" })},
 		changed{"it is for another name", certificate(func(c *matrix.Certificate) {
 			c.Subject, c.DNS, c.IP = []matrix.Attribute{{Type: "CN", Value: "other.example.test"}}, []string{"other.example.test"}, nil
@@ -242,7 +248,7 @@ func (s *Server) guesses(cell *matrix.Cell) (list []guess) {
 			changed{"a CA signed it that the server does not know", own(func(c *matrix.Certificate) { c.Issuer = "other" })},
 			changed{"it has expired", own(func(c *matrix.Certificate) { c.Validity = matrix.Expired })})
 	}
-	add("the server's keytab has the key of "+cmp.Or(c.KrbSrvName, "postgres")+"/"+w.Host,
+	unlessSaid("keytab", "the server's keytab has the key of "+cmp.Or(c.KrbSrvName, "postgres")+"/"+w.Host,
 		changed{"the server has no keytab", func(c *matrix.Cell) { c.World.Keytab = "none" }},
 		changed{"the keytab has another host's key", func(c *matrix.Cell) { c.World.Keytab = "other" }})
 	list = append(list, s.addressGuesses(cell)...)
@@ -261,14 +267,16 @@ func (s *Server) guesses(cell *matrix.Cell) (list []guess) {
 			}
 		}
 	}
-	add("role "+c.User+" exists, may log in, and has a password that is stored as scram-sha-256",
+	unlessSaid("roles", "role "+c.User+" exists, may log in, and has a password that is stored as scram-sha-256",
 		changed{"it does not exist", func(c *matrix.Cell) { c.World.Roles = nil }},
 		changed{"it has NOLOGIN", role(func(r *matrix.Role) { r.NoLogin = true })},
 		changed{"its password is stored as md5", role(func(r *matrix.Role) { r.Password = "md5" })},
 		changed{"it has no password", role(func(r *matrix.Role) { r.Password = "" })},
 		changed{"its password has expired (VALID UNTIL)", role(func(r *matrix.Role) { r.Expired = true })},
 		changed{"its connection limit is reached", role(func(r *matrix.Role) { r.NoConnections = true })})
-	list = append(list, s.memberGuesses(cell)...)
+	if !said("roles") {
+		list = append(list, s.memberGuesses(cell)...)
+	}
 	if c.Transport == "unix" {
 		add("the client runs as the operating system account "+c.OSUser, changed{"it runs as another", func(c *matrix.Cell) { c.Client.OSUser = otherAccount }})
 	}

@@ -34,6 +34,8 @@ type Server struct {
 	Host     string               // "": nobody said
 	Keytab   string               // of axis keytab, or one of Keytabs; "": the right one
 	Keytabs  []matrix.Keytab
+	Trusted  []matrix.Realm // other realms whose tickets the server's realm accepts
+	Said     []string       // keys and axes of a world of which nothing is to be guessed
 }
 
 // Paths name a server's files within a file system. An empty one is not read. Files that they name are looked for in the directory of the first that is there.
@@ -213,7 +215,7 @@ var modelled = []string{"password_encryption", "krb_caseins_users", "ssl_max_pro
 // World is a world with the server's rules and the settings that the oracle knows, without any role.
 func (s *Server) World() matrix.World {
 	w := matrix.World{Server: s.Version, SSL: "on", ServerCert: "good", ServerCRL: "none", ServerCA: "right", Keytab: cmp.Or(s.Keytab, "good"), Keytabs: s.Keytabs, HBA: s.HBA, Ident: s.Ident,
-		Files: s.Files, Realms: []matrix.Realm{{Name: cmp.Or(s.Realm, matrix.DefaultRealm)}}, Host: cmp.Or(s.Host, matrix.DefaultHost)}
+		Files: s.Files, Realms: append([]matrix.Realm{{Name: cmp.Or(s.Realm, matrix.DefaultRealm)}}, s.Trusted...), Host: cmp.Or(s.Host, matrix.DefaultHost)}
 	if l, ok := s.setting("ssl"); ok {
 		if on, ok := truth(l.Value); ok && !on {
 			w.SSL = "off"

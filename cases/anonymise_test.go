@@ -34,7 +34,7 @@ func TestAnonymise(t *testing.T) {
 	m := fstest.MapFS{}
 
 	for _, name := range []string{"pg_hba.conf", "pg_ident.conf", "more.conf", "postgresql.conf", "krb5.conf", "case.yaml", "advised/pg_ident.conf"} {
-		text, err := os.ReadFile("testdata/realm-cut-off/" + name)
+		text, err := os.ReadFile("../scenarios/customers/realm-cut-off-before-the-map/" + name)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,6 +17,7 @@ type Answer struct {
 	Tried       bool // on real servers; otherwise only predicted
 	Connections []Connection
 	Changes     []Change // whom the advised rules treat otherwise than those as reported
+	Nobody      bool     // the server does not start as reported: nobody got in, and the changes are all who get in
 	Probes      Proof
 }
 
@@ -136,12 +137,7 @@ func (c *Case) Cells() (list []*matrix.Scenario) {
 		}
 	}
 	if c.Advised != c.Server {
-		if c.NotLoaded == nil {
-			list = append(list, c.ProbeScenarios(c.Server, Before)...)
-		}
-		if c.AdvisedNotLoaded == nil {
-			list = append(list, c.ProbeScenarios(c.Advised, After)...)
-		}
+		list = slices.Concat(list, c.before(), c.after())
 	}
 	return list
 }
@@ -217,10 +213,13 @@ func (c *Case) Answer(observed func(id string) *Observed) (*Answer, error) {
 
 // changes finds whom the advised rules treat otherwise.
 func (a *Answer) changes() error {
-	if a.NotLoaded != nil {
-		return nil // nobody got in before, or those did whom the rules of before let in
+	before := a.force
+	if a.Nobody = before == nil; a.Nobody {
+		nobody := *a.Server
+		nobody.HBA, nobody.Ident, nobody.Files = matrix.RulesBefore, "", nil
+		before = &nobody
 	}
-	list, err := audit.Compare(a.Server, a.Case.Advised)
+	list, err := audit.Compare(before, a.Case.Advised)
 	if err != nil {
 		return err
 	}
@@ -286,7 +285,7 @@ func (a *Answer) proof(observed func(id string) *Observed) {
 // Else are the changes by which somebody gets in whom nobody wanted and nobody has accepted.
 func (a *Answer) Else() (list []Change) {
 	for _, c := range a.Changes {
-		if c.Admitted && !c.Wanted && !c.Accepted {
+		if c.Admitted && !c.Wanted && !c.Accepted && !a.Nobody {
 			list = append(list, c)
 		}
 	}

@@ -19,15 +19,33 @@ type Probe struct {
 	NotLive string        // why no real client can be it; empty: one can
 }
 
-// servers are those of the case whose rules load: as reported, and where they are others as advised.
+// servers are those of the case that run, with the rules that decide: as reported, and where they are others as advised.
 func (c *Case) servers() (list []*audit.Server) {
-	if c.NotLoaded == nil {
-		list = append(list, c.Server)
+	if c.force != nil {
+		list = append(list, c.force)
 	}
 	if c.Advised != c.Server && c.AdvisedNotLoaded == nil {
 		list = append(list, c.Advised)
 	}
 	return list
+}
+
+// inForce is the server as reported with the rules that decide; nil: it does not start.
+func (c *Case) inForce() *audit.Server {
+	if c.NotLoaded == nil {
+		return c.Server
+	}
+	s := *c.Server
+	s.Ident = "" // a running server keeps its maps, of which the world has none; a server that starts has none
+	w := s.World()
+	if _, err := oracle.LoadRules(&w); err == nil {
+		return &s
+	}
+	if valueIn(c.world, "load") != matrix.Reload {
+		return nil
+	}
+	s.HBA, s.Files = c.world.Before, nil
+	return &s
 }
 
 // probe finds the probes, and builds the world in which they can be tried.
@@ -41,6 +59,7 @@ func (c *Case) probe() error {
 			return err
 		}
 	}
+	c.force = c.inForce()
 	sample := &audit.Sample{}
 	if servers := c.servers(); len(servers) > 0 {
 		probes, of, err := audit.Probes(servers, func(k audit.Class) bool { return notLive(k) == "" })
@@ -56,16 +75,30 @@ func (c *Case) probe() error {
 	for i := range c.Probes {
 		c.place(&c.Probes[i])
 	}
-	for _, s := range c.servers() {
-		for _, scenario := range c.ProbeScenarios(s, Before) {
-			for _, cell := range scenario.Expand() {
-				if _, err := oracle.Predict(&cell); err != nil {
-					c.cannot(&cell, err)
-				}
+	for _, scenario := range append(c.before(), c.after()...) {
+		for _, cell := range scenario.Expand() {
+			if _, err := oracle.Predict(&cell); err != nil {
+				c.cannot(&cell, err)
 			}
 		}
 	}
 	return nil
+}
+
+// before are the probes at the server as reported, if it runs.
+func (c *Case) before() []*matrix.Scenario {
+	if c.force == nil {
+		return nil
+	}
+	return c.ProbeScenarios(c.Server, Before)
+}
+
+// after are the probes at the server as advised, if it is another and loads its rules.
+func (c *Case) after() []*matrix.Scenario {
+	if c.Advised == c.Server || c.AdvisedNotLoaded != nil {
+		return nil
+	}
+	return c.ProbeScenarios(c.Advised, After)
 }
 
 // cannot leaves out a probe whose end is not predicted: it could not be judged.

@@ -59,6 +59,8 @@ type Case struct {
 
 	world       *matrix.Scenario // what case.yaml and the files say of the world
 	advised     *matrix.Scenario // the same with what is advised
+	force       *audit.Server    // with the rules that decide as reported, which are those of before where the server does not load the customer's; nil: it does not start
+	said        []string         // keys under world, and axes, of which something was said
 	hosts       []string         // that connection strings name
 	versionSaid bool             // the files say which version the server has
 	rest        rest             // of the world
@@ -159,6 +161,9 @@ func (r *reading) read(now time.Time) error {
 	}
 	r.c.Question, r.c.Source, r.c.Advice, r.c.Claims, r.c.Museum = file.Question, file.Source, file.Advice, file.Claims, file.Museum
 	r.c.Admits, r.c.Connections, r.c.world, r.c.advised = file.Admits, file.Connections, file.Described, file.Advised
+	if r.c.said = file.Said; keytab != nil {
+		r.c.said = append(r.c.said, "keytab")
+	}
 	r.c.findHost()
 	r.c.Server = r.c.knowing(server, r.c.world)
 	r.c.Advised = r.c.Server

@@ -10,10 +10,10 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/oracle"
 )
 
-// read reads a case of testdata.
+// read reads a case of the catalogue.
 func read(t *testing.T, name string) *Case {
 	t.Helper()
-	c, err := Read(os.DirFS("testdata/" + name))
+	c, err := Read(os.DirFS("../scenarios/customers/" + name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func outcome(t *testing.T, c *Case, number int, server *audit.Server) matrix.Out
 }
 
 func TestReadCase(t *testing.T) {
-	c := read(t, "realm-cut-off")
+	c := read(t, "realm-cut-off-before-the-map")
 	if got := strings.Join(c.Found, " "); got != "case.yaml krb5.conf more.conf pg_hba.conf pg_ident.conf postgresql.conf" {
 		t.Errorf("found %s", got)
 	}
@@ -55,7 +55,7 @@ func TestReadCase(t *testing.T) {
 
 // Every probe is one cell, at both servers, and the oracle predicts it.
 func TestProbes(t *testing.T) {
-	c := read(t, "realm-cut-off")
+	c := read(t, "realm-cut-off-before-the-map")
 	if len(c.Probes) < 50 {
 		t.Fatalf("%d probes", len(c.Probes))
 	}

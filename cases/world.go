@@ -30,7 +30,8 @@ func (c *Case) knowing(s *audit.Server, w *matrix.Scenario) *audit.Server {
 	k.Version, _ = strconv.Atoi(valueIn(w, "server"))
 	k.Realm = w.Realms[0].Name
 	k.Roles, k.Networks, k.Names = slices.Clone(w.Roles), w.Networks, w.Names
-	k.Host, k.Keytab, k.Keytabs = c.rest.host, valueIn(w, "keytab"), w.Keytabs
+	k.Host, k.Keytab, k.Keytabs, k.Trusted = c.rest.host, valueIn(w, "keytab"), w.Keytabs, slices.DeleteFunc(slices.Clone(w.Realms[1:]), func(r matrix.Realm) bool { return !r.Trusted })
+	k.Said = c.said
 	for i := range c.Connections { // where nobody says which roles there are, those that connect exist
 		user := c.Connections[i].Scenario.Expand()[0].Client.User
 		if len(c.world.Roles) == 0 && !slices.ContainsFunc(k.Roles, func(r matrix.Role) bool { return r.Name == user }) {

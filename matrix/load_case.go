@@ -18,6 +18,7 @@ type CaseFile struct {
 	Described    *Scenario // the world, without a client: only what the file says of it
 	Advised      *Scenario // the same as it is advised to be
 	AdvisesWorld bool      // the file itself advises something of the world
+	Said         []string  // the keys under world
 	Connections  []CaseConnection
 }
 
@@ -141,6 +142,7 @@ func (c *caseLoading) read(root *value) {
 func (c *caseLoading) misplaced() {
 	if c.world != nil {
 		for _, e := range c.world.entries {
+			c.Said = append(c.Said, e.key)
 			if right, ok := notOfCase[e.key]; ok {
 				c.problem(e.position, e.key+" does not belong into case.yaml", right)
 			}

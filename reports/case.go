@@ -43,6 +43,9 @@ func (p *casePage) code(text string) { p.blocks = append(p.blocks, caseBlock{cod
 // secrets are values in a customer's files that no page shows.
 var secrets = regexp.MustCompile(`(?i)\b((?:ldapbindpasswd|radiussecrets?|password|sslpassword)\s*=\s*)("[^"]*"|'(?:[^'\\]|\\.)*'|\S+)|(postgres(?:ql)?://[^:@/\s]*:)[^@/\s]*(@)`)
 
+// conninfoPassword is the password in a connection string: psql asks for it.
+var conninfoPassword = regexp.MustCompile(`(?i)(postgres(?:ql)?://[^:@/\s]*):[^@/\s]*|\s*\b(?:ssl)?password\s*=\s*(?:'(?:[^'\\]|\\.)*'|\S+)`)
+
 func redacted(text string) string { return secrets.ReplaceAllString(text, "$1$3***$4") }
 
 // CaseMarkdown writes the answer to a case as one page that can be pasted.
@@ -156,6 +159,7 @@ func caseBlocks(a *cases.Answer) []caseBlock {
 	p.checks(a)
 	p.heading(2, "What was not reproduced")
 	p.missing(a)
+	p.granted(a)
 	return p.blocks
 }
 
@@ -268,128 +272,19 @@ func (p *casePage) because(t *cases.Try) {
 	p.list(list)
 }
 
-func (p *casePage) fixes(a *cases.Answer) {
-	advised := a.Advice != ""
-	if advised {
-		p.paragraph("%s", a.Advice)
-	}
-	for _, d := range changedFiles(a.Server, a.Case.Advised) {
-		advised = true
-		p.code(d)
-	}
-	p.list(a.WorldChanges())
-	for i := range a.Connections {
-		c := &a.Connections[i]
-		if c.Advised == nil {
-			continue
-		}
-		advised = true
-		if c.CaseConnection.Advised != nil {
-			p.paragraph("%s: the client says %s.", c.Who, changedOptions(c))
-		}
-		p.paragraph("%s, as advised:", c.Who)
-		p.outcome(c.Advised)
-		if o, ok := c.Advised.Outcome(); ok {
-			p.line(c.Advised.Cell.World, o.Rule)
-		}
-	}
-	for i := range a.Connections {
-		c := &a.Connections[i]
-		if len(c.Would) == 0 {
-			continue
-		}
-		advised = true
-		p.paragraph("%s would get in by any of these:", c.Who)
-		var list []string
-		for _, w := range c.Would {
-			list = append(list, w.What+" (then: "+w.Outcome.WithoutTrace().String()+")"+admits(w.Admits))
-		}
-		p.list(list)
-	}
-	if !advised {
-		p.paragraph("Nothing is advised: no file in advised/, and no options in case.yaml.")
-	}
-}
-
-func admits(list []audit.Difference) string {
-	var texts []string
-	for _, d := range list {
-		if d.Admitted {
-			texts = append(texts, differenceText(d))
-		}
-	}
-	if len(texts) == 0 {
-		return ""
-	}
-	return "; it also lets in " + strings.Join(texts, "; ")
-}
-
-// changedOptions are the client's own options that are advised.
-func changedOptions(c *cases.Connection) string {
-	var list []string
-	for _, a := range matrix.Axes {
-		if was, is := c.Reported.Cell.Value(a.Name), c.Advised.Cell.Value(a.Name); a.Kind == matrix.ClientAxis && was != is {
-			list = append(list, a.Name+"="+a.Text(is)+" in place of "+a.Text(was))
-		}
-	}
-	if len(list) == 0 {
-		return "the same"
-	}
-	return strings.Join(list, ", ")
-}
-
-// changedFiles are the lines that differ, file by file.
-func changedFiles(before, after *audit.Server) (list []string) {
-	type file struct{ name, was, is string }
-	files := []file{{matrix.HBAFile, before.HBA, after.HBA}, {matrix.IdentFile, before.Ident, after.Ident}, {"settings", settingsText(before), settingsText(after)}}
-	for _, f := range after.Files {
-		was := ""
-		for _, o := range before.Files {
-			if o.Path == f.Path {
-				was = o.Text
-			}
-		}
-		files = append(files, file{f.Path, was, f.Text})
-	}
-	for _, f := range files {
-		if f.was == f.is {
-			continue
-		}
-		var b strings.Builder
-		b.WriteString(f.name + "\n")
-		was, is := strings.Split(strings.TrimSuffix(f.was, "\n"), "\n"), strings.Split(strings.TrimSuffix(f.is, "\n"), "\n")
-		for _, l := range was {
-			if l != "" && !slices.Contains(is, l) {
-				b.WriteString("- " + l + "\n")
-			}
-		}
-		for _, l := range is {
-			if l != "" && !slices.Contains(was, l) {
-				b.WriteString("+ " + l + "\n")
-			}
-		}
-		list = append(list, b.String())
-	}
-	return list
-}
-
-// settingsText are the settings of a server's files, a line each.
-func settingsText(s *audit.Server) string {
-	var b strings.Builder
-	for _, l := range s.Conf {
-		b.WriteString(l.Name + " = '" + strings.ReplaceAll(l.Value, "'", "''") + "'\n")
-	}
-	return b.String()
-}
-
 func (p *casePage) changes(a *cases.Answer) {
 	if a.Case.Advised == a.Server {
 		p.paragraph("The rules are the same: nobody else gets in.")
 		return
 	}
-	if a.NotLoaded != nil || a.AdvisedNotLoaded != nil {
-		p.paragraph("One of the two is not loaded, and there is nothing to compare: `pgauthmatrix audit` says whom the other lets in.")
+	switch {
+	case a.AdvisedNotLoaded != nil:
+		p.paragraph("The server does not load what is advised.")
 		return
+	case a.Nobody:
+		p.paragraph("The server did not start, and nobody got in. These get in as advised:")
+	case a.NotLoaded != nil:
+		p.paragraph("Compared with the rules of before, which are in force as reported:")
 	}
 	table := [][]string{{"", "who", "over", "with", "by", ""}}
 	for _, c := range a.Changes {
@@ -401,7 +296,7 @@ func (p *casePage) changes(a *cases.Answer) {
 				note = "wanted"
 			case c.Accepted:
 				note = "accepted in case.yaml"
-			default:
+			case !a.Nobody:
 				note = "somebody else"
 			}
 		}
@@ -452,6 +347,7 @@ func (p *casePage) checks(a *cases.Answer) {
 			add("openssl x509 -noout -subject -issuer -dates -ext subjectAltName,extendedKeyUsage -in CLIENT.crt    # on the client")
 		}
 		if c := a.Connections[i].Conninfo; c != "" {
+			c = conninfoPassword.ReplaceAllString(c, "$1")
 			add(shell("psql", c, "-c", "SELECT session_user, ssl, gss_authenticated FROM pg_stat_ssl JOIN pg_stat_gssapi USING (pid) WHERE pid = pg_backend_pid()") + "    # on the client")
 		}
 	}
@@ -480,16 +376,27 @@ func (p *casePage) missing(a *cases.Answer) {
 		}
 		list = append(list, text+".")
 	}
-	for i := range a.Connections {
-		c := &a.Connections[i]
-		for _, f := range c.Facts {
-			for _, other := range f.Otherwise {
-				list = append(list, fmt.Sprintf("%s: it is taken for granted that %s. If %s: %s.", c.Who, f.Taken, other.If, other.Outcome.WithoutTrace()))
-			}
-		}
-	}
 	if len(list) == 0 {
 		p.paragraph("Nothing that is known to decide.")
 	}
 	p.list(list)
+}
+
+// granted is what the answer depends on and nobody has said.
+func (p *casePage) granted(a *cases.Answer) {
+	var list []string
+	for i := range a.Connections {
+		c := &a.Connections[i]
+		for _, f := range c.Facts {
+			text := c.Who + ": " + f.Taken + "."
+			for _, other := range f.Otherwise {
+				text += " If " + other.If + ": " + other.Outcome.WithoutTrace().String() + "."
+			}
+			list = append(list, text)
+		}
+	}
+	if len(list) > 0 {
+		p.heading(2, "What was taken for granted")
+		p.list(list)
+	}
 }

@@ -55,26 +55,51 @@ func TestCase(t *testing.T) {
 	}
 }
 
-// Where the rules of before do not load, nothing is compared, and the page does not say that nobody else gets in.
+// Where the rules as reported do not load, what is compared with those that are advised is what decided in their place.
 func TestCaseNotLoaded(t *testing.T) {
-	c, err := cases.Read(fstest.MapFS{
-		"pg_hba.conf":         {Data: []byte("host all all all scram-sha-256 map=m\n")},
-		"advised/pg_hba.conf": {Data: []byte("host all all all trust\n")},
-		"case.yaml":           {Data: []byte("world: {load: restart}\nconnections:\n- {user: a, address: 10.1.1.1, seen: 'refused at dial, dial-refused'}\n")},
-	})
-	if err != nil {
-		t.Fatal(err)
+	for load, want := range map[string][]string{
+		"load: restart": {"The server did not start, and nobody got in.", "| gets in now | any role | TLS | nothing | pg_hba.conf:1 |  |"},
+		"load: reload, before: \"hostssl all all all scram-sha-256\\n\"": {"Compared with the rules of before", "| gets in now | any role | TLS | nothing | pg_hba.conf:1 | somebody else |", "lets in somebody else: tls with nothing"},
+		"load: reload, before: \"host all all all trust\\n\"":            {"Nobody gets in who did not"},
+	} {
+		c, err := cases.Read(fstest.MapFS{
+			"pg_hba.conf":         {Data: []byte("host all all all scram-sha-256 map=m\n")},
+			"advised/pg_hba.conf": {Data: []byte("host all all all trust\n")},
+			"case.yaml":           {Data: []byte("world: {" + load + "}\nconnections:\n- {user: a, address: 10.1.1.1}\n")},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := c.Answer(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		if err := CaseMarkdown(&b, a); err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range want {
+			if !strings.Contains(b.String(), w) {
+				t.Errorf("%s: no %q in\n%s", load, w, b.String())
+			}
+		}
+		if strings.Contains(load, "scram") && strings.Contains(b.String(), "Nobody gets in who did not") {
+			t.Errorf("%s: the page says that nobody else gets in", load)
+		}
 	}
-	a, err := c.Answer(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var b bytes.Buffer
-	if err := CaseMarkdown(&b, a); err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(b.String(), "there is nothing to compare") || strings.Contains(b.String(), "Nobody gets in who did not") {
-		t.Error(b.String())
+}
+
+// A command that is to be copied has no password, and its quotes are whole.
+func TestCommandsWithoutPasswords(t *testing.T) {
+	for text, want := range map[string]string{
+		"host=x user=y password=hush":                 "host=x user=y",
+		"password=hush host=x":                        " host=x",
+		`host=x password = 'a b\' c' user=y`:          "host=x user=y",
+		"postgresql://alice:hush@db.corp.example/app": "postgresql://alice@db.corp.example/app",
+	} {
+		if got := conninfoPassword.ReplaceAllString(text, "$1"); got != want {
+			t.Errorf("%s: %q", text, got)
+		}
 	}
 }
 

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,14 +18,15 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/cases"
 	"github.com/pgauthmatrix/pgauthmatrix/reports"
 	"github.com/pgauthmatrix/pgauthmatrix/run"
+	"github.com/pgauthmatrix/pgauthmatrix/scenarios"
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
 )
 
 func reproCommand() *cobra.Command {
-	var begin, predict bool
+	var begin, predict, list bool
 	var dir, anonymous string
 	cmd := &cobra.Command{
-		Use:   "repro FOLDER",
+		Use:   "repro FOLDER|CASE",
 		Short: "Reproduce a customer's case from the files that were sent, and try what is advised",
 		Long: `Read a folder of a customer's files as they were sent: pg_hba.conf, pg_ident.conf and what they include, postgresql.conf or a listing of pg_settings,
 krb5.conf, certificates, pg_service.conf. case.yaml beside them says what files cannot: the version, who connects from where with what, what was seen, what is
@@ -34,16 +37,29 @@ docs/cases.md describes the folder.
   pgauthmatrix repro customer               # on real servers; the answer is printed, and is answer.md and answer.html in the run's folder
   pgauthmatrix repro --predict customer     # the same from the oracle alone, without a container
   pgauthmatrix repro --anonymise copy customer    # a copy with other names and addresses, of which the oracle says the same
+  pgauthmatrix repro --list                 # the built-in cases, which repro takes by name where there is no such folder (docs/catalogue.md)
 
 Exit status: 0 reproduced, and cured if something is advised; 1 not; 2 bad input.`,
-		Args: cobra.ExactArgs(1),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if list {
+				return cobra.NoArgs(cmd, args)
+			}
+			return cobra.ExactArgs(1)(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			folder, err := os.OpenRoot(args[0]) // a name that leads out of it is no file of the case
+			if list {
+				return listCases(cmd.OutOrStdout())
+			}
+			files, folder, err := openCase(args[0])
 			if err != nil {
 				return err
 			}
-			defer func() { _ = folder.Close() }()
-			c, err := cases.ReadAt(folder.FS(), time.Now())
+			if folder != nil {
+				defer func() { _ = folder.Close() }()
+			} else if begin {
+				return fmt.Errorf("%s is a built-in case, which has its %s; copy scenarios/%s/%s to change it", args[0], cases.CaseFile, scenarios.Customers, args[0])
+			}
+			c, err := cases.ReadAt(files, time.Now())
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
@@ -54,7 +70,7 @@ Exit status: 0 reproduced, and cured if something is advised; 1 not; 2 bad input
 				return fmt.Errorf("%s: %w", args[0], cases.ErrNoConnection)
 			}
 			if anonymous != "" {
-				return anonymise(cmd.OutOrStdout(), folder.FS(), c, anonymous)
+				return anonymise(cmd.OutOrStdout(), files, c, anonymous)
 			}
 			answer, err := c.Answer(nil)
 			if !predict && err == nil {
@@ -80,9 +96,47 @@ Exit status: 0 reproduced, and cured if something is advised; 1 not; 2 bad input
 	}
 	cmd.Flags().BoolVar(&begin, "init", false, "write case.yaml into the folder, with questions as comments, and try nothing")
 	cmd.Flags().BoolVar(&predict, "predict", false, "answer from the oracle alone, without a container")
+	cmd.Flags().BoolVar(&list, "list", false, "name the built-in cases, and try nothing")
 	cmd.Flags().StringVar(&anonymous, "anonymise", "", "write a copy without names, realms and addresses to this new `FOLDER`, and try nothing")
 	cmd.Flags().StringVar(&dir, "runs", "runs", "`FOLDER` below which the run's own is made")
 	return cmd
+}
+
+// openCase opens a folder, out of which no name leads. A name that is no folder is that of a built-in case, for which folder is nil.
+func openCase(name string) (files fs.FS, folder *os.Root, err error) {
+	folder, err = os.OpenRoot(name)
+	if err == nil {
+		return folder.FS(), folder, nil
+	}
+	path := scenarios.Customers + "/" + name
+	if !errors.Is(err, fs.ErrNotExist) || !fs.ValidPath(path) || strings.Contains(name, "/") {
+		return nil, nil, err
+	}
+	if _, absent := fs.Stat(scenarios.Files, path+"/"+cases.CaseFile); absent != nil {
+		return nil, nil, fmt.Errorf("there is no folder %s and no built-in case of that name: name a folder with a customer's files, or one of those of repro --list", name)
+	}
+	files, err = fs.Sub(scenarios.Files, path)
+	return files, nil, err
+}
+
+// listCases names the built-in cases, with their questions.
+func listCases(out io.Writer) error {
+	found, err := fs.Glob(scenarios.Files, scenarios.Customers+"/*/"+cases.CaseFile)
+	if err != nil {
+		return err
+	}
+	for _, file := range found {
+		files, err := fs.Sub(scenarios.Files, path.Dir(file))
+		if err != nil {
+			return err
+		}
+		c, err := cases.Read(files)
+		if err != nil {
+			return fmt.Errorf("%s: %w", path.Dir(file), err)
+		}
+		fmt.Fprintf(out, "%-46s %s\n", path.Base(path.Dir(file)), c.Question)
+	}
+	return nil
 }
 
 // tryCase tries all cells of a case on real servers.
