@@ -149,19 +149,28 @@ func tryCase(ctx context.Context, out io.Writer, c *cases.Case, name, dir string
 	if err != nil {
 		return nil, "", err
 	}
-	saved, err := reports.Open(dir)
+	observed, err := observations(dir)
 	if err != nil {
 		return nil, "", err
+	}
+	answer, err := c.Answer(func(id string) *cases.Observed { return observed[id] })
+	return answer, dir, err
+}
+
+// observations are what a run says of its cells, by their IDs.
+func observations(dir string) (map[string]*cases.Observed, error) {
+	saved, err := reports.Open(dir)
+	if err != nil {
+		return nil, err
 	}
 	observed := map[string]*cases.Observed{}
 	for record, err := range saved.Records() {
 		if err != nil {
-			return nil, "", err
+			return nil, err
 		}
 		observed[record.ID] = observedOf(record)
 	}
-	answer, err := c.Answer(func(id string) *cases.Observed { return observed[id] })
-	return answer, dir, err
+	return observed, nil
 }
 
 func observedOf(r *reports.Record) *cases.Observed {

@@ -1,11 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/pgauthmatrix/pgauthmatrix/cases"
+	"github.com/pgauthmatrix/pgauthmatrix/livetest"
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+	"github.com/pgauthmatrix/pgauthmatrix/run"
 )
 
 func TestReproPredicted(t *testing.T) {
@@ -52,17 +60,9 @@ func TestReproPredicted(t *testing.T) {
 
 // A case is reproduced on real servers, and the answer lies in the folder of the run.
 func TestReproLive(t *testing.T) {
-	if testing.Short() {
-		t.Skip("uses containers")
-	}
-	dir := folder(t, map[string]string{
-		"pg_hba.conf":         "hostssl all +ops 10.1.0.0/16 scram-sha-256\nhost all all .corp.example scram-sha-256\n",
-		"advised/pg_hba.conf": "hostssl all +ops 10.1.0.0/16 scram-sha-256\nhostssl app alice 10.1.0.0/16 scram-sha-256\nhost all all .corp.example scram-sha-256\n",
-		"case.yaml": "question: Why may alice not log in?\nworld:\n  server: 17\nconnections:\n- who: alice\n  conninfo: host=db.corp.example user=alice dbname=app password=x sslmode=require\n" +
-			"  address: 10.1.2.3\n  seen: refused at hba, no-hba-entry\n  wanted: connected tls, role alice, hba:2\n",
-	})
+	livetest.NeedsContainers(t)
 	runs := t.TempDir()
-	out, told, err := call("repro", "--runs", runs, dir)
+	out, told, err := call("repro", "--runs", runs, "host-name-that-is-not-the-reverse-name")
 	if err != nil {
 		t.Fatalf("%v\n%s\n%s", err, out, told)
 	}
@@ -75,5 +75,115 @@ func TestReproLive(t *testing.T) {
 		if found, err := filepath.Glob(filepath.Join(runs, "*", name)); err != nil || len(found) != 1 {
 			t.Errorf("%s: %v %v", name, found, err)
 		}
+	}
+}
+
+// Cases of the catalogue are reproduced and cured on real servers, with every client of theirs that can be made, in one run. Those that are left out differ in files, not in
+// what makes a world of them; package cases holds all of them against the oracle.
+func TestCatalogueLive(t *testing.T) {
+	livetest.NeedsContainers(t)
+	sample := []string{"two-realms-one-role", "certificate-of-a-service-and-two-roles", "keytab-older-than-the-kdc", "printed-row-and-a-reload", "certificate-of-an-intermediate-ca"}
+	names := builtinCases(t)
+	if livetest.Chosen(t) != livetest.Full {
+		all := len(names)
+		names = sample[:livetest.Pick(t, 2, len(sample), 0)]
+		livetest.LeftOut(t, "%s: %d of %d cases", t.Name(), all-len(names), all)
+	}
+	type one struct {
+		name string
+		c    *cases.Case
+	}
+	var all []one
+	var tried []*matrix.Scenario
+	for i, name := range names {
+		files, _, err := openCase(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := cases.ReadAt(files, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, one{name, c})
+		for _, s := range c.Cells() {
+			s.Name = inCatalogue(i, s.Name)
+			tried = append(tried, s)
+		}
+	}
+	controls, err := run.Controls()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var progress bytes.Buffer
+	_, dir, err := run.Do(t.Context(), &progress, run.Config{Scenarios: tried, Controls: controls, Described: "the catalogue", Dir: t.TempDir(), Closed: true})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, progress.String())
+	}
+	observed, err := observations(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, one := range all {
+		a, err := one.c.Answer(func(id string) *cases.Observed { return observed[inCatalogue(i, id)] })
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, wrong := range a.Wrong() {
+			t.Errorf("%s: %s", one.name, wrong)
+		}
+		if one.c.Advised != one.c.Server && a.Probes.Tried < a.Probes.Live {
+			t.Errorf("%s: %d connections of %d kinds of clients were tried", one.name, a.Probes.Tried, a.Probes.Live)
+		}
+		for _, c := range a.Connections {
+			shown, _ := c.Shown()
+			if cured, _ := c.Cured(); !shown || !cured {
+				t.Errorf("%s: %s: shown %t, cured %t", one.name, c.Who, shown, cured)
+			}
+		}
+	}
+	t.Logf("%d cases, %d cells", len(all), len(observed))
+}
+
+// inCatalogue is the name of a scenario, or the ID of a cell, among those of many cases.
+func inCatalogue(number int, name string) string { return fmt.Sprintf("case-%d-%s", number, name) }
+
+// builtinCases are the names that `repro --list` prints.
+func builtinCases(t *testing.T) (names []string) {
+	t.Helper()
+	out, _, err := call("repro", "--list")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(out) {
+		names = append(names, strings.Fields(line)[0])
+	}
+	return names
+}
+
+// A built-in case is named like a folder; a folder of the name counts more.
+func TestBuiltinCase(t *testing.T) {
+	if names := builtinCases(t); len(names) < 20 {
+		t.Errorf("%d cases: %q", len(names), names)
+	}
+	if out, _, err := call("repro", "--predict", "two-realms-one-role"); err != nil || !strings.Contains(out, "Reproduced and cured") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--predict", "two-realms"}, "repro --list"},
+		{[]string{"--predict", "../two-realms"}, "no such file"},
+		{[]string{"--init", "two-realms-one-role"}, "is a built-in case"},
+		{[]string{"--list", "two-realms-one-role"}, "unknown command"},
+		{nil, "accepts 1 arg"},
+	} {
+		if _, _, err := call(append([]string{"repro"}, test.args...)...); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%q: %v, want %q", test.args, err, test.want)
+		}
+	}
+	t.Chdir(folder(t, map[string]string{"two-realms-one-role/pg_hba.conf": "host all all all trust\n"}))
+	if _, _, err := call("repro", "--predict", "two-realms-one-role"); err == nil || !strings.Contains(err.Error(), "names no connection") {
+		t.Errorf("the folder: %v", err)
 	}
 }
