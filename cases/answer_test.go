@@ -150,6 +150,34 @@ func predicted(t *testing.T, c *Case, id string) matrix.Outcome {
 	return matrix.Outcome{}
 }
 
+// What is advised of the world decides over the connections and over everybody else.
+func TestAdvisedKeytab(t *testing.T) {
+	files := fstest.MapFS{
+		"pg_hba.conf":  {Data: []byte("host all all all gss include_realm=0\n")},
+		"klist-ke.txt": {Data: []byte("   2 postgres/db.corp.example@CORP.EXAMPLE (aes128-cts-hmac-sha1-96)\n")},
+		"case.yaml": {Data: []byte("connections:\n- {conninfo: host=db.corp.example user=alice dbname=postgres gssencmode=disable, address: 10.1.1.1, ticket: valid, principal: alice@CORP.EXAMPLE, " +
+			"seen: 'refused at auth, enctype', wanted: 'connected, role alice'}\nadvised: {keytab: good, roles: [alice, {name: bob, login: false}]}\n")},
+	}
+	c, err := Read(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := answer(t, c, nil)
+	if wrong := strings.Join(a.Wrong(), "|"); !strings.HasPrefix(wrong, "what is advised lets in somebody else: plain with ticket by pg_hba.conf:1|") {
+		t.Error(wrong)
+	}
+	if shown, _ := a.Connections[0].Shown(); !shown {
+		t.Error(a.Connections[0].Reported.Prediction.Outcome)
+	}
+	if got := strings.Join(c.WorldChanges(), "; "); got != "the server's keytab: one with the current keys of postgres/db.corp.example in place of one with the current keys of postgres/db.corp.example aes128-cts-hmac-sha1-96; there is a role alice, no password; there is a role bob, NOLOGIN, no password" {
+		t.Error(got)
+	}
+	files["advised/klist-ke.txt"] = files["klist-ke.txt"]
+	if _, err := Read(files); err == nil || !strings.Contains(err.Error(), "advised/klist-ke.txt changes nothing") {
+		t.Errorf("a file that changes nothing is passed over: %v", err)
+	}
+}
+
 // The probes that end otherwise are those of which the comparison of the rules speaks, and no others: what is tried proves what is said.
 func TestProbesAreTheChanges(t *testing.T) {
 	for _, files := range [][]string{

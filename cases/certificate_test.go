@@ -10,6 +10,7 @@ import (
 	"math/big"
 	"net"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -61,10 +62,11 @@ func TestCertificatesOfAFolder(t *testing.T) {
 	server.DNSNames, server.IPAddresses, server.ExtKeyUsage = []string{"db.corp.example"}, []net.IP{net.IPv4(10, 0, 0, 1)}, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	_, _, alicePEM := issue(t, leaf("alice"), root, rootKey)
 	_, _, bobPEM := issue(t, old, middle, middleKey)
+	_, _, carolPEM := issue(t, leaf("carol"), middle, middleKey)
 	_, _, serverPEM := issue(t, server, root, rootKey)
 	_, _, selfPEM := issue(t, leaf("self"), nil, nil)
 	m := fstest.MapFS{"pg_hba.conf": {Data: []byte("hostssl all all all cert\n")}}
-	for name, text := range map[string]string{"root.crt": rootPEM, "middle.pem": middlePEM, "Alice's.crt": alicePEM, "bob.crt": bobPEM, "server.crt": serverPEM, "self.pem": selfPEM} {
+	for name, text := range map[string]string{"root.crt": rootPEM, "middle.pem": middlePEM, "Alice's.crt": alicePEM, "bob.crt": bobPEM, "carol.crt": carolPEM + middlePEM, "server.crt": serverPEM, "self.pem": selfPEM} {
 		m[name] = &fstest.MapFile{Data: []byte(text)}
 	}
 	c, err := ReadAt(m, today)
@@ -73,9 +75,10 @@ func TestCertificatesOfAFolder(t *testing.T) {
 	}
 	var got []string
 	for _, cert := range c.world.Certificates {
-		got = append(got, strings.Join([]string{cert.Name, cert.CommonName(), cert.Issuer, string(cert.Validity), string(cert.Usage), strings.Join(append(cert.DNS, cert.IP...), "+")}, " "))
+		got = append(got, strings.Join([]string{cert.Name, cert.CommonName(), cert.Issuer, string(cert.Validity), string(cert.Usage), strings.Join(append(cert.DNS, cert.IP...), "+"), strconv.FormatBool(cert.Chain)}, " "))
 	}
-	want := []string{"alice-s alice right valid client ", "bob bob intermediate expired client ", "self self self valid client ", "server db.corp.example right valid server db.corp.example+10.0.0.1"}
+	want := []string{"alice-s alice right valid client  false", "bob bob intermediate expired client  false", "carol carol intermediate valid client  true", "self self self valid client  false",
+		"server db.corp.example right valid server db.corp.example+10.0.0.1 false"}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%q\nwant\n%q", got, want)
 	}

@@ -1,9 +1,11 @@
 package matrix
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/fstest"
 )
 
 // folder is the folder of a case with one record; its connection strings are user names.
@@ -53,11 +55,69 @@ connections:
 	}
 }
 
+// What is advised of the world takes the place of what is reported, key by key and role by role.
+func TestAdvisedWorld(t *testing.T) {
+	with := folder
+	with.Defaults, with.Advised = []Setting{{"ssl", "on"}, {"servercrl", "none"}}, []Setting{{"servercrl", "right"}}
+	c, err := ParseCase("case.yaml", []byte(`claims: [S2]
+museum: [D7]
+advice: Renew it.
+world:
+  server: 15
+  keytab: stale
+  roles:
+    - {name: group, login: false}
+    - {name: app, password: md5, in: group}
+    - {name: report, password: scram-sha-256, expired: true}
+connections: []
+advised:
+  server: 17
+  keytab: good
+  roles:
+    - {name: app, password: scram-sha-256, in: group}
+    - late
+`), with)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if was, is := c.Described.Axes, c.Advised.Axes; fmt.Sprint(was) != "[{server [15]} {ssl [on]} {servercrl [none]} {keytab [stale]}]" || fmt.Sprint(is) != "[{server [17]} {ssl [on]} {servercrl [right]} {keytab [good]}]" {
+		t.Errorf("%v\n%v", was, is)
+	}
+	var roles []string
+	for _, r := range c.Advised.Roles {
+		roles = append(roles, fmt.Sprint(r.Name, " ", r.Password, " ", r.In, " ", r.Expired))
+	}
+	if got := strings.Join(roles, "; "); got != "group  [] false; app scram-sha-256 [group] false; report scram-sha-256 [] true; late  [] false" {
+		t.Error(got)
+	}
+	if c.Described.Roles[1].Password != "md5" || len(c.Described.Roles) != 3 || !c.AdvisesWorld || c.Advice != "Renew it." || fmt.Sprint(c.Said, c.Claims, c.Museum) != "[server keytab roles] [S2] [D7]" {
+		t.Errorf("%+v", c)
+	}
+}
+
+// The folder of a customer's case is no scenario, and neither is what is in it.
+func TestLoadPassesOverCases(t *testing.T) {
+	scenario := &fstest.MapFile{Data: []byte("question: x\nworld:\n  hba: {file: b/pg_hba.conf}\n")}
+	files := fstest.MapFS{"a/b.yaml": scenario, "a/b/pg_hba.conf": {Data: []byte("host all all all trust\n")}, "a/b/case.yaml": {Data: []byte("connections: []\n")}}
+	all, err := Load(files)
+	if err != nil || len(all) != 1 || all[0].Name != "a/b" {
+		t.Errorf("%v %v", all, err)
+	}
+	delete(files, "a/b/pg_hba.conf")
+	files["a/b.yaml"] = &fstest.MapFile{Data: []byte("question: x\nworld:\n  hba: |\n    host all all all trust\n")}
+	if _, err := Load(files); err == nil || !strings.Contains(err.Error(), "case.yaml") {
+		t.Errorf("a case.yaml without rules is passed over: %v", err)
+	}
+}
+
 func TestParseCaseMistakes(t *testing.T) {
 	for text, want := range map[string]string{
-		"questoin: x\n":         `case.yaml:1:1: unknown key "questoin" at the top level of a case; did you mean "question"?`,
-		"world: {hba: x}\n":     "case.yaml:1:9: hba does not belong into case.yaml; leave it out: it is pg_hba.conf in the folder",
-		"world: {server: 12}\n": `case.yaml:1:17: unknown server version "12"`,
+		"advised: {hba: x}\n":                                     `case.yaml:1:11: "hba" is no key of the world that can be advised; files that are advised stand in advised/`,
+		"advised: {keytab: x}\n":                                  `case.yaml:1:19: `,
+		"claims: [D2]\n":                                          `case.yaml:1:10: "D2" is no id of claims`,
+		"questoin: x\n":                                           `case.yaml:1:1: unknown key "questoin" at the top level of a case; did you mean "question"?`,
+		"world: {hba: x}\n":                                       "case.yaml:1:9: hba does not belong into case.yaml; leave it out: it is pg_hba.conf in the folder",
+		"world: {server: 12}\n":                                   `case.yaml:1:17: unknown server version "12"`,
 		"connections:\n- {user: a, adress: 10.1.1.1}\n":           `case.yaml:2:13: unknown key "adress" of a connection; did you mean "address"?`,
 		"connections:\n- {user: [a, b]}\n":                        "case.yaml:2:10: user is a list; want text",
 		"connections:\n- {conninfo: abc=1}\n":                     "case.yaml:2:17: bad; good",
