@@ -26,7 +26,7 @@ type Copy struct {
 // are in the same networks as before. Comments, logs, listings, and settings that reach no server are left out. Another salt makes other addresses. Whether the copy still
 // reproduces is to be asked by Same.
 func Anonymise(fsys fs.FS, c *Case, salt string) (*Copy, error) {
-	if len(c.world.Certificates) > 0 {
+	if len(c.sent) > 0 {
 		return nil, errors.New("a folder with certificates cannot be copied without names: describe them in case.yaml under world.certificates, and take the files out")
 	}
 	a := &anonymiser{salt: salt, names: map[string]string{}, copy: &Copy{Files: map[string]string{}}}
@@ -34,7 +34,7 @@ func Anonymise(fsys fs.FS, c *Case, salt string) (*Copy, error) {
 		return nil, err
 	}
 	for _, dir := range []string{"", AdvisedDir + "/"} {
-		for _, name := range append([]string{matrix.HBAFile, matrix.IdentFile, matrix.ConfigFile, KRB5Conf, KeytabFile, VersionFile}, c.included(dir)...) {
+		for _, name := range append([]string{matrix.HBAFile, matrix.IdentFile, matrix.ConfigFile, KRB5Conf, KeytabFile, VersionFile, ServiceFile}, c.included(dir)...) {
 			text, err := audit.ReadFile(fsys, dir+name)
 			if errors.Is(err, fs.ErrNotExist) {
 				continue
@@ -48,6 +48,8 @@ func Anonymise(fsys fs.FS, c *Case, salt string) (*Copy, error) {
 			case KRB5Conf:
 				text = "[libdefaults]\ndefault_realm = " + c.world.Realms[0].Name + "\n"
 			case VersionFile, KeytabFile:
+			case ServiceFile:
+				text = withoutPasswords(withoutComments(text))
 			default:
 				text = withoutSecrets(withoutComments(text))
 			}
@@ -123,6 +125,18 @@ func (a *anonymiser) collect(c *Case) error {
 	for _, n := range c.rest.names {
 		a.domain(n.Reverse)
 		a.domain(n.Forward)
+	}
+	for _, cert := range c.world.Certificates {
+		for _, attribute := range cert.Subject {
+			for _, part := range word.FindAllString(attribute.Value, -1) {
+				a.add("c", part)
+			}
+		}
+		for _, name := range slices.Concat(cert.DNS, cert.URI, cert.Email) {
+			for _, part := range word.FindAllString(name, -1) {
+				a.domain(part)
+			}
+		}
 	}
 	for _, r := range c.rest.roles {
 		if r.Name != audit.OtherUser {
@@ -279,16 +293,25 @@ var serviceOption = regexp.MustCompile(`\b((?:ldap(?:server|binddn|bindpasswd|ba
 // withoutSecrets takes the places and passwords of other services out of records: none of them is reached.
 func withoutSecrets(text string) string { return serviceOption.ReplaceAllString(text, "${1}x") }
 
-var freeText = regexp.MustCompile(`(?m)^(\s*(?:-\s+)?)(question|who|source):.*$`)
+// passwords are those in connection strings and services.
+var passwords = regexp.MustCompile(`(?im)(\b(?:ssl)?password\s*=\s*)(?:'(?:[^'\\]|\\.)*'|[^\s'"]+)|(postgres(?:ql)?://[^:@/\s]*:)[^@/\s]*(@)`)
 
-// withoutWords takes free text and comments out of case.yaml.
+func withoutPasswords(text string) string { return passwords.ReplaceAllString(text, "$1${2}x$3") }
+
+// freeText are the keys whose values are for people, those at the top level with the lines that go on with them.
+var freeText = regexp.MustCompile(`(?m)^(?:(question|source|advice):.*(?:\n[ \t]+.*)*|(\s*(?:-\s+)?who):.*)$`)
+
+// withoutWords takes free text, comments and passwords out of case.yaml.
 func withoutWords(text string) string {
 	n := 0
-	return freeText.ReplaceAllStringFunc(regexp.MustCompile(`(?m)(^|\s)#.*$`).ReplaceAllString(text, "$1"), func(line string) string {
+	return withoutPasswords(freeText.ReplaceAllStringFunc(regexp.MustCompile(`(?m)(^|\s)#.*$`).ReplaceAllString(text, "$1"), func(line string) string {
 		n++
 		m := freeText.FindStringSubmatch(line)
-		return fmt.Sprintf("%s%s: %s %d", m[1], m[2], map[string]string{"question": "question", "who": "somebody", "source": "source"}[m[2]], n)
-	})
+		if m[1] != "" {
+			return fmt.Sprintf("%s: text %d", m[1], n)
+		}
+		return fmt.Sprintf("%s: somebody %d", m[2], n)
+	}))
 }
 
 // Same is an error if the oracle says something else of a connection of the copy than of the case.

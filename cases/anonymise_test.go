@@ -66,6 +66,28 @@ func TestAnonymise(t *testing.T) {
 	}
 }
 
+// Free text, services, certificates that case.yaml describes, and passwords leave nothing behind.
+func TestAnonymousWords(t *testing.T) {
+	m := fstest.MapFS{
+		"pg_hba.conf":     {Data: []byte("hostssl all all all cert map=m\n")},
+		"pg_ident.conf":   {Data: []byte("m Smith smith\n")},
+		"pg_service.conf": {Data: []byte("# Mr. Jones\n[warehouse]\nhost=db.corp.example\nuser=smith\ndbname=postgres\npassword=hush\n")},
+		"case.yaml": {Data: []byte("question: >\n  Why not\n  Mr. Smith?\nadvice: Ask Mr. Smith\n  again.\nworld:\n  certificates:\n    own: {subject: {O: Jones Ltd, CN: Smith}, dns: [smith.corp.example]}\nconnections:\n- who: Smith\n" +
+			"  conninfo: service=warehouse password='hu sh'\n  address: 10.1.1.1\n  cert: own\n  seen: connected tls, role smith\n- {conninfo: 'postgresql://smith:hush@db.corp.example/postgres', address: 10.1.1.2}\n")},
+	}
+	c, copied, files := copyOf(t, m)
+	if err := Same(c, copied); err != nil {
+		t.Errorf("%v\n%v", err, files.Files)
+	}
+	for name, text := range files.Files {
+		for _, left := range []string{"mith", "ones", "hu sh", "hush", "corp", "Why", "again"} {
+			if strings.Contains(text, left) {
+				t.Errorf("%s has %s:\n%s", name, left, text)
+			}
+		}
+	}
+}
+
 // Addresses that have a prefix in common have one of the same length afterwards, and no more.
 func TestAnonymousAddresses(t *testing.T) {
 	a := &anonymiser{salt: "salt"}

@@ -57,13 +57,14 @@ type Case struct {
 	Principal                   string     // of TicketFile; empty: nobody has said
 	Found                       []string   // the files that were read, sorted
 
-	world       *matrix.Scenario // what case.yaml and the files say of the world
-	advised     *matrix.Scenario // the same with what is advised
-	force       *audit.Server    // with the rules that decide as reported, which are those of before where the server does not load the customer's; nil: it does not start
-	said        []string         // keys under world, and axes, of which something was said
-	hosts       []string         // that connection strings name
-	versionSaid bool             // the files say which version the server has
-	rest        rest             // of the world
+	world       *matrix.Scenario     // what case.yaml and the files say of the world
+	advised     *matrix.Scenario     // the same with what is advised
+	force       *audit.Server        // with the rules that decide as reported, which are those of before where the server does not load the customer's; nil: it does not start
+	said        []string             // keys under world, and axes, of which something was said
+	hosts       []string             // that connection strings name
+	sent        []matrix.Certificate // in the folder
+	versionSaid bool                 // the files say which version the server has
+	rest        rest                 // of the world
 }
 
 // Gap is something that the world does not have as the customer does.
@@ -133,6 +134,7 @@ func (r *reading) read(now time.Time) error {
 	if folder.Certificates, err = r.certificates(now); err != nil {
 		return err
 	}
+	r.c.sent = folder.Certificates
 	keytab, host, err := r.keytab()
 	if err != nil {
 		return err
