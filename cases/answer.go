@@ -213,7 +213,7 @@ func (c *Case) Answer(observed func(id string) *Observed) (*Answer, error) {
 
 // changes finds whom the advised rules treat otherwise.
 func (a *Answer) changes() error {
-	before := a.force
+	before := a.Deciding
 	if a.Nobody = before == nil; a.Nobody {
 		nobody := *a.Server
 		nobody.HBA, nobody.Ident, nobody.Files = matrix.RulesBefore, "", nil

@@ -21,8 +21,8 @@ type Probe struct {
 
 // servers are those of the case that run, with the rules that decide: as reported, and where they are others as advised.
 func (c *Case) servers() (list []*audit.Server) {
-	if c.force != nil {
-		list = append(list, c.force)
+	if c.Deciding != nil {
+		list = append(list, c.Deciding)
 	}
 	if c.Advised != c.Server && c.AdvisedNotLoaded == nil {
 		list = append(list, c.Advised)
@@ -59,7 +59,7 @@ func (c *Case) probe() error {
 			return err
 		}
 	}
-	c.force = c.inForce()
+	c.Deciding = c.inForce()
 	sample := &audit.Sample{}
 	if servers := c.servers(); len(servers) > 0 {
 		probes, of, err := audit.Probes(servers, func(k audit.Class) bool { return notLive(k) == "" })
@@ -87,7 +87,7 @@ func (c *Case) probe() error {
 
 // before are the probes at the server as reported, if it runs.
 func (c *Case) before() []*matrix.Scenario {
-	if c.force == nil {
+	if c.Deciding == nil {
 		return nil
 	}
 	return c.ProbeScenarios(c.Server, Before)

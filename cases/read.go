@@ -46,6 +46,7 @@ type Case struct {
 	Claims, Museum              []string      // ids of docs/claims.md and docs/museum.md
 	Server                      *audit.Server // as reported
 	Advised                     *audit.Server // with what is advised: files of advised/, and the keys under advised in case.yaml; the same as Server: only clients are advised, or nobody
+	Deciding                    *audit.Server // as reported, with the rules that decide: those of before where the server does not load the customer's; nil: it does not start
 	Connections                 []matrix.CaseConnection
 	Probes                      []Probe            // see ProbeScenarios
 	Admits                      []string           // keys of changes that are accepted: see Change.Key
@@ -57,9 +58,9 @@ type Case struct {
 	Principal                   string     // of TicketFile; empty: nobody has said
 	Found                       []string   // the files that were read, sorted
 
-	world       *matrix.Scenario     // what case.yaml and the files say of the world
-	advised     *matrix.Scenario     // the same with what is advised
-	force       *audit.Server        // with the rules that decide as reported, which are those of before where the server does not load the customer's; nil: it does not start
+	world   *matrix.Scenario // what case.yaml and the files say of the world
+	advised *matrix.Scenario // the same with what is advised
+
 	said        []string             // keys under world, and axes, of which something was said
 	hosts       []string             // that connection strings name
 	sent        []matrix.Certificate // in the folder

@@ -149,7 +149,7 @@ func caseBlocks(a *cases.Answer) []caseBlock {
 		p.code(a.NotLoaded.Error())
 	}
 	for i := range a.Connections {
-		p.happened(&a.Connections[i])
+		p.happened(a, &a.Connections[i])
 	}
 	p.heading(2, "What would fix it")
 	p.fixes(a)
@@ -195,7 +195,7 @@ func (p *casePage) judgement(a *cases.Answer) {
 }
 
 // happened tells of one connection as reported.
-func (p *casePage) happened(c *cases.Connection) {
+func (p *casePage) happened(a *cases.Answer, c *cases.Connection) {
 	p.heading(3, c.Who)
 	k := &c.Reported.Cell.Client
 	from := ""
@@ -211,9 +211,7 @@ func (p *casePage) happened(c *cases.Connection) {
 		p.paragraph("Reported: %s", c.Seen.Outcome.WithoutTrace())
 	}
 	p.outcome(&c.Reported)
-	if o, ok := c.Reported.Outcome(); ok {
-		p.line(c.Reported.Cell.World, o.Rule)
-	}
+	p.line(&c.Reported, a.Deciding)
 	p.because(&c.Reported)
 }
 
@@ -238,14 +236,22 @@ func (p *casePage) outcome(t *cases.Try) {
 	}
 }
 
-// line shows the record that decided.
-func (p *casePage) line(w *matrix.World, rule string) {
+// line shows the record that decided. Where a server does not say which one did, it is the one that is predicted.
+func (p *casePage) line(t *cases.Try, server *audit.Server) {
+	o, ok := t.Outcome()
+	if !ok || server == nil {
+		return
+	}
+	rule := o.Rule
+	if t.Observed != nil && slices.Contains(t.Observed.Unseen, matrix.FieldRule) {
+		rule = t.Prediction.Outcome.Rule
+	}
 	file, number, ok := cutLast(rule)
 	if !ok {
 		return
 	}
-	text := w.HBA
-	for _, f := range w.Files {
+	text := server.HBA
+	for _, f := range server.Files {
 		if f.Path == file {
 			text = f.Text
 		}

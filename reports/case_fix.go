@@ -30,9 +30,7 @@ func (p *casePage) fixes(a *cases.Answer) {
 		}
 		p.paragraph("%s, as advised:", c.Who)
 		p.outcome(c.Advised)
-		if o, ok := c.Advised.Outcome(); ok {
-			p.line(c.Advised.Cell.World, o.Rule)
-		}
+		p.line(c.Advised, a.Case.Advised)
 	}
 	for i := range a.Connections {
 		c := &a.Connections[i]
