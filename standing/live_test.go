@@ -190,7 +190,7 @@ func TestNamesStay(t *testing.T) {
 func TestCaseStands(t *testing.T) {
 	livetest.NeedsContainers(t)
 	const name = "standing-test-case"
-	c, err := cases.ReadAt(os.DirFS("../cases/testdata/realm-cut-off"), time.Now())
+	c, err := cases.ReadAt(os.DirFS("../scenarios/customers/realm-cut-off-before-the-map"), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

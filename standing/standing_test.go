@@ -101,7 +101,7 @@ From this machine (server 127.0.0.1:4711):
 
 // Every connection of a case is shown, from its address where a client in the containers can have it.
 func TestSheetOfCase(t *testing.T) {
-	c, err := cases.ReadAt(os.DirFS("../cases/testdata/realm-cut-off"), time.Time{})
+	c, err := cases.ReadAt(os.DirFS("../scenarios/customers/realm-cut-off-before-the-map"), time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
