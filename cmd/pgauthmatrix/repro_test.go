@@ -1,13 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/pgauthmatrix/pgauthmatrix/cases"
 	"github.com/pgauthmatrix/pgauthmatrix/livetest"
+	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+	"github.com/pgauthmatrix/pgauthmatrix/run"
 )
 
 func TestReproPredicted(t *testing.T) {
@@ -71,6 +77,75 @@ func TestReproLive(t *testing.T) {
 		}
 	}
 }
+
+// Cases of the catalogue are reproduced and cured on real servers, with every client of theirs that can be made, in one run. Those that are left out differ in files, not in
+// what makes a world of them; package cases holds all of them against the oracle.
+func TestCatalogueLive(t *testing.T) {
+	livetest.NeedsContainers(t)
+	sample := []string{"two-realms-one-role", "certificate-of-a-service-and-two-roles", "keytab-older-than-the-kdc", "printed-row-and-a-reload", "certificate-of-an-intermediate-ca"}
+	names := builtinCases(t)
+	if livetest.Chosen(t) != livetest.Full {
+		all := len(names)
+		names = sample[:livetest.Pick(t, 2, len(sample), 0)]
+		livetest.LeftOut(t, "%s: %d of %d cases", t.Name(), all-len(names), all)
+	}
+	type one struct {
+		name string
+		c    *cases.Case
+	}
+	var all []one
+	var tried []*matrix.Scenario
+	for i, name := range names {
+		files, _, err := openCase(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := cases.ReadAt(files, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, one{name, c})
+		for _, s := range c.Cells() {
+			s.Name = inCatalogue(i, s.Name)
+			tried = append(tried, s)
+		}
+	}
+	controls, err := run.Controls()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var progress bytes.Buffer
+	_, dir, err := run.Do(t.Context(), &progress, run.Config{Scenarios: tried, Controls: controls, Described: "the catalogue", Dir: t.TempDir(), Closed: true})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, progress.String())
+	}
+	observed, err := observations(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, one := range all {
+		a, err := one.c.Answer(func(id string) *cases.Observed { return observed[inCatalogue(i, id)] })
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, wrong := range a.Wrong() {
+			t.Errorf("%s: %s", one.name, wrong)
+		}
+		if one.c.Advised != one.c.Server && a.Probes.Tried < a.Probes.Live {
+			t.Errorf("%s: %d connections of %d kinds of clients were tried", one.name, a.Probes.Tried, a.Probes.Live)
+		}
+		for _, c := range a.Connections {
+			shown, _ := c.Shown()
+			if cured, _ := c.Cured(); !shown || !cured {
+				t.Errorf("%s: %s: shown %t, cured %t", one.name, c.Who, shown, cured)
+			}
+		}
+	}
+	t.Logf("%d cases, %d cells", len(all), len(observed))
+}
+
+// inCatalogue is the name of a scenario, or the ID of a cell, among those of many cases.
+func inCatalogue(number int, name string) string { return fmt.Sprintf("case-%d-%s", number, name) }
 
 // builtinCases are the names that `repro --list` prints.
 func builtinCases(t *testing.T) (names []string) {
