@@ -245,6 +245,15 @@ func (c *Conn) Ident(ctx context.Context, i Ident) error {
 	return err
 }
 
+// Knock opens connections, and gives the SQLSTATE with which the server refused each; "" for one that it let in.
+func (c *Conn) Knock(ctx context.Context, all ...Knock) ([]string, error) {
+	response, err := c.call(ctx, Request{Knock: all})
+	if err == nil && len(response.Knocked) != len(all) {
+		err = fmt.Errorf("agent in %s: %d connections were asked for, %d are in the answer", c.container, len(all), len(response.Knocked))
+	}
+	return response.Knocked, err
+}
+
 // Close ends the agent and everything it started. It does not remove the executable.
 func (c *Conn) Close() error {
 	_ = c.fail(errors.New("closed"))

@@ -39,6 +39,15 @@ func setNetwork(n Network) error {
 			return fmt.Errorf("network: route to %s: %w", text, err)
 		}
 	}
+	for _, text := range n.Local {
+		p, err := netip.ParsePrefix(text)
+		if err == nil {
+			err = request(socket, syscall.RTM_NEWROUTE, localRouteMessage(p))
+		}
+		if err != nil {
+			return fmt.Errorf("network: local route to %s: %w", text, err)
+		}
+	}
 	if n.Closed {
 		for _, family := range []byte{syscall.AF_INET, syscall.AF_INET6} {
 			if err := removeDefaultRoutes(socket, family); err != nil {
@@ -143,6 +152,14 @@ func routeMessage(p netip.Prefix, link int) []byte {
 	m := []byte{family(p.Addr()), byte(p.Bits()), 0, 0, syscall.RT_TABLE_MAIN, syscall.RTPROT_STATIC, scope, syscall.RTN_UNICAST, 0, 0, 0, 0}
 	m = attribute(m, syscall.RTA_DST, p.Addr().AsSlice())
 	return attribute(m, syscall.RTA_OIF, binary.NativeEndian.AppendUint32(nil, uint32(link)))
+}
+
+// localRouteMessage is the same for a route that leads to the machine itself, by loopback.
+func localRouteMessage(p netip.Prefix) []byte {
+	const loopback = 1 // in every network namespace
+	m := routeMessage(p, loopback)
+	m[4], m[6], m[7] = syscall.RT_TABLE_LOCAL, syscall.RT_SCOPE_HOST, syscall.RTN_LOCAL
+	return m
 }
 
 // attribute appends a struct rtattr; the lengths of all values here are multiples of 4.

@@ -25,6 +25,7 @@ type Request struct {
 	Network *Network `json:"network,omitempty"` // any container
 	Resolve *Resolve `json:"resolve,omitempty"` // server container
 	Ident   *Ident   `json:"ident,omitempty"`   // client container
+	Knock   []Knock  `json:"knock,omitempty"`   // any container: one after the other, see Response.Knocked
 }
 
 // Response answers one Request. Fault says that the harness failed to do what was asked (never that a server refused).
@@ -38,6 +39,7 @@ type Response struct {
 	SQL     *SQLResult     `json:"sql,omitempty"`
 	Collect *CollectResult `json:"collect,omitempty"`
 	Health  *HealthResult  `json:"health,omitempty"`
+	Knocked []string       `json:"knocked,omitempty"` // for each connection the SQLSTATE of the server's error, or "" if it was let in
 }
 
 // Attempt makes one connection attempt in a process of its own.
@@ -267,6 +269,7 @@ type HealthResult struct {
 type Network struct {
 	Addresses []string `json:"addresses,omitempty"` // ADDRESS/BITS: the interface has the mask of so many bits
 	Routes    []string `json:"routes,omitempty"`    // PREFIX: a network whose hosts are on the same link
+	Local     []string `json:"local,omitempty"`     // PREFIX: a network of which every address is the container's own, and on none of its interfaces
 	Closed    bool     `json:"closed,omitempty"`    // the default routes are removed: nothing beyond the link is reached
 }
 
@@ -279,4 +282,13 @@ type Resolve struct {
 // nor after one without Answer.
 type Ident struct {
 	Answer string `json:"answer,omitempty"` // the whole line with its end; {ports} stands for the two ports of the question
+}
+
+// Knock opens a connection without encryption, and gives a wrong password where it is asked for one. What the server made of it is in its log.
+type Knock struct {
+	Server   string `json:"server"`         // ADDRESS:PORT, or the directory of the socket
+	From     string `json:"from,omitempty"` // address that it comes from; empty: the container's own, or the socket
+	User     string `json:"user"`
+	Database string `json:"database,omitempty"`
+	Physical bool   `json:"physical,omitempty"` // it asks for physical replication
 }

@@ -116,6 +116,8 @@ func (s *server) answer(ctx context.Context, r Request) (response Response, err 
 		err = resolve(*r.Resolve)
 	case r.Ident != nil:
 		err = s.ident.answer(*r.Ident)
+	case r.Knock != nil:
+		response.Knocked, err = knock(ctx, r.Knock)
 	default:
 		err = errors.New("a request that asks for nothing this agent knows")
 	}

@@ -43,11 +43,11 @@ func newTokenizer(server int, further []matrix.File) *tokenizer {
 func (t *tokenizer) tokenize(name, text string, depth int) (lines []line, err error) {
 	t.reading = append(t.reading, name)
 	defer func() { t.reading = t.reading[:len(t.reading)-1] }()
-	physical := strings.Split(text, "\n")
+	physical := physicalLines(text, t.server)
 	for i := 0; i < len(physical); {
-		number, joined, continued := i+1, "", 0
+		number, joined, continued, tooLong := i+1, "", 0, physical[i].tooLong
 		for ; i < len(physical); i++ {
-			joined += strings.TrimRight(physical[i], "\r")
+			joined += physical[i].text
 			// Only a backslash after the last join counts: two in a row do not continue the line twice.
 			if t.server < 14 || len(joined) <= continued || !strings.HasSuffix(joined, `\`) {
 				break
@@ -57,6 +57,10 @@ func (t *tokenizer) tokenize(name, text string, depth int) (lines []line, err er
 		}
 		i++
 		l := line{file: name, number: number, text: joined}
+		if tooLong {
+			l.wrong = "authentication file line too long"
+			t.logged = append(t.logged, LineError{File: name, Line: number, Message: l.wrong, source: "hba.c, tokenize_file"})
+		}
 		if err := t.fields(&l, depth); err != nil {
 			return nil, err
 		}

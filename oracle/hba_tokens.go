@@ -1,8 +1,6 @@
 package oracle
 
-import (
-	"strings"
-)
+import "strings"
 
 // token is one item of a field. Quoting takes away the special meaning of keywords and of +, but not of / (hba.c,
 // token_is_keyword, token_is_member_check, token_has_regexp).
@@ -27,6 +25,31 @@ type line struct {
 
 // maxToken is the length of the longest token before 16 (hba.c, MAX_TOKEN, less the byte that ends it).
 const maxToken = 10239
+
+// maxLine is how much of a line a server before 14 reads at a time, with the byte that ends it (hba.c, MAX_LINE, less the byte that ends the string).
+const maxLine = 20479
+
+// physicalLines are the lines of a file as the server reads them, without their ends. Before 14 a line that fills the server's buffer is too long; what
+// follows of it is another line, which is counted, too (hba.c, tokenize_file).
+func physicalLines(text string, server int) (lines []physicalLine) {
+	for text != "" {
+		end := strings.IndexByte(text, '\n') + 1
+		if end == 0 {
+			end = len(text)
+		}
+		if server < 14 {
+			end = min(end, maxLine)
+		}
+		lines = append(lines, physicalLine{strings.TrimRight(text[:end], "\r\n"), server < 14 && end == maxLine})
+		text = text[end:]
+	}
+	return lines
+}
+
+type physicalLine struct {
+	text    string
+	tooLong bool
+}
 
 // nextToken reads one token (hba.c, next_token), and the comma that follows it. Before 16 it can be too long: tooLong is then as much of it as the
 // server reads.

@@ -58,7 +58,7 @@ func compileError(expr string, err error) string {
 	switch {
 	case backReference.MatchString(expr):
 		return "invalid backreference number"
-	case wrong.Code == syntax.ErrTrailingBackslash:
+	case wrong.Code == syntax.ErrTrailingBackslash && !element.MatchString(expr):
 		return `invalid escape \ sequence`
 	case !plain:
 		return ""
@@ -81,6 +81,9 @@ func compileError(expr string, err error) string {
 
 // backReference is a reference to a group in an expression that has none.
 var backReference = regexp.MustCompile(`^[a-zA-Z0-9@.^$-]*\\[1-9][a-zA-Z@.^$-]*$`)
+
+// element begins a collating element, an equivalence class or a character class, in which a backslash is a letter (regc_lex.c, next, L_CEL).
+var element = regexp.MustCompile(`\[[.=:]`)
 
 // shared is the syntax that means the same in PostgreSQL and in Go: literals, simple classes and groups with greedy quantifiers,
 // alternatives, anchors.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -75,7 +76,41 @@ func TestCorpus(t *testing.T) {
 			if asked < 300 && !*update {
 				t.Errorf("%d cases were asked", asked)
 			}
+			askWithoutSSL(t, r, groups)
 		})
+	}
+}
+
+// askWithoutSSL holds the rows of a server without ssl against the oracle: nothing of them is recorded.
+func askWithoutSSL(t *testing.T, r *Reader, groups []corpus.Group) {
+	if err := r.withoutSSL(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var cases []corpus.Case
+	var want []*corpus.Answer
+	hostssl := 0
+	for _, g := range groups {
+		for i := range g.Cases {
+			w := g.Cases[i].World(r.version)
+			w.SSL = "off"
+			if p, err := predictedIn(w); err == nil {
+				p.Log = nil
+				cases, want = append(cases, g.Cases[i]), append(want, p)
+				hostssl += strings.Count(strings.Join(p.Rules, "\n"), "SSL is disabled")
+			}
+		}
+	}
+	answers, err := r.Views(t.Context(), cases)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range answers {
+		if !want[i].Equal(&answers[i]) {
+			t.Errorf("ssl=off: %s\n%s", cases[i].Name, corpus.Differences("predicted", want[i], "said", &answers[i]))
+		}
+	}
+	if len(cases) < 300 || hostssl < 20 {
+		t.Errorf("%d cases were asked without ssl, with %d records that need it", len(cases), hostssl)
 	}
 }
 

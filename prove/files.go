@@ -27,11 +27,22 @@ import (
 type asker interface {
 	Views(ctx context.Context, cases []corpus.Case) ([]corpus.Answer, error)
 	Logs(ctx context.Context, cases []corpus.Case) ([][]string, error)
+	Lines(ctx context.Context, cases []corpus.Case) ([][]string, error)
 }
 
 const (
-	fileBatch = 400 // sets of files that servers are asked of at a time
-	logEvery  = 20  // one set of so many is reloaded, too, which costs the most
+	fileBatch  = 400 // sets of files that servers are asked of at a time
+	logEvery   = 21  // one set in so many is reloaded, too, which costs much; odd, as sets with even numbers are of another kind than the others
+	linesEvery = 7   // of one set in so many it is asked which line decides for some connections, which costs the most; odd, too
+)
+
+// part is a part of what a server says of a set.
+type part int
+
+const (
+	ofViews part = iota
+	ofLog
+	ofLines
 )
 
 // FuzzFiles asks a server of every version how it reads so many random sets of files, and makes those smaller that the oracle reads otherwise. It
@@ -79,6 +90,7 @@ type fileFuzz struct {
 	sets    int
 	answers int            // of views
 	logs    int            // of reloads
+	lines   int            // connections for which a line is predicted
 	refused int            // answers with an error
 	lost    int            // what the oracle does not predict
 	causes  map[string]int // of those
@@ -89,7 +101,7 @@ type fileFuzz struct {
 // fileFind is a set of files that a server reads otherwise than the oracle.
 type fileFind struct {
 	*asked      // of this set alone
-	log    bool // it is about the log
+	of     part // what it is about
 	count  int  // how many are like it
 }
 
@@ -106,7 +118,11 @@ func (f *fileFuzz) batch(ctx context.Context, first, count int) error {
 	for version, a := range f.askers {
 		r := &asked{version: version}
 		results[version] = r
-		g.Go(func() error { return r.ask(ctx, a, cases, func(i int) bool { return (first+i)%logEvery == 0 }) })
+		g.Go(func() error {
+			return r.ask(ctx, a, cases, func(i int, of part) bool {
+				return of == ofLog && (first+i)%logEvery == 0 || of == ofLines && (first+i)%linesEvery == 1
+			})
+		})
 	}
 	if err := g.Wait(); err != nil {
 		return err
@@ -124,15 +140,18 @@ type asked struct {
 	predicted []corpus.Answer
 	said      []corpus.Answer
 	logged    []bool // whether said has a log
+	lined     []bool // whether said has lines
 	gaps      []*oracle.CannotPredict
 }
 
-// ask asks a server of those sets that are predicted, and for the log of those that are wanted.
-func (r *asked) ask(ctx context.Context, a asker, cases []corpus.Case, wantLog func(i int) bool) error {
-	var reload []corpus.Case
-	var of []int
+// ask asks a server of those sets that are predicted, and for the parts of them that are wanted; their rows are always.
+func (r *asked) ask(ctx context.Context, a asker, cases []corpus.Case, want func(i int, of part) bool) error {
+	var reload, connect subset
 	for i := range cases {
 		p, err := predicted(&cases[i], r.version)
+		if err == nil && want(i, ofLines) {
+			p.Lines, err = predictedLines(&cases[i], r.version)
+		}
 		var gap *oracle.CannotPredict
 		if errors.As(err, &gap) {
 			r.gaps = append(r.gaps, gap)
@@ -141,8 +160,11 @@ func (r *asked) ask(ctx context.Context, a asker, cases []corpus.Case, wantLog f
 		if err != nil {
 			return err
 		}
-		if wantLog(i) || r.version < 15 && cases[i].Ident != "" && i%3 == 0 { // no view shows the maps
-			reload, of = append(reload, cases[i]), append(of, len(r.cases))
+		if want(i, ofLog) || r.version < 15 && cases[i].Ident != "" && i%3 == 0 { // no view shows the maps
+			reload.add(&cases[i], len(r.cases))
+		}
+		if want(i, ofLines) {
+			connect.add(&cases[i], len(r.cases))
 		}
 		r.cases, r.predicted = append(r.cases, cases[i]), append(r.predicted, *p)
 	}
@@ -153,29 +175,48 @@ func (r *asked) ask(ctx context.Context, a asker, cases []corpus.Case, wantLog f
 	if r.said, err = a.Views(ctx, r.cases); err != nil {
 		return err
 	}
-	r.logged = make([]bool, len(r.cases))
-	if len(reload) == 0 {
+	r.logged, r.lined = make([]bool, len(r.cases)), make([]bool, len(r.cases))
+	err = reload.ask(ctx, a.Logs, func(i int, log []string) { r.said[i].Log, r.logged[i] = log, true })
+	if err != nil {
+		return err
+	}
+	return connect.ask(ctx, a.Lines, func(i int, lines []string) { r.said[i].Lines, r.lined[i] = lines, true })
+}
+
+// subset are cases with their numbers in the whole.
+type subset struct {
+	cases []corpus.Case
+	of    []int
+}
+
+func (s *subset) add(c *corpus.Case, i int) { s.cases, s.of = append(s.cases, *c), append(s.of, i) }
+
+func (s *subset) ask(ctx context.Context, asks func(context.Context, []corpus.Case) ([][]string, error), take func(i int, words []string)) error {
+	if len(s.cases) == 0 {
 		return nil
 	}
-	logs, err := a.Logs(ctx, reload)
-	for i, log := range logs {
-		r.said[of[i]].Log, r.logged[of[i]] = log, true
+	answers, err := asks(ctx, s.cases)
+	for i, words := range answers {
+		take(s.of[i], words)
 	}
 	return err
 }
 
 // only is what is known of set i.
 func (r *asked) only(i int) *asked {
-	return &asked{version: r.version, cases: r.cases[i : i+1], predicted: r.predicted[i : i+1], said: r.said[i : i+1], logged: r.logged[i : i+1]}
+	return &asked{version: r.version, cases: r.cases[i : i+1], predicted: r.predicted[i : i+1], said: r.said[i : i+1], logged: r.logged[i : i+1], lined: r.lined[i : i+1]}
 }
 
-// differs says whether the server reads set i otherwise than predicted, and whether only its log does.
-func (r *asked) differs(i int) (differs, log bool) {
+// differs says whether the server reads set i otherwise than predicted, and in which part.
+func (r *asked) differs(i int) (differs bool, of part) {
 	p, s := r.predicted[i], r.said[i]
-	if !slices.Equal(p.Rules, s.Rules) || !slices.Equal(p.Mappings, s.Mappings) {
-		return true, false
+	switch {
+	case !slices.Equal(p.Rules, s.Rules) || !slices.Equal(p.Mappings, s.Mappings):
+		return true, ofViews
+	case r.logged[i] && !slices.Equal(p.Log, s.Log):
+		return true, ofLog
 	}
-	return r.logged[i] && !slices.Equal(p.Log, s.Log), true
+	return r.lined[i] && !corpus.SameLines(p.Lines, s.Lines), ofLines
 }
 
 // judge counts, and keeps the first disagreement of each kind.
@@ -190,16 +231,21 @@ func (f *fileFuzz) judge(r *asked) {
 		if r.logged[i] {
 			f.logs++
 		}
+		for _, line := range r.predicted[i].Lines {
+			if line != "" {
+				f.lines++
+			}
+		}
 		if len(r.predicted[i].Log) > 0 {
 			f.refused++
 		}
-		differs, log := r.differs(i)
+		differs, of := r.differs(i)
 		if !differs {
 			continue
 		}
-		kind := kindOf(&r.predicted[i], &r.said[i], log)
+		kind := kindOf(&r.predicted[i], &r.said[i], of)
 		if f.kinds[kind] == nil {
-			f.kinds[kind] = &fileFind{asked: r.only(i), log: log}
+			f.kinds[kind] = &fileFind{asked: r.only(i), of: of}
 			fmt.Fprintf(f.out, "PostgreSQL %d, %s: %s\n", r.version, r.cases[i].Name, kind)
 		}
 		f.kinds[kind].count++
@@ -210,10 +256,13 @@ func (f *fileFuzz) judge(r *asked) {
 var particular = regexp.MustCompile(`\\"(?:[^"]|\\\\\\")*\\"|\[[^\]]*\]|[0-9a-f]*:[0-9a-f:.]*|[0-9]+(?:\.[0-9]+)*`)
 
 // kindOf is a text that disagreements of one kind have in common: the first line that differs, without names and numbers.
-func kindOf(predicted, said *corpus.Answer, log bool) string {
+func kindOf(predicted, said *corpus.Answer, of part) string {
 	a, b := *predicted, *said
-	if !log {
+	if of != ofLog {
 		a.Log, b.Log = nil, nil
+	}
+	if of != ofLines {
+		a.Lines, b.Lines = nil, nil
 	}
 	first := strings.SplitN(corpus.Differences("p", &a, "s", &b), "\n", 3)
 	kind := particular.ReplaceAllString(strings.Join(first[:min(2, len(first))], " / "), "…")
@@ -221,7 +270,7 @@ func kindOf(predicted, said *corpus.Answer, log bool) string {
 }
 
 func (f *fileFuzz) report(took time.Duration) string {
-	text := fmt.Sprintf("%d sets of files, asked of servers %s: %d answers of views, %d of reloads, in %s (%.0f answers/s); %d answers have an error; %d kinds of disagreement\n", f.sets, strings.Trim(fmt.Sprint(slices.Sorted(maps.Keys(f.askers))), "[]"), f.answers, f.logs, took.Round(time.Second), float64(f.answers)/took.Seconds(), f.refused, len(f.kinds))
+	text := fmt.Sprintf("%d sets of files, asked of servers %s: %d answers of views, %d of reloads, the line that decides for %d connections, in %s (%.0f answers/s); %d answers have an error; %d kinds of disagreement\n", f.sets, strings.Trim(fmt.Sprint(slices.Sorted(maps.Keys(f.askers))), "[]"), f.answers, f.logs, f.lines, took.Round(time.Second), float64(f.answers)/took.Seconds(), f.refused, len(f.kinds))
 	return text + causes(f.lost, f.causes, f.example)
 }
 
@@ -274,7 +323,7 @@ const maxFileKinds = 24
 func (f *fileFuzz) shrink(ctx context.Context, find *fileFind) (*asked, error) {
 	ask := func(cases []corpus.Case) (*asked, error) {
 		r := &asked{version: find.version}
-		return r, r.ask(ctx, f.askers[find.version], cases, func(int) bool { return find.log })
+		return r, r.ask(ctx, f.askers[find.version], cases, func(_ int, of part) bool { return of == find.of })
 	}
 	smallest := find.asked
 	if ctx.Err() != nil { // what was found is kept as it is
@@ -290,7 +339,7 @@ func (f *fileFuzz) shrink(ctx context.Context, find *fileFind) (*asked, error) {
 					return nil, err
 				}
 				for i := range r.cases {
-					if differs, log := r.differs(i); differs && log == find.log {
+					if differs, of := r.differs(i); differs && of == find.of {
 						smallest, again = r.only(i), true
 						break
 					}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -16,7 +17,7 @@ import (
 type believer struct {
 	version int
 	word    string
-	inLog   bool
+	in      part
 }
 
 func (b believer) Views(_ context.Context, cases []corpus.Case) (answers []corpus.Answer, err error) {
@@ -26,7 +27,7 @@ func (b believer) Views(_ context.Context, cases []corpus.Case) (answers []corpu
 			return nil, err
 		}
 		a.Log = nil
-		if b.word != "" && !b.inLog && strings.Contains(cases[i].HBA, b.word) {
+		if b.word != "" && b.in == ofViews && strings.Contains(cases[i].HBA, b.word) {
 			a.Rules = append(a.Rules, "pg_hba.conf:9 error another")
 		}
 		answers = append(answers, *a)
@@ -40,12 +41,26 @@ func (b believer) Logs(_ context.Context, cases []corpus.Case) (logs [][]string,
 		if err != nil {
 			return nil, err
 		}
-		if b.word != "" && b.inLog && strings.Contains(cases[i].HBA, b.word) {
+		if b.word != "" && b.in == ofLog && strings.Contains(cases[i].HBA, b.word) {
 			a.Log = append(a.Log, "another")
 		}
 		logs = append(logs, a.Log)
 	}
 	return logs, nil
+}
+
+func (b believer) Lines(_ context.Context, cases []corpus.Case) (lines [][]string, err error) {
+	for i := range cases {
+		rows, err := predictedLines(&cases[i], b.version)
+		if err != nil {
+			return nil, err
+		}
+		if b.word != "" && b.in == ofLines && strings.Contains(cases[i].HBA, b.word) && len(rows) > 0 {
+			rows[len(rows)-1] = "another"
+		}
+		lines = append(lines, rows)
+	}
+	return lines, nil
 }
 
 func newFileFuzz(t *testing.T, out *bytes.Buffer, servers map[int]asker) *fileFuzz {
@@ -58,13 +73,16 @@ func newFileFuzz(t *testing.T, out *bytes.Buffer, servers map[int]asker) *fileFu
 
 // TestFileFuzzFinds: a server that reads one word otherwise is found out, and what is kept is little more than the word.
 func TestFileFuzzFinds(t *testing.T) {
-	for _, inLog := range []bool{false, true} {
+	for _, tt := range []struct {
+		in         part
+		word, kept string
+	}{{ofViews, "samenet", "^samenet$"}, {ofLog, "samenet", "^samenet$"}, {ofLines, "all", `^\S+\s(\S*\s){2,3}\S+$`}} {
 		var out bytes.Buffer
-		f := newFileFuzz(t, &out, map[int]asker{13: believer{version: 13}, 18: believer{18, "samenet", inLog}})
+		f := newFileFuzz(t, &out, map[int]asker{13: believer{version: 13}, 18: believer{18, tt.word, tt.in}})
 		if err := f.batch(t.Context(), 1, 300); err != nil {
 			t.Fatal(err)
 		}
-		if f.sets != 300 || f.answers+f.lost != 600 || f.logs < 30 || f.refused == 0 || len(f.kinds) == 0 {
+		if f.sets != 300 || f.answers+f.lost != 600 || f.logs < 30 || f.refused == 0 || f.lines < 10 || len(f.kinds) == 0 {
 			t.Errorf("%d sets, %d answers, %d not predicted, %d logs, %d with errors, %d kinds", f.sets, f.answers, f.lost, f.logs, f.refused, len(f.kinds))
 		}
 		dir := t.TempDir()
@@ -76,7 +94,7 @@ func TestFileFuzzFinds(t *testing.T) {
 			t.Fatal(err)
 		}
 		kept, err := corpus.Parse("kept", string(text))
-		if err != nil || len(kept) == 0 || kept[0].HBA != "samenet" || kept[0].By(18) == nil || kept[0].By(13) != nil {
+		if err != nil || len(kept) == 0 || !regexp.MustCompile(tt.kept).MatchString(kept[0].HBA) || kept[0].By(18) == nil || kept[0].By(13) != nil {
 			t.Errorf("%v\n%s", err, text)
 		}
 		if !strings.Contains(out.String(), "PostgreSQL 18, ") || strings.Contains(out.String(), "PostgreSQL 13") {
@@ -105,7 +123,7 @@ func TestFileFuzzAgrees(t *testing.T) {
 // TestInterruptedFindIsKept: after an interrupt nothing is made smaller, and nothing is lost.
 func TestInterruptedFindIsKept(t *testing.T) {
 	var out bytes.Buffer
-	f := newFileFuzz(t, &out, map[int]asker{18: believer{18, "samenet", false}})
+	f := newFileFuzz(t, &out, map[int]asker{18: believer{18, "samenet", ofViews}})
 	if err := f.batch(t.Context(), 1, 300); err != nil {
 		t.Fatal(err)
 	}
@@ -122,9 +140,9 @@ func TestInterruptedFindIsKept(t *testing.T) {
 
 func TestKindOf(t *testing.T) {
 	at := func(rule string) *corpus.Answer { return &corpus.Answer{Rules: []string{rule}} }
-	a := kindOf(at("pg_hba.conf:3 host [all] [alice] 10.0.0.0 255.0.0.0 md5"), at(`pg_hba.conf:3 error "words: \"x\""`), false)
-	b := kindOf(at("pg_hba.conf:7 host [shop x] [bob] fd00::1 ffff:: md5"), at(`pg_hba.conf:7 error "words: \"yyy\""`), false)
-	c := kindOf(at("pg_hba.conf:3 local [all] [alice] - - md5"), at(`pg_hba.conf:3 error "words: \"x\""`), false)
+	a := kindOf(at("pg_hba.conf:3 host [all] [alice] 10.0.0.0 255.0.0.0 md5"), at(`pg_hba.conf:3 error "words: \"x\""`), ofViews)
+	b := kindOf(at("pg_hba.conf:7 host [shop x] [bob] fd00::1 ffff:: md5"), at(`pg_hba.conf:7 error "words: \"yyy\""`), ofViews)
+	c := kindOf(at("pg_hba.conf:3 local [all] [alice] - - md5"), at(`pg_hba.conf:3 error "words: \"x\""`), ofViews)
 	if a != b || a == c {
 		t.Errorf("%s\n%s\n%s", a, b, c)
 	}

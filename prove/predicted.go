@@ -9,9 +9,13 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/oracle/corpus"
 )
 
-// predicted is what the oracle says of a case at a server of a version.
+// predicted is what the oracle says of a case at a server of a version, with ssl.
 func predicted(c *corpus.Case, version int) (*corpus.Answer, error) {
-	r, err := oracle.Read(c.World(version))
+	return predictedIn(c.World(version))
+}
+
+func predictedIn(w *matrix.World) (*corpus.Answer, error) {
+	r, err := oracle.Read(w)
 	if err != nil {
 		return nil, err
 	}
@@ -26,6 +30,16 @@ func predicted(c *corpus.Case, version int) (*corpus.Answer, error) {
 		r.Mappings[i].Error = withoutDir(r.Mappings[i].Error)
 	}
 	return corpus.NewAnswer(r.Logged, r.Rules, r.Mappings), nil
+}
+
+// predictedLines are the lines that decide for the connections of a case, as the oracle has it; none if the server does not load what is asked.
+func predictedLines(c *corpus.Case, version int) ([]string, error) {
+	asked := c.Asked()
+	r, err := oracle.Read(asked.World(version))
+	if err != nil || len(r.Logged) > 0 {
+		return nil, err
+	}
+	return c.PredictLines(version, oracle.Predict), nil
 }
 
 func withoutDir(message string) string { return strings.ReplaceAll(message, matrix.ConfDir+"/", "") }

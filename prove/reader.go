@@ -19,7 +19,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/pgimages"
 )
 
-// Reader is a real server that is asked how it reads configuration files. Nobody connects to it but the one session that asks: it writes the
+// Reader is a real server that is asked how it reads configuration files, and which line decides. One session asks: it writes the
 // files, and the views read them anew each time. A Reader is used by one goroutine at a time.
 type Reader struct {
 	version int
@@ -60,7 +60,7 @@ func NewReader(ctx context.Context, version int, runID string) (_ *Reader, err e
 	for _, setting := range []string{"fsync=off", "autovacuum=off", "log_checkpoints=off", "log_line_prefix=" + readerPrefix, "lc_messages=C"} {
 		args = append(args, "-c", setting)
 	}
-	c, err := pgimages.Start(ctx, pgimages.StartSpec{Image: images[0].Tag, RunID: runID, Network: r.network, Hostname: "reader.example.test", Args: args})
+	c, err := pgimages.Start(ctx, pgimages.StartSpec{Image: images[0].Tag, RunID: runID, Network: r.network, NetAdmin: true, Hostname: "reader.example.test", Args: args})
 	if err != nil {
 		return nil, err
 	}
@@ -79,13 +79,16 @@ func NewReader(ctx context.Context, version int, runID string) (_ *Reader, err e
 	if moved.Exit != 0 {
 		return nil, fmt.Errorf("moving %s: %s", matrix.ConfDir, moved.Stderr)
 	}
+	if err := r.surround(ctx); err != nil {
+		return nil, err
+	}
 	// The server has no certificate: each reload ends with the words of sslNotReloaded, and the records of hostssl are those of a server with ssl.
 	for _, statement := range []string{"ALTER SYSTEM SET ssl = on", "ALTER SYSTEM SET ssl_cert_file = '/none'", writeFunction, readFunction(version), reloadFunction, "SELECT pgam_reload('', '')"} {
 		if _, err := r.rows(ctx, statement); err != nil {
 			return nil, err
 		}
 	}
-	return r, nil
+	return r, r.addRoles(ctx)
 }
 
 // Close removes the server.
@@ -332,7 +335,7 @@ func (r *Reader) rows(ctx context.Context, statement string) ([][]*string, error
 	return result.Rows[len(result.Rows)-1], nil
 }
 
-// Ask is what the server makes of each case: the rows of its views, and what it logs when it reloads.
+// Ask is what the server makes of each case: the rows of its views, what it logs when it reloads, and the lines that decide.
 func (r *Reader) Ask(ctx context.Context, cases []corpus.Case) ([]corpus.Answer, error) {
 	if len(cases) == 0 {
 		return nil, nil
@@ -345,8 +348,12 @@ func (r *Reader) Ask(ctx context.Context, cases []corpus.Case) ([]corpus.Answer,
 	if err != nil {
 		return nil, err
 	}
+	lines, err := r.Lines(ctx, cases)
+	if err != nil {
+		return nil, err
+	}
 	for i := range answers {
-		answers[i].Log = logs[i]
+		answers[i].Log, answers[i].Lines = logs[i], lines[i]
 	}
 	return answers, nil
 }

@@ -74,3 +74,35 @@ func TestSurvives(t *testing.T) {
 		t.Error("a list that does not name itself")
 	}
 }
+
+func TestReadDecided(t *testing.T) {
+	const (
+		fatal  = "pgam:FATAL:  password authentication failed for user \"alice\"\n"
+		detail = "pgam:DETAIL:  Role \"alice\" does not exist.\n\tConnection matched file \"/pgam/conf/d/x.conf\" line 7: \"host all all all password\"\n"
+		before = "pgam:DETAIL:  Connection matched pg_hba.conf line 3: \"host all all all password\"\n"
+		none   = "pgam:FATAL:  no pg_hba.conf entry for host \"1.2.3.4\", user \"bob\", database \"shop\", no encryption\npgam:DETAIL:  Could not resolve client IP address to a host name\n"
+	)
+	alice, bob := corpus.Connection{User: "alice", Database: "postgres", Address: "10.20.0.7"}, corpus.Connection{User: "bob", Physical: true}
+	for _, tt := range []struct {
+		said, states string
+		lines        string // joined
+		err          string
+	}{
+		{fatal + detail + none, "28P01 28000", "alice postgres 10.20.0.7 d/x.conf:7; bob (replication) (socket) none", ""},
+		{"pgam:LOG:  words\n" + fatal + before + none, "28P01 28000", "alice postgres 10.20.0.7 pg_hba.conf:3; bob (replication) (socket) none", ""},
+		{fatal + none, "28P01 28000", "alice postgres 10.20.0.7 28P01 password authentication failed for user \"alice\"; bob (replication) (socket) none", ""},
+		{fatal + detail, "28P01 28000", "", "does not say why bob"},
+		{fatal + detail + none + none, "28P01 28000", "", "has more than"},
+		{none + fatal + detail, "28000 28P01", "", "that of another connection"},
+		{none, "- 28000", "alice postgres 10.20.0.7 let in; bob (replication) (socket) none", ""},
+	} {
+		states := strings.Fields(tt.states)
+		for i := range states {
+			states[i] = strings.Trim(states[i], "-")
+		}
+		lines, err := readDecided([]corpus.Connection{alice, bob}, states, tt.said)
+		if strings.Join(lines, "; ") != tt.lines || (err != nil) != (tt.err != "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+			t.Errorf("%q: %q, %v", tt.said, lines, err)
+		}
+	}
+}

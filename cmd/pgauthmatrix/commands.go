@@ -394,7 +394,7 @@ func fuzzCommand() *cobra.Command {
 run. A seed gives the same scenarios on every machine. What disagrees is made smaller while it still disagrees in the same way; the
 scenario that is left is saved in the run's folder. Cells that the oracle does not predict are counted by cause.
 
-With --files nobody connects: servers of every version are asked how they read pg_hba.conf and pg_ident.conf, thousands of random sets of files a
+With --files no library connects: servers of every version are asked how they read pg_hba.conf and pg_ident.conf, thousands of random sets of files a
 minute; what their views and their logs say is held against the oracle. The smallest set of files that disagrees is saved in --runs.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -13,6 +13,9 @@
 //	log  WORDS
 //	rule ROW OF pg_hba_file_rules
 //	map  ROW OF pg_ident_file_mappings
+//	line ROLE DATABASE ADDRESS FILE:LINE
+//
+// The last are connections, and the line that decides, when each method is password: see Case.Connections.
 //
 // The texts are written by hand; what servers said is recorded from them by go test ./prove -run TestCorpus -update.
 package corpus
@@ -86,6 +89,7 @@ type Answer struct {
 	Log      []string // of the postmaster that reloads them, in the form of matrix.Outcome.Load
 	Rules    []string // rows of pg_hba_file_rules
 	Mappings []string // rows of pg_ident_file_mappings; none before 15
+	Lines    []string // of the case's Connections, the line that decides for each; none if what is Asked does not load
 }
 
 // NewAnswer writes rows as the corpus has them.
@@ -102,7 +106,7 @@ func NewAnswer[R, M fmt.Stringer](log []string, rules []R, mappings []M) *Answer
 
 // Equal compares all of two answers.
 func (a *Answer) Equal(b *Answer) bool {
-	return slices.Equal(a.Log, b.Log) && slices.Equal(a.Rules, b.Rules) && slices.Equal(a.Mappings, b.Mappings)
+	return slices.Equal(a.Log, b.Log) && slices.Equal(a.Rules, b.Rules) && slices.Equal(a.Mappings, b.Mappings) && slices.Equal(a.Lines, b.Lines)
 }
 
 //go:embed *.txt
@@ -263,9 +267,9 @@ func (p *parser) answer(line string) error {
 		return nil
 	}
 	kind, text, _ := strings.Cut(line, " ")
-	into := map[string]*[]string{"log": &p.said.Log, "rule": &p.said.Rules, "map": &p.said.Mappings}[kind]
+	into := map[string]*[]string{"log": &p.said.Log, "rule": &p.said.Rules, "map": &p.said.Mappings, "line": &p.said.Lines}[kind]
 	if into == nil {
-		return fmt.Errorf("%q: want log, rule or map", line)
+		return fmt.Errorf("%q: want log, rule, map or line", line)
 	}
 	text = strings.TrimLeft(text, " ")
 	if quoted, err := strconv.Unquote(text); err == nil && kind == "log" {
@@ -303,6 +307,9 @@ func Format(cases []Case) string {
 			for _, m := range s.Mappings {
 				fmt.Fprintf(&b, "map  %s\n", m)
 			}
+			for _, l := range s.Lines {
+				fmt.Fprintf(&b, "line %s\n", l)
+			}
 		}
 		b.WriteString("\n")
 	}
@@ -335,7 +342,7 @@ func Differences(nameA string, a *Answer, nameB string, b *Answer) string {
 	for _, part := range []struct {
 		kind string
 		a, b []string
-	}{{"log", a.Log, b.Log}, {"rule", a.Rules, b.Rules}, {"map", a.Mappings, b.Mappings}} {
+	}{{"log", a.Log, b.Log}, {"rule", a.Rules, b.Rules}, {"map", a.Mappings, b.Mappings}, {"line", a.Lines, b.Lines}} {
 		for i := range max(len(part.a), len(part.b)) {
 			x, y := at(part.a, i), at(part.b, i)
 			if x != y {

@@ -78,7 +78,7 @@ func TestBadGroups(t *testing.T) {
 		"== a\n-- x\n-- said\n":        `x.txt:3: "said": want versions`,
 		"== a\n-- x\n-- said x\n":      `x.txt:3: "x": want versions`,
 		"== a\n-- x\n-- said 13\n-- said 15 13\n": `x.txt:4: "15 13": want versions that have not said anything yet`,
-		"== a\n-- x\n-- said 13\nwords\n":         `x.txt:4: "words": want log, rule or map`,
+		"== a\n-- x\n-- said 13\nwords\n":         `x.txt:4: "words": want log, rule, map or line`,
 	} {
 		if _, err := Parse("x.txt", text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", text, err, want)
