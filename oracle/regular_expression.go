@@ -50,17 +50,22 @@ func compile(t *token) (message string, err error) {
 }
 
 // compileError says in PostgreSQL's words (regerrs.h) what is wrong with an expression that Go does not take; "" where Go objects to
-// something else, or stumbles over what means something else there.
+// something else, or stumbles over what means something else there. The first mistake counts.
 func compileError(expr string, err error) string {
 	var wrong *syntax.Error
 	errors.As(err, &wrong) // the only error there is
 	plain := !strings.Contains(expr, `\`) && !strings.Contains(strings.ReplaceAll(expr, "(?:", ""), "(?") && !strings.Contains(expr, "[[") && !strings.HasPrefix(expr, "***")
+	before := strings.TrimSuffix(expr, `\`)
 	switch {
 	case backReference.MatchString(expr):
 		return "invalid backreference number"
-	case wrong.Code == syntax.ErrTrailingBackslash && !element.MatchString(expr):
+	case wrong.Code == syntax.ErrTrailingBackslash && repeatable(before+"a", openGroups(before)):
 		return `invalid escape \ sequence`
 	case !plain:
+		return ""
+	case wrong.Code == syntax.ErrMissingRepeatArgument, wrong.Code == syntax.ErrInvalidRepeatOp:
+		return "quantifier operand invalid"
+	case repeatedAnchor.MatchString(expr):
 		return ""
 	}
 	switch wrong.Code {
@@ -68,8 +73,6 @@ func compileError(expr string, err error) string {
 		return "parentheses () not balanced"
 	case syntax.ErrMissingBracket:
 		return "brackets [] not balanced"
-	case syntax.ErrMissingRepeatArgument, syntax.ErrInvalidRepeatOp:
-		return "quantifier operand invalid"
 	case syntax.ErrInvalidCharRange:
 		if strings.HasSuffix(expr, wrong.Expr) { // the end comes first
 			return "brackets [] not balanced"
@@ -79,11 +82,19 @@ func compileError(expr string, err error) string {
 	return ""
 }
 
+// repeatedAnchor is a mistake in PostgreSQL alone (regcomp.c, parseqatom).
+var repeatedAnchor = regexp.MustCompile(`[$^][*+?{]`)
+
+// openGroups is how many groups a part of an expression, of the shared syntax, leaves open.
+func openGroups(part string) int {
+	bare := escapesAndClasses.ReplaceAllString(part, "")
+	return strings.Count(bare, "(") - strings.Count(bare, ")")
+}
+
+var escapesAndClasses = regexp.MustCompile(`\\.|\[[^\]]*\]`)
+
 // backReference is a reference to a group in an expression that has none.
 var backReference = regexp.MustCompile(`^[a-zA-Z0-9@.^$-]*\\[1-9][a-zA-Z@.^$-]*$`)
-
-// element begins a collating element, an equivalence class or a character class, in which a backslash is a letter (regc_lex.c, next, L_CEL).
-var element = regexp.MustCompile(`\[[.=:]`)
 
 // shared is the syntax that means the same in PostgreSQL and in Go: literals, simple classes and groups with greedy quantifiers,
 // alternatives, anchors.
@@ -156,14 +167,30 @@ func bracketEnd(expr string) int {
 func bound(expr string) (length int, wrong string) {
 	end := strings.IndexFunc(expr[1:], func(r rune) bool { return r != ',' && (r < '0' || '9' < r) }) + 1
 	if end == 0 {
-		return len(expr), "braces {} not balanced"
+		return len(expr), boundWithoutEnd(expr[1:])
 	}
 	least, most, comma := strings.Cut(expr[1:end], ",")
-	number := func(text string) int { n, _ := strconv.Atoi(text[:min(len(text), 4)]); return n }
-	if expr[end] != '}' || strings.Contains(most, ",") || number(least) > mostRepeats || number(most) > mostRepeats || comma && most != "" && number(least) > number(most) {
+	if expr[end] != '}' || strings.Contains(most, ",") || repetitions(least) > mostRepeats || repetitions(most) > mostRepeats || comma && most != "" && repetitions(least) > repetitions(most) {
 		return end, "invalid repetition count(s)"
 	}
 	return end + 1, ""
+}
+
+// repetitions is a number of repetitions, or another that is too large, too.
+func repetitions(text string) int {
+	n, _ := strconv.Atoi(text[:min(len(text), 4)])
+	return n
+}
+
+// boundWithoutEnd is what is wrong with a bound with which an expression ends. A digit after a number that is large enough is a mistake as soon as it is read
+// (regcomp.c, scannum), and so is a second comma.
+func boundWithoutEnd(counts string) (wrong string) {
+	least, most, comma := strings.Cut(counts, ",")
+	early := func(n string) bool { return n != "" && repetitions(n[:len(n)-1]) >= mostRepeats }
+	if early(least) || comma && repetitions(least) > mostRepeats || strings.Contains(most, ",") || early(most) {
+		return "invalid repetition count(s)"
+	}
+	return "braces {} not balanced"
 }
 
 // repeatable says whether a part of an expression, with so many groups open, is right so far, and ends in what can be repeated.

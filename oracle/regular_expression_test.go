@@ -11,7 +11,8 @@ func TestBraces(t *testing.T) {
 	for expr, want := range map[string]string{
 		"a{": "", "{": "", "{a": "", "a{x}": "", "}": "", "]": "", "a{,2}": "", "a}{": "", `\{1`: "", "[{1]": "", "[]{1]": "", "[^]{1]": "",
 		"a{1}": "", "a{1,}": "", "a{1,2}": "", "a{255}": "", "(a){2}": "", "[a]{2}": "", "(a{2}": "", // the group is what is wrong with the last
-		"a{1": unbalanced, "a{1,": unbalanced, "a{1,2": unbalanced, "^a{1": unbalanced, "(a{1": unbalanced, "(a|b{1": unbalanced,
+		"a{1": unbalanced, "a{1,": unbalanced, "a{1,2": unbalanced, "^a{1": unbalanced, "(a{1": unbalanced, "(a|b{1": unbalanced, "a{256": unbalanced, "a{1,300": unbalanced, "a{255": unbalanced, "a{2,1": unbalanced,
+		"a{2554": count, "a{3000": count, "a{256,": count, "a{1,2555": count, "a{1,,": count, "a{1,2,": count,
 		"a{2,1}": count, "a{256}": count, "a{300}": count, "a{0,256}": count, "a{1x}": count, "a{1,2,3}": count, "a{99999999999999999999}": count, "(a{1x": count, "a{1000}{2": count,
 		// What is wrong before decides; nothing is said of the bound.
 		"{1": "", "^{1": "", "a*{1": "", "a){1": "", "*a{1": "", "[[:alpha:]]{1": "", `a\m{1`: "", "(?=a){1": "",
@@ -35,9 +36,20 @@ func TestBracesStandForThemselves(t *testing.T) {
 
 // TestExpressionsThatAreNotPredicted: none of them is guessed.
 func TestExpressionsThatAreNotPredicted(t *testing.T) {
-	for _, expr := range []string{"[[:alpha:]]", `\mx`, "(?i)x", "a*?", "(?=a)", "***=x", `(a)\1`, "^*", "(a{99}){99}", "[a-b-c]", `[[.\`, `[[:\`} {
+	for _, expr := range []string{"[[:alpha:]]", `\mx`, "(?i)x", "a*?", "(?=a)", "***=x", `(a)\1`, "^*", "(a{99}){99}", "[a-b-c]", `[[.\`, `[[:\`, `$*\`, "^?)", "(^+", `a**\`} {
 		var gap *CannotPredict
 		if message, err := compile(&token{text: "/" + expr}); message != "" || !errors.As(err, &gap) {
+			t.Errorf("%q: %q, %v", expr, message, err)
+		}
+	}
+}
+
+// TestWhatIsWrongFirst: the words are those for the first mistake.
+func TestWhatIsWrongFirst(t *testing.T) {
+	const escape, operand, parentheses = `invalid escape \ sequence`, "quantifier operand invalid", "parentheses () not balanced"
+	for expr, want := range map[string]string{`\`: escape, `a\`: escape, `(a\`: escape, `^[ab]*(\`: escape, `a\.\`: escape, "*": operand, "^**": operand, "a)": parentheses, "(a": parentheses, "($": parentheses} {
+		message, err := compile(&token{text: "/" + expr})
+		if message != `invalid regular expression "`+expr+`": `+want || err != nil {
 			t.Errorf("%q: %q, %v", expr, message, err)
 		}
 	}
