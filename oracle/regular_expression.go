@@ -65,7 +65,7 @@ func compileError(expr string, err error) string {
 		return ""
 	case wrong.Code == syntax.ErrMissingRepeatArgument, wrong.Code == syntax.ErrInvalidRepeatOp:
 		return "quantifier operand invalid"
-	case repeatedAnchor.MatchString(expr):
+	case repeatedAnchor.MatchString(expr), twoRanges.MatchString(expr):
 		return ""
 	}
 	switch wrong.Code {
@@ -82,7 +82,7 @@ func compileError(expr string, err error) string {
 	return ""
 }
 
-// repeatedAnchor is a mistake in PostgreSQL alone (regcomp.c, parseqatom).
+// repeatedAnchor is, as twoRanges are, a mistake in PostgreSQL alone (regcomp.c, parseqatom).
 var repeatedAnchor = regexp.MustCompile(`[$^][*+?{]`)
 
 // openGroups is how many groups a part of an expression, of the shared syntax, leaves open.
