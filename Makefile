@@ -20,7 +20,7 @@ BASE ?= debian:trixie-slim
 FUZZTIME ?= 10m
 LIVE_FUZZTIME := $(if $(filter quick,$(LIVE_DEPTH)),20x,100x)
 TARGET ?=
-BASELINE ?=
+IMAGE ?=
 
 .PHONY: help compliance build driver-pgx511 tool-image images doctor test-matrix repro check test fuzz prove bench lint vet fmt format clean
 
@@ -41,8 +41,8 @@ images: build ## build or find every image, with a line for each
 doctor: build ## ask whether this machine can carry out a run; each thing that is wrong comes with the command that mends it
 	@bin/pgauthmatrix doctor
 
-compliance: build ## what controls of CIS, STIG, NIST and PCI a server's own files satisfy: TARGET=FOLDER with pg_hba.conf, BASELINE=FOLDER of an earlier statement
-	@bin/pgauthmatrix compliance $(if $(TARGET),'$(TARGET)') $(if $(BASELINE),--baseline '$(BASELINE)')
+compliance: build ## what controls of CIS, STIG, NIST and PCI a server's own files satisfy: TARGET=FOLDER with pg_hba.conf, IMAGE=REFERENCE of your own server's image, BASELINE=FOLDER of an earlier statement
+	@bin/pgauthmatrix compliance $(if $(IMAGE),--image '$(IMAGE)') $(if $(TARGET),'$(TARGET)') $(if $(BASELINE),--baseline '$(BASELINE)')
 
 ##@ Tests of this repository
 check: format vet lint ## format, vet, lint, and the tests that need no container, with the race detector; exhaustive ones are left to make test

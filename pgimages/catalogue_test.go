@@ -205,14 +205,14 @@ func TestRegistryThatIsDown(t *testing.T) {
 	}
 	b := &builder{cli: cli, slots: semaphore.NewWeighted(2), made: map[string]*made{}, registries: map[string]*registry{}, progress: func(string, string) {}}
 	began := time.Now()
-	_, first := b.pull(t.Context(), suite{name: "a", pull: "127.0.0.1:1/a:1"})
+	_, first := b.pull(t.Context(), "127.0.0.1:1/a:1", "a")
 	if first == nil || time.Since(began) > pullPatience+5*time.Second {
 		t.Errorf("after %s: %v", time.Since(began), first)
 	}
 	if r := b.registries["127.0.0.1:1"]; r == nil || r.down == nil {
 		t.Fatalf("it is not known to be down: %+v", b.registries)
 	}
-	if _, second := b.pull(t.Context(), suite{name: "b", pull: "127.0.0.1:1/b:1"}); second != first { //nolint:errorlint // the very same
+	if _, second := b.pull(t.Context(), "127.0.0.1:1/b:1", "b"); second != first { //nolint:errorlint // the very same
 		t.Errorf("it was asked again: %v", second)
 	}
 	_, err = b.suite(t.Context(), suite{name: "c", major: 16, pull: "127.0.0.1:1/c:1"})

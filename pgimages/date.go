@@ -2,13 +2,11 @@ package pgimages
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path"
 	"strings"
 	"time"
 
-	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 )
 
@@ -20,28 +18,16 @@ func PackageDate(ctx context.Context, i Image, runID string) (date time.Time, er
 	if len(files) == 0 || i.Unavailable != "" {
 		return date, nil
 	}
-	cli, err := Engine(ctx)
-	if err != nil {
-		return date, err
-	}
-	labels, err := Labels(runID)
-	if err != nil {
-		return date, err
-	}
-	made, err := cli.ContainerCreate(ctx, client.ContainerCreateOptions{Config: &container.Config{Image: i.Tag, Labels: labels, Cmd: []string{"true"}}})
-	if err != nil {
-		return date, fmt.Errorf("date of image %s: %w", i.Name, err)
-	}
-	defer func() {
-		_, removed := cli.ContainerRemove(context.WithoutCancel(ctx), made.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
-		err = errors.Join(err, removed)
-	}()
-	for _, file := range files {
-		if stat, err := cli.ContainerStatPath(ctx, made.ID, client.ContainerStatPathOptions{Path: file}); err == nil {
-			return stat.Stat.Mtime.UTC(), nil
+	err = inContainer(ctx, i, runID, func(cli *client.Client, id string) error {
+		for _, file := range files {
+			if stat, err := cli.ContainerStatPath(ctx, id, client.ContainerStatPathOptions{Path: file}); err == nil {
+				date = stat.Stat.Mtime.UTC()
+				return nil
+			}
 		}
-	}
-	return date, nil
+		return nil
+	})
+	return date, err
 }
 
 // dated are files of the package that gives an image its version: the first that is there tells the date. libpq's directory has the name of the machine's

@@ -146,6 +146,11 @@ func (b *builder) image(ctx context.Context, s Spec) Image {
 	image.Created, _ = time.Parse(time.RFC3339Nano, found.Created)
 	if found.Config != nil {
 		image.Source, image.Version = found.Config.Labels[labelSource], found.Config.Labels[s.versionLabel()]
+		if s.kind == ownServerKind {
+			if image.Own, err = readOwn(s.version, found.Config.Labels); err != nil {
+				image.Unavailable = err.Error()
+			}
+		}
 	}
 	return image
 }
@@ -154,6 +159,9 @@ func (b *builder) image(ctx context.Context, s Spec) Image {
 func (b *builder) need(ctx context.Context, s Spec) (local bool, err error) {
 	if !s.known() {
 		return false, fmt.Errorf("there is no image %q in the catalogue", s.Name())
+	}
+	if s.kind == ownServerKind {
+		return false, b.ownServer(ctx, s)
 	}
 	if s.kind == ownKind {
 		if err := b.slots.Acquire(ctx, 1); err != nil {
@@ -196,7 +204,7 @@ func (b *builder) suite(ctx context.Context, s suite) (local bool, err error) {
 			return err
 		}
 		defer b.slots.Release(1)
-		source, pullErr := b.pull(ctx, s)
+		source, pullErr := b.pull(ctx, s.pull, "suite-"+s.name)
 		if pullErr == nil {
 			return b.install(ctx, s, source)
 		}

@@ -18,9 +18,9 @@ import (
 
 // Spec names an image of the catalogue. Specs are comparable.
 type Spec struct {
-	kind    string // server | client | client-nogss | client-asyncpg | client-own | browser | kdc; all but kdc are directories of inputs
+	kind    string // server | server-own | client | client-nogss | client-asyncpg | client-own | browser | kdc; all but kdc are directories of inputs
 	major   int    // PostgreSQL major version of the suite that it stands on; 0 for kdc, browser and client-own
-	version string // of a client that is not libpq; of client-own the reference of the image that it stands on; empty for all others
+	version string // of a client that is not libpq; of client-own and server-own the reference of the image that it stands on; empty for all others
 }
 
 // Server is the image of a PostgreSQL server. See StartSpec for what it does when started.
@@ -62,10 +62,10 @@ func KDC() Spec { return Spec{kind: "kdc"} }
 // Browser is an image with Chromium, without a screen, for tests of what people see. No run needs it.
 func Browser() Spec { return Spec{kind: "browser"} }
 
-// Name is server-17, client-17, client-nogss-17, client-asyncpg-0.30, client-own-HASH, browser or kdc.
+// Name is server-17, client-17, client-nogss-17, client-asyncpg-0.30, client-own-HASH, server-own-HASH, browser or kdc.
 func (s Spec) Name() string {
 	switch {
-	case s.kind == ownKind:
+	case s.kind == ownKind, s.kind == ownServerKind:
 		return s.kind + "-" + hash(nil, s.version)
 	case s.version != "":
 		return s.kind + "-" + s.version
@@ -78,7 +78,7 @@ func (s Spec) Name() string {
 // known is true of the images that can be made.
 func (s Spec) known() bool {
 	switch s.kind {
-	case "kdc", "browser", ownKind:
+	case "kdc", "browser", ownKind, ownServerKind:
 		return true
 	case "server", "client", "client-nogss":
 		return s.major > 0
@@ -97,6 +97,7 @@ type Image struct {
 	Size        int64     // bytes, layers shared with other images included
 	Created     time.Time // when it was built
 	NoSource    bool      // Unavailable because no source of it answers here, not because something failed
+	Own         *OwnImage // what was found in the image that an OwnServer stands on; nil of others
 	Unavailable string    // why it is not available, with the command that mends it; then only Spec, Name and Tag are set
 }
 
@@ -124,6 +125,14 @@ func age(d time.Duration) string {
 	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }
 
+// Account is the numbers of the account that a server of the image runs as.
+func (i Image) Account() (uid, gid int) {
+	if i.Own != nil {
+		return i.Own.UID, i.Own.GID
+	}
+	return UID, GID
+}
+
 // Labels of images.
 const (
 	labelSource  = "pgauthmatrix.source"  // Image.Source of the suite
@@ -133,7 +142,7 @@ const (
 // versionLabel is the label that holds an image's version.
 func (s Spec) versionLabel() string {
 	switch s.kind {
-	case "server":
+	case "server", ownServerKind:
 		return labelVersion + ".postgresql"
 	case "kdc":
 		return labelVersion + ".krb5"

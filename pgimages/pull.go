@@ -25,15 +25,15 @@ type registry struct {
 // pullPatience is how long a registry may take to say the first word, stallPatience how long it may say nothing while it sends.
 var pullPatience, stallPatience = 10 * time.Second, 2 * time.Minute
 
-// pull sees to it that the base is here and says how it came.
-func (b *builder) pull(ctx context.Context, s suite) (source string, err error) {
-	if _, err := b.cli.ImageInspect(ctx, s.pull); err == nil {
-		if err := b.fits(ctx, s.pull); err != nil {
-			return "", fmt.Errorf("%w; remove it: docker image rm %s", err, s.pull)
+// pull sees to it that an image is here, for what name is made of, and says how it came.
+func (b *builder) pull(ctx context.Context, ref, name string) (source string, err error) {
+	if _, err := b.cli.ImageInspect(ctx, ref); err == nil {
+		if err := b.fits(ctx, ref); err != nil {
+			return "", fmt.Errorf("%w; remove it: docker image rm %s", err, ref)
 		}
-		return fmt.Sprintf("built on %s (local)", s.pull), nil
+		return fmt.Sprintf("built on %s (local)", ref), nil
 	}
-	named, err := reference.ParseNormalizedNamed(s.pull)
+	named, err := reference.ParseNormalizedNamed(ref)
 	if err != nil {
 		return "", err
 	}
@@ -57,7 +57,7 @@ func (b *builder) pull(ctx context.Context, s suite) (source string, err error) 
 		return time.AfterFunc(d, func() { cancel(fmt.Errorf("%s %s %s", domain, said, d)) })
 	}
 	first := silence("did not answer within", pullPatience)
-	stream, err := b.cli.ImagePull(patient, s.pull, client.ImagePullOptions{RegistryAuth: login(ctx, s.pull)})
+	stream, err := b.cli.ImagePull(patient, ref, client.ImagePullOptions{RegistryAuth: login(ctx, ref)})
 	first.Stop()
 	if err != nil {
 		if cause := context.Cause(patient); cause != nil && ctx.Err() == nil {
@@ -85,17 +85,17 @@ func (b *builder) pull(ctx context.Context, s suite) (source string, err error) 
 		}
 		stalled.Reset(stallPatience)
 		if message.ID == "" || message.Progress == nil {
-			b.progress("suite-"+s.name, message.Status)
+			b.progress(name, message.Status)
 		}
 	}
 	if cause := context.Cause(patient); cause != nil && ctx.Err() == nil {
 		return "", cause
 	}
-	if err := b.fits(ctx, s.pull); err != nil {
-		_, removeErr := b.cli.ImageRemove(ctx, s.pull, client.ImageRemoveOptions{})
+	if err := b.fits(ctx, ref); err != nil {
+		_, removeErr := b.cli.ImageRemove(ctx, ref, client.ImageRemoveOptions{})
 		return "", errors.Join(err, removeErr)
 	}
-	return fmt.Sprintf("built on %s (pulled)", s.pull), nil
+	return fmt.Sprintf("built on %s (pulled)", ref), nil
 }
 
 // fits returns an error if an image is of another architecture than the engine: its programs would not run, or slowly in an emulator.

@@ -15,7 +15,7 @@ import (
 
 // inputs are the Dockerfiles and what they copy; a build's context is one of its directories.
 //
-//go:embed suite server client client-nogss client-asyncpg client-own browser
+//go:embed suite server server-own client client-nogss client-asyncpg client-own browser
 var inputs embed.FS
 
 // suite is what all images of one PostgreSQL version stand on: packages installed into a base.
@@ -129,7 +129,7 @@ func (s Spec) base() string {
 	switch s.kind {
 	case "client-nogss":
 		return s.withGSS().tag()
-	case ownKind:
+	case ownKind, ownServerKind:
 		return s.version
 	}
 	return suiteFor(s.major).tag()
@@ -145,6 +145,9 @@ func (s Spec) withGSS() Spec {
 func (s Spec) files() []file {
 	if s.kind == "kdc" || !s.known() {
 		return nil
+	}
+	if s.kind == ownServerKind {
+		return ownServerFiles()
 	}
 	return contextFiles(s.kind)
 }

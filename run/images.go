@@ -35,7 +35,7 @@ func Images(ctx context.Context, out io.Writer) error {
 func (r *Run) images(ctx context.Context, out io.Writer, cells []matrix.Cell) ([]matrix.Cell, error) {
 	specs := []pgimages.Spec{pgimages.KDC()}
 	for i := range cells {
-		for _, s := range needs(&cells[i]) {
+		for _, s := range r.needs(&cells[i]) {
 			if !slices.Contains(specs, s) {
 				specs = append(specs, s)
 			}
@@ -63,7 +63,7 @@ func (r *Run) images(ctx context.Context, out io.Writer, cells []matrix.Cell) ([
 	kept := cells[:0:0]
 	for i := range cells {
 		had := true
-		for _, s := range needs(&cells[i]) {
+		for _, s := range r.needs(&cells[i]) {
 			if _, missing := lacking[s]; missing {
 				lacking[s]++
 				had = false
@@ -115,8 +115,8 @@ func unavailable(images []reports.Image) string {
 }
 
 // needs are the images of a cell's server and client. A client that has no image of its own runs in any client container.
-func needs(c *matrix.Cell) []pgimages.Spec {
-	specs := []pgimages.Spec{pgimages.Server(c.World.Server)}
+func (r *Run) needs(c *matrix.Cell) []pgimages.Spec {
+	specs := []pgimages.Spec{r.server(c.World.Server)}
 	if info, _ := c.Client.Library.Info(); info.Image != "" {
 		specs = append(specs, pgimages.Client(info.Image))
 	}
@@ -124,6 +124,27 @@ func needs(c *matrix.Cell) []pgimages.Spec {
 		specs = append(specs, pgimages.Own(d.Image))
 	}
 	return specs
+}
+
+// server is the image of a server.
+func (r *Run) server(major int) pgimages.Spec {
+	if own := r.config.Server; own != nil && own.Own.Major == major {
+		return own.Spec
+	}
+	return pgimages.Server(major)
+}
+
+// OwnServer finds or makes the server image that stands on somebody's own, and prints what was found in it.
+func OwnServer(ctx context.Context, out io.Writer, reference string) (*pgimages.Image, error) {
+	images, err := ensure(ctx, out, []pgimages.Spec{pgimages.OwnServer(reference)})
+	if err != nil {
+		return nil, died(err)
+	}
+	if images[0].Unavailable != "" {
+		return nil, died(errors.New(images[0].Unavailable))
+	}
+	fmt.Fprintf(out, "%s: %s\n", reference, images[0].Own)
+	return &images[0], nil
 }
 
 // ensure shows builds as they go: one line that changes on a terminal, a line for each image and one every ten seconds elsewhere.

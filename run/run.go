@@ -12,6 +12,7 @@ import (
 
 	"github.com/pgauthmatrix/pgauthmatrix/fixtures"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+	"github.com/pgauthmatrix/pgauthmatrix/pgimages"
 	"github.com/pgauthmatrix/pgauthmatrix/reports"
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
 )
@@ -23,17 +24,18 @@ type Config struct {
 	Golden      matrix.Golden
 	Divergences []matrix.Divergence
 	Selection   matrix.Selection
-	AtMost      int            // of the cells selected, so many, spread evenly; 0: all
-	Described   string         // the selection, for people
-	Repeat      int            // attempts of each cell, whose outcomes must all be equal; 0: one
-	Files       []string       // of the scenarios, if they are not the built-in ones
-	DriverFile  string         // of Driver
-	Costs       string         // folder of the run that Selection.Cost is of
-	CostsRun    string         // and its ID
-	Dir         string         // folder below which the run makes its own; default "runs"
-	Driver      *matrix.Driver // see Input
-	Provision   Provisioner    // default Provision
-	Closed      bool           // no route leads out of the Envs' networks: the rules are somebody else's
+	AtMost      int             // of the cells selected, so many, spread evenly; 0: all
+	Described   string          // the selection, for people
+	Repeat      int             // attempts of each cell, whose outcomes must all be equal; 0: one
+	Files       []string        // of the scenarios, if they are not the built-in ones
+	DriverFile  string          // of Driver
+	Costs       string          // folder of the run that Selection.Cost is of
+	CostsRun    string          // and its ID
+	Dir         string          // folder below which the run makes its own; default "runs"
+	Driver      *matrix.Driver  // see Input
+	Provision   Provisioner     // default Provision
+	Server      *pgimages.Image // somebody's own server, in the place of the harness's of that version; nil: none
+	Closed      bool            // no route leads out of the Envs' networks: the rules are somebody else's
 	Publishing
 
 	resumed *reports.Run // the run to go on with; see ResumeConfig
@@ -122,7 +124,7 @@ func (r *Run) provision(ctx context.Context, e *EnvPlan) (Env, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan.RunID, plan.Dir, plan.Closed = r.label, r.Dir, r.config.Closed
+	plan.RunID, plan.Dir, plan.Closed, plan.ServerImage = r.label, r.Dir, r.config.Closed, r.server
 	plan.Progress = func(step string) { r.display.Phase(e.Name + ": " + step) }
 	provision := r.config.Provision
 	if provision == nil {

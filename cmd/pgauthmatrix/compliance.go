@@ -17,6 +17,7 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/cases"
 	"github.com/pgauthmatrix/pgauthmatrix/compliance"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
+	"github.com/pgauthmatrix/pgauthmatrix/pgimages"
 	"github.com/pgauthmatrix/pgauthmatrix/reports"
 	"github.com/pgauthmatrix/pgauthmatrix/run"
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
@@ -39,9 +40,10 @@ const oscalFile = "compliance.oscal.json"
 // statement is what the command was asked for.
 type statement struct {
 	selection
-	from, baseline, to, runs string
+	from, baseline, to, runs, image string
 
-	target  string            // a folder of a server's own files; "": cells of the scenarios
+	target  string            // what the statement is about: a folder of a server's own files, or an image that has them; "": cells of the scenarios
+	server  *pgimages.Image   // that stands on image
 	own     *cases.Case       // what is in it
 	digests []compliance.File // of its files
 }
@@ -49,7 +51,7 @@ type statement struct {
 func complianceCommand() *cobra.Command {
 	var s statement
 	cmd := &cobra.Command{
-		Use:   "compliance FOLDER | compliance --run RUN PATTERN...",
+		Use:   "compliance FOLDER | compliance --image IMAGE [FOLDER] | compliance --run RUN PATTERN...",
 		Short: "Say which controls of CIS, STIG, NIST and PCI a server's rules satisfy, with evidence",
 		Long: `Say which controls of the CIS PostgreSQL Benchmark, the DISA STIG, NIST SP 800-53 and PCI DSS the rules of a server satisfy: by what was
 observed, and beside it by what the text of each check would conclude from the configuration. docs/compliance.md lists the controls.
@@ -58,6 +60,11 @@ FOLDER has a server's own files: pg_hba.conf and, where there are, pg_ident.conf
 pg_settings, krb5.conf. A real server is given the rules, and every class of client that they tell apart is tried:
 
   pgauthmatrix compliance examples/hardened
+
+With --image the server is somebody's own: an image, local or in a registry, whose programs and account are found and used. Without a FOLDER its files are those of the
+one directory of the image that has a pg_hba.conf:
+
+  pgauthmatrix compliance --image registry.example.com/pg:17 examples/hardened
 
 With --run nothing is tried. The statement is about the cells of a saved run; those that the patterns take must be of one server, one version with
 one set of rules and settings. With a FOLDER in place of the patterns the run is one that was made with it:
@@ -73,6 +80,7 @@ Exit status: 0 no control is violated, 1 one is, or the server does not load the
 	f := cmd.Flags()
 	f.StringArrayVarP(&s.files, "scenario", "f", nil, "with --run: a scenario `FILE` to use instead of the built-in ones")
 	f.StringVar(&s.from, "run", "", "the `FOLDER` of a saved run")
+	f.StringVar(&s.image, "image", "", "the server is that of `IMAGE`, local or in a registry")
 	f.StringVar(&s.baseline, "baseline", "", "the `FOLDER` of an earlier statement and its run: the statement begins with what has changed since")
 	f.StringVarP(&s.to, "output", "o", "", "the `FOLDER` to write to; default: that of the run")
 	f.StringVar(&s.runs, "runs", "runs", "`FOLDER` below which the run's own is made")
@@ -85,10 +93,12 @@ func (s *statement) make(cmd *cobra.Command, args []string) error {
 		s.target, patterns = args[0], nil
 	}
 	switch {
+	case s.image != "" && s.from != "":
+		return errors.New("--image belongs to a statement for which something is tried; with --run nothing is")
 	case s.target == "" && s.from == "" && len(args) > 0:
 		return fmt.Errorf("%s is no folder; want one with pg_hba.conf, or --run with a saved run", args[0])
-	case s.target == "" && s.from == "":
-		return errors.New("want a folder with a server's own files, or --run with a saved run")
+	case s.target == "" && s.from == "" && s.image == "":
+		return errors.New("want a folder with a server's own files, --image with a server's image, or --run with a saved run")
 	case s.target != "" && len(s.files) > 0:
 		return errors.New("-f belongs to --run with patterns: the cells of a folder are not those of a scenario file")
 	}
@@ -96,13 +106,20 @@ func (s *statement) make(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	if s.target != "" {
-		if err := s.read(input); err != nil {
+	if s.image != "" || s.target != "" {
+		folder, remove, err := s.folder(cmd.Context(), cmd.OutOrStdout())
+		if err != nil {
+			return err
+		}
+		defer remove()
+		if err := s.read(input, folder); err != nil {
 			return err
 		}
 	}
 	if s.from == "" {
-		_, folder, err := run.Do(cmd.Context(), cmd.OutOrStdout(), run.ConfigOf(input, matrix.Selection{}, "compliance of "+s.target, s.runs))
+		config := run.ConfigOf(input, matrix.Selection{}, "compliance of "+s.target, s.runs)
+		config.Server = s.server
+		_, folder, err := run.Do(cmd.Context(), cmd.OutOrStdout(), config)
 		if err != nil {
 			return err
 		}
@@ -134,8 +151,8 @@ func (s *statement) make(cmd *cobra.Command, args []string) error {
 }
 
 // read reads the folder of a server's own files; the input has the attempts at it in the place of the built-in scenarios.
-func (s *statement) read(input *run.Input) error {
-	folder, err := os.OpenRoot(s.target)
+func (s *statement) read(input *run.Input, name string) error {
+	folder, err := os.OpenRoot(name)
 	if err != nil {
 		return err
 	}
@@ -215,7 +232,12 @@ func (s *statement) evaluate(input *run.Input, patterns []string) (*compliance.S
 }
 
 func (s *statement) repeat(patterns []string) string {
-	if s.target != "" {
+	switch {
+	case s.image != "" && s.target != s.image:
+		return "pgauthmatrix compliance --image " + s.image + " " + s.target
+	case s.image != "":
+		return "pgauthmatrix compliance --image " + s.image
+	case s.target != "":
 		return "pgauthmatrix compliance " + s.target
 	}
 	text := "pgauthmatrix compliance --run " + s.from

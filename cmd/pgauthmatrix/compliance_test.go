@@ -16,6 +16,9 @@ func TestComplianceRefuses(t *testing.T) {
 		{[]string{"nowhere/at/all"}, "nowhere/at/all is no folder"},
 		{[]string{none}, "there is no pg_hba.conf in the folder"},
 		{[]string{bad, "-f", "x.yaml"}, "-f belongs to --run"},
+		{[]string{"--image", "x", "--run", "y"}, "--image belongs to a statement for which something is tried"},
+		{[]string{"--image", "x", none}, "there is no pg_hba.conf in the folder"}, // before the image is looked for
+		{[]string{"--image", "x", "nowhere/at/all"}, "nowhere/at/all is no folder"},
 		{[]string{"--run", "nowhere/at/all", "core/**"}, "nowhere/at/all"},
 	} {
 		_, _, err := call(append([]string{"compliance"}, c.args...)...)
