@@ -18,9 +18,8 @@ func Markdown(w io.Writer, s *Statement) error {
 		if len(base.Changes) == 0 {
 			b.WriteString("No conclusion is another one. ")
 		} else {
-			b.WriteString("| Control | Conclusion | Before | Now |\n|---|---|---|---|\n")
-			for _, c := range base.Changes {
-				fmt.Fprintf(&b, "| %s %s | %s | %s | %s |\n", c.ID, cell(c.Title), c.Of, orDash(c.Before), orDash(c.Now))
+			for _, n := range s.News() {
+				fmt.Fprintf(&b, "- %s\n", cell(n.Text()))
 			}
 			b.WriteString("\n")
 		}

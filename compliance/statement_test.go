@@ -388,6 +388,17 @@ func TestBaseline(t *testing.T) {
 	if i < 0 || !now.Baseline.Changes[i].Worse || now.Baseline.Changes[i].Before != Satisfied || now.Baseline.Changes[i].Now != Violated {
 		t.Errorf("%v", now.Baseline.Changes)
 	}
+	first := now.News()[0]
+	if first.Sign == "" || !strings.Contains(first.Text(), "pg_hba.conf:1): ") || !slices.ContainsFunc(now.News(), func(n News) bool { return n.Sign != "" && slices.Contains(n.Controls, "6.8") }) {
+		t.Errorf("%+v", now.News())
+	}
+	told := 0
+	for _, n := range now.News() {
+		told += len(n.Controls)
+	}
+	if told < len(now.Baseline.Changes) {
+		t.Errorf("%d changes are told, of %d", told, len(now.Baseline.Changes))
+	}
 	for _, r := range []func(*bytes.Buffer) error{func(b *bytes.Buffer) error { return HTML(b, now) }, func(b *bytes.Buffer) error { return Markdown(b, now) }, func(b *bytes.Buffer) error { return Terminal(b, now, nil) }} {
 		var b bytes.Buffer
 		if err := r(&b); err != nil {

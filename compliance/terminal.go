@@ -15,8 +15,8 @@ func Terminal(w io.Writer, s *Statement, files []string) error {
 	}
 	if base := s.Baseline; base != nil {
 		fmt.Fprintf(&b, "since run %s\n", base.Run)
-		for _, c := range base.Changes {
-			fmt.Fprintf(&b, "  %s %s: %s was %s and is %s\n", c.ID, c.Title, c.Of, orDash(c.Before), orDash(c.Now))
+		for _, n := range s.News() {
+			fmt.Fprintf(&b, "  %s\n", n.Text())
 		}
 		if len(base.Changes) == 0 {
 			b.WriteString("  no conclusion is another one\n")
