@@ -109,6 +109,22 @@ func (a *anonymiser) domain(name string) {
 	}
 }
 
+// certificates adds the names in certificates.
+func (a *anonymiser) certificates(list []matrix.Certificate) {
+	for _, cert := range list {
+		for _, attribute := range cert.Subject {
+			for _, part := range word.FindAllString(attribute.Value, -1) {
+				a.add("c", part)
+			}
+		}
+		for _, name := range slices.Concat(cert.DNS, cert.URI, cert.Email) {
+			for _, part := range word.FindAllString(name, -1) {
+				a.domain(part)
+			}
+		}
+	}
+}
+
 func (a *anonymiser) collect(c *Case) error {
 	for _, r := range c.rest.realms {
 		a.domain(r.Name)
@@ -126,18 +142,7 @@ func (a *anonymiser) collect(c *Case) error {
 		a.domain(n.Reverse)
 		a.domain(n.Forward)
 	}
-	for _, cert := range c.world.Certificates {
-		for _, attribute := range cert.Subject {
-			for _, part := range word.FindAllString(attribute.Value, -1) {
-				a.add("c", part)
-			}
-		}
-		for _, name := range slices.Concat(cert.DNS, cert.URI, cert.Email) {
-			for _, part := range word.FindAllString(name, -1) {
-				a.domain(part)
-			}
-		}
-	}
+	a.certificates(c.world.Certificates)
 	for _, r := range c.rest.roles {
 		if r.Name != audit.OtherUser {
 			a.add("r", r.Name)

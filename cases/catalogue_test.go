@@ -68,28 +68,10 @@ func TestCatalogue(t *testing.T) {
 				t.Error(wrong)
 			}
 			for i := range a.Connections {
-				one := &a.Connections[i]
-				if shown, known := one.Shown(); !shown || !known {
-					t.Errorf("%s: what was seen is not shown, or not said", one.Who)
-				}
-				if cured, known := one.Cured(); !cured || !known || one.Wanted == nil {
-					t.Errorf("%s: what is wanted is not said, or what is advised does not cure it", one.Who)
-				}
-				if strings.HasPrefix(one.Who, "connection ") {
-					t.Error("a connection without who")
-				}
-				libraries[one.Reported.Cell.Client.Library] = true
+				checkConnection(t, &a.Connections[i])
+				libraries[a.Connections[i].Reported.Cell.Client.Library] = true
 			}
-			for _, key := range c.Admits {
-				if !slices.ContainsFunc(a.Changes, func(c Change) bool { return c.Key() == key && c.Admitted && !c.Wanted }) {
-					t.Errorf("admits has %q, which the advice does not change", key)
-				}
-			}
-			for i := range c.Probes {
-				if why := c.Probes[i].NotLive; why != "" && !slices.ContainsFunc(noClient, func(known string) bool { return strings.HasSuffix(why, known) }) {
-					t.Errorf("%s %s with %s: %s", c.Probes[i].Channel, c.Probes[i].User, c.Probes[i].Have, why)
-				}
-			}
+			checkProbes(t, a)
 			cells := 0
 			for _, s := range c.Cells() {
 				cells += len(s.Expand())
@@ -102,6 +84,36 @@ func TestCatalogue(t *testing.T) {
 	}
 	if len(names) < 20 || len(versions) < 5 || len(libraries) < 5 {
 		t.Errorf("%d cases, %d versions, %d clients: want 20, 5 and 5", len(names), len(versions), len(libraries))
+	}
+}
+
+// checkConnection says whether a connection of the catalogue ends as it was seen to and, as advised, as is wanted.
+func checkConnection(t *testing.T, one *Connection) {
+	t.Helper()
+	if shown, known := one.Shown(); !shown || !known {
+		t.Errorf("%s: what was seen is not shown, or not said", one.Who)
+	}
+	if cured, known := one.Cured(); !cured || !known || one.Wanted == nil {
+		t.Errorf("%s: what is wanted is not said, or what is advised does not cure it", one.Who)
+	}
+	if strings.HasPrefix(one.Who, "connection ") {
+		t.Error("a connection without who")
+	}
+}
+
+// checkProbes says whether a case accepts only what it has to, and a real client can be of each class that one can be of.
+func checkProbes(t *testing.T, a *Answer) {
+	t.Helper()
+	for _, key := range a.Admits {
+		if !slices.ContainsFunc(a.Changes, func(c Change) bool { return c.Key() == key && c.Admitted && !c.Wanted }) {
+			t.Errorf("admits has %q, which the advice does not change", key)
+		}
+	}
+	for i := range a.Case.Probes {
+		p := &a.Case.Probes[i]
+		if p.NotLive != "" && !slices.ContainsFunc(noClient, func(known string) bool { return strings.HasSuffix(p.NotLive, known) }) {
+			t.Errorf("%s %s with %s: %s", p.Channel, p.User, p.Have, p.NotLive)
+		}
 	}
 }
 
