@@ -2,6 +2,7 @@ package reports
 
 import (
 	"fmt"
+	"html/template"
 	"strings"
 )
 
@@ -15,7 +16,7 @@ func (v *View) Against(baseline *Run) error {
 	if err != nil {
 		return fmt.Errorf("the baseline, run %s: %w", baseline.Header.Run, err)
 	}
-	v.Baseline = d
+	v.Baseline, v.baseline = d, baseline
 	return nil
 }
 
@@ -119,6 +120,7 @@ func (p *markdown) baseline(v *View) {
 // topChange is a group of changes at the top of the page.
 type topChange struct {
 	Kind, Where, Cells, ID string
+	Link, All              template.URL // the example, and the cells of this kind that Where has
 	Worse                  bool
 }
 
@@ -133,9 +135,9 @@ func (v *View) topBaseline() (line string, changes []topChange, more string) {
 			more = "… and " + count(len(d.Changes)-i, "other group", "other groups")
 			break
 		}
-		t := topChange{Kind: string(c.Kind), Cells: count(c.Count, "cell", "cells"), ID: c.id(), Worse: c.Kind.Regression()}
+		t := topChange{Kind: string(c.Kind), Cells: count(c.Count, "cell", "cells"), ID: c.id(), Link: cellLink(c.id()), Worse: c.Kind.Regression()}
 		if c.Explained {
-			t.Where = c.Where.String()
+			t.Where, t.All = c.Where.String(), fragment("cells", c.Where.query()+" "+Conjunction{{Axis: "change", Values: []string{string(c.Kind)}}}.query())
 		}
 		changes = append(changes, t)
 	}

@@ -56,7 +56,14 @@ type Diff struct {
 
 	OldFailing int `json:"old_failing,omitempty"` // cells of the old run that fail
 
-	common bool // cells that only one side has are no change
+	common bool            // cells that only one side has are no change
+	cells  map[string]pair // by ID of the later cell, or of one that is gone: those that are not in all they were
+}
+
+// pair is a cell of both sides, or of one of them.
+type pair struct {
+	old, now *Side // nil: that side has no such cell
+	change   Change
 }
 
 // Change is cells that changed in one way, told together as the cells of a Group are.
@@ -109,7 +116,7 @@ func NewDiff(before, after *Run, between *Between) (*Diff, error) {
 }
 
 func newDiff(before, after *Run, between *Between, common bool) (*Diff, error) {
-	d := &Diff{Old: before.Header, New: after.Header, Between: between, Counts: map[ChangeKind]int{}, common: common}
+	d := &Diff{Old: before.Header, New: after.Header, Between: between, Counts: map[ChangeKind]int{}, common: common, cells: map[string]pair{}}
 	var values [2]string
 	if between != nil {
 		values = [2]string{between.Old, between.New}
@@ -218,6 +225,7 @@ func (b *differ) add(old, now *Side) {
 			b.diff.Alone[0]++
 		} else {
 			b.diff.Alone[1]++
+			b.diff.cells[now.ID] = pair{now: now}
 		}
 		return
 	}
@@ -234,6 +242,9 @@ func (b *differ) add(old, now *Side) {
 		b.diff.Pairs++
 	}
 	change := b.diff.compare(old, now)
+	if change.Kind != unchanged || !sameFields(old.Outcome, now.Outcome) {
+		b.diff.cells[side.ID] = pair{old, now, change}
+	}
 	if change.Kind == unchanged {
 		b.diff.Equal++
 		b.class = append(b.class, agreeing)
@@ -299,6 +310,14 @@ func (d *Diff) compare(old, now *Side) Change {
 		c.Rules = false
 	}
 	return c
+}
+
+// sameFields compares all fields, also those that no witness could see on one side.
+func sameFields(x, y *matrix.Outcome) bool {
+	if x == nil || y == nil {
+		return x == y
+	}
+	return !slices.ContainsFunc(matrix.Fields, func(f matrix.Field) bool { return x.Get(f) != y.Get(f) })
 }
 
 func kindOf(old, now *Side, different bool) ChangeKind {

@@ -45,6 +45,9 @@ func HTML(w io.Writer, v *View, o Options) error {
 
 func writePage(w io.Writer, v *View, o Options, limit int) error {
 	cells := newHTMLCells(v.Header.Start)
+	if err := cells.collectBefore(v.Baseline, v.baseline); err != nil {
+		return err
+	}
 	if err := cells.collect(v.run); err != nil {
 		return err
 	}
@@ -93,11 +96,11 @@ func segmentsOf(cells *htmlCells, scenarios []*htmlScenario, limit int) (segment
 	if err != nil {
 		return nil, "", err
 	}
-	for _, times := range []bool{true, false} {
+	for _, room := range rooms {
 		segments = []segment{{id: "index", data: index, fails: true}}
 		total := segments[0].size()
 		for i, s := range scenarios {
-			data, err := s.evidence(times).compressed()
+			data, err := s.evidence(room).compressed()
 			if err != nil {
 				return nil, "", err
 			}
@@ -105,12 +108,23 @@ func segmentsOf(cells *htmlCells, scenarios []*htmlScenario, limit int) (segment
 			total += segments[len(segments)-1].size()
 		}
 		if total <= limit {
+			if room.leftOut != "" {
+				leftOut = room.leftOut + " are left out: the page would be too large."
+			}
 			return segments, leftOut, nil
 		}
-		leftOut = "The times of events are left out: the page would be too large."
 	}
 	return dropEvidence(segments, limit)
 }
+
+// room is what a page has room for, besides what it always says.
+type room struct {
+	before, times bool
+	leftOut       string
+}
+
+// rooms are tried in this order.
+var rooms = []room{{before: true, times: true}, {before: true, leftOut: "The times of events"}, {leftOut: "The times of events and the evidence of the baseline"}}
 
 // dropEvidence leaves out the evidence of whole scenarios: the largest first, those with failing cells last.
 func dropEvidence(segments []segment, limit int) (kept []segment, leftOut string, err error) {
@@ -137,11 +151,14 @@ func dropEvidence(segments []segment, limit int) (kept []segment, leftOut string
 		total -= s.size()
 	}
 	kept = slices.DeleteFunc(segments, func(s segment) bool { return dropped[s.id] })
-	return kept, fmt.Sprintf("The times of events and the evidence of %s are left out: the page would be too large.", count(len(dropped), "scenario", "scenarios")), nil
+	return kept, fmt.Sprintf("%s and the evidence of %s are left out: the page would be too large.", rooms[1].leftOut, count(len(dropped), "scenario", "scenarios")), nil
 }
 
 func (s *htmlScenario) fails(h *htmlCells) bool {
-	return slices.ContainsFunc(s.cells, func(c *htmlCell) bool { return verdict.Status(h.statuses.list[c.status]).Fails() })
+	return slices.ContainsFunc(s.cells, func(c *htmlCell) bool {
+		status := h.statuses.list[c.status]
+		return status != gone && verdict.Status(status).Fails()
+	})
 }
 
 // top is what the page says without script.
@@ -280,6 +297,7 @@ type about struct {
 	Scenarios []aboutScenario      `json:"scenarios"` // in the order of evidence-N
 	Claims    map[string][2]string `json:"claims"`
 	Museum    map[string][2]string `json:"museum"`
+	Baseline  *aboutBaseline       `json:"baseline,omitempty"`
 }
 
 type aboutStatus struct {
@@ -326,14 +344,17 @@ func aboutPage(v *View, o Options, scenarios []*htmlScenario) about {
 	for _, r := range matrix.Reasons {
 		a.Reasons[string(r.Reason)] = r.Meaning
 	}
+	a.Baseline = v.aboutBaseline()
 	claims, museum := docs.Claims(), docs.Museum()
-	for i, s := range scenarios {
+	for _, s := range scenarios {
 		of := aboutScenario{Scenario: Scenario{Name: s.name}}
-		if seen := v.Scenarios[i]; seen.Name == s.name { // both are sorted by name
-			of.Obtained, of.Bound = seen.Obtained, seen.Bound
-			if seen.About != nil {
-				of.Scenario = *seen.About
+		if i := slices.IndexFunc(v.Scenarios, func(x *ScenarioView) bool { return x.Name == s.name }); i >= 0 {
+			of.Obtained, of.Bound = v.Scenarios[i].Obtained, v.Scenarios[i].Bound
+			if seen := v.Scenarios[i].About; seen != nil {
+				of.Scenario = *seen
 			}
+		} else if i := slices.IndexFunc(v.Baseline.Old.Scenarios, func(x Scenario) bool { return x.Name == s.name }); i >= 0 {
+			of.Scenario = v.Baseline.Old.Scenarios[i] // all its cells are gone
 		}
 		for _, id := range of.Claims {
 			a.Claims[id] = claims[id]

@@ -98,6 +98,8 @@ type htmlCell struct {
 	status, class, cause        uint32
 	predicted, observed         uint32
 	connections, rounds, micros uint32
+	was                         uint32 // what it was in the baseline
+	before                      uint32 // place of the baseline's evidence in htmlScenario.before, plus one; 0: none
 	evidence                    htmlEvidence
 }
 
@@ -111,18 +113,22 @@ type htmlCells struct {
 	outcomes  *dictionary // JSON arrays of the fields, in the order of matrix.Fields; the first is ""
 	causes    *dictionary // the first is ""
 	scenarios map[string]*htmlScenario
-	literal   int // cells whose evidence is kept as it is
+	literal   int         // cells whose evidence is kept as it is
+	was       *dictionary // JSON texts of was; the first is "": as it is now
+	baseline  *Diff       // nil: none
+	old       map[string]oldCell
 }
 
 // htmlScenario has the cells of a scenario and the dictionaries of their evidence.
 type htmlScenario struct {
-	name  string
-	cells []*htmlCell
-	words evidenceWords
+	name   string
+	cells  []*htmlCell
+	before []*htmlEvidence // of the baseline, of cells that are not as they were
+	words  evidenceWords
 }
 
 func newHTMLCells(begin time.Time) *htmlCells {
-	return &htmlCells{begin: begin, names: newDictionary(), statuses: newDictionary(), outcomes: newDictionary(""), causes: newDictionary(""), scenarios: map[string]*htmlScenario{}}
+	return &htmlCells{begin: begin, names: newDictionary(), statuses: newDictionary(), outcomes: newDictionary(""), causes: newDictionary(""), was: newDictionary(""), scenarios: map[string]*htmlScenario{}, old: map[string]oldCell{}}
 }
 
 // collect reads the run's records. A run that was killed has those before its end.
@@ -142,19 +148,33 @@ func (h *htmlCells) collect(run *Run) error {
 	return nil
 }
 
-func (h *htmlCells) add(r *Record) error {
-	s := h.scenarios[r.Scenario]
+func (h *htmlCells) scenario(name string) *htmlScenario {
+	s := h.scenarios[name]
 	if s == nil {
-		s = &htmlScenario{name: r.Scenario, words: newEvidenceWords()}
-		h.scenarios[r.Scenario] = s
+		s = &htmlScenario{name: name, words: newEvidenceWords()}
+		h.scenarios[name] = s
 	}
-	c := &htmlCell{name: h.names.add(idForm(r)), status: h.statuses.add(string(r.Verdict.Status)), class: classOf(r), cause: h.causes.add(r.Verdict.Cause)}
+	return s
+}
+
+// cell is a row that has its name and axes.
+func (h *htmlCells) cell(r *Record) *htmlCell {
+	c := &htmlCell{name: h.names.add(idForm(r))}
 	for _, name := range slices.Sorted(maps.Keys(r.Axes)) {
 		i := h.axis(name)
 		c.axes = append(c.axes, make([]uint32, max(0, i+1-len(c.axes)))...)
 		c.axes[i] = h.values[i].add(r.Axes[name])
 	}
+	return c
+}
+
+func (h *htmlCells) add(r *Record) error {
+	s, c := h.scenario(r.Scenario), h.cell(r)
+	c.status, c.class, c.cause = h.statuses.add(string(r.Verdict.Status)), classOf(r), h.causes.add(r.Verdict.Cause)
 	var err error
+	if c.was, c.before, err = h.wasOf(r.ID); err != nil {
+		return err
+	}
 	if r.Predicted.End != "" {
 		if c.predicted, err = h.outcomes.addJSON(fieldsOf(r.Predicted)); err != nil {
 			return err
@@ -397,6 +417,9 @@ func (h *htmlCells) index(scenarios []*htmlScenario) *blob {
 	b.columns("connections", "", column(func(c *htmlCell) uint32 { return c.connections }))
 	b.columns("rounds", "", column(func(c *htmlCell) uint32 { return c.rounds }))
 	b.columns("tenths", "", column(func(c *htmlCell) uint32 { return c.micros / 100 }))
+	if h.baseline != nil {
+		b.text("was", h.was, column(func(c *htmlCell) uint32 { return c.was }))
+	}
 	for i, name := range h.axes {
 		b.text("axis:"+name, h.values[i], column(func(c *htmlCell) uint32 { return valueAt(c.axes, i) }))
 	}

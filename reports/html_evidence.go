@@ -221,13 +221,28 @@ func placeholders(r *Record) func(string) string {
 	}
 }
 
-// evidence is the table of a scenario's evidence, in the order of its cells; without the times where the page has no room for them.
-func (s *htmlScenario) evidence(times bool) *blob {
-	b := &blob{Rows: len(s.cells), Lists: map[string][]string{}}
-	column := func(name string, texts *dictionary, of func(*htmlEvidence) uint32) {
-		values := make([]uint32, len(s.cells))
+// evidence is the table of a scenario's evidence: a row for each cell, in their order, and rows of the baseline after them, to which the
+// column before points. The dictionaries have the baseline's texts also where the page has no room for its rows.
+func (s *htmlScenario) evidence(with room) *blob {
+	var rows []*htmlEvidence
+	for _, c := range s.cells {
+		rows = append(rows, &c.evidence)
+	}
+	before := make([]uint32, len(rows), len(rows)+len(s.before))
+	if with.before {
 		for i, c := range s.cells {
-			values[i] = of(&c.evidence)
+			if c.before > 0 {
+				before[i] = uint32(len(s.cells)) + c.before - 1 //nolint:gosec // a run has fewer cells
+			}
+		}
+		rows = append(rows, s.before...)
+		before = before[:len(rows)]
+	}
+	b := &blob{Rows: len(rows), Lists: map[string][]string{}}
+	column := func(name string, texts *dictionary, of func(*htmlEvidence) uint32) {
+		values := make([]uint32, len(rows))
+		for i, e := range rows {
+			values[i] = of(e)
 		}
 		if texts == nil {
 			b.columns(name, "", values)
@@ -247,14 +262,17 @@ func (s *htmlScenario) evidence(times bool) *blob {
 	column("load", s.words.load, func(e *htmlEvidence) uint32 { return e.load })
 	column("trace", s.words.trace, func(e *htmlEvidence) uint32 { return e.trace })
 	b.Lists["rules"], b.Lists["parts"] = s.words.rules.list, s.words.parts.list
-	if !times {
+	if len(s.before) > 0 {
+		b.columns("before", "", before)
+	}
+	if !with.times {
 		return b
 	}
 	column("start", nil, func(e *htmlEvidence) uint32 { return e.start })
 	column("timesLength", nil, func(e *htmlEvidence) uint32 { return uint32(len(e.times)) }) //nolint:gosec // a few bytes
 	var all []byte
-	for _, c := range s.cells {
-		all = append(all, c.evidence.times...)
+	for _, e := range rows {
+		all = append(all, e.times...)
 	}
 	b.strings = [][]byte{all}
 	return b

@@ -74,27 +74,10 @@ func (b *blob) word(t *testing.T, name string, row int) string {
 func TestPageHoldsEveryCell(t *testing.T) {
 	run := saved(t, 3000, 7)
 	page := pageOf(t, view(t, run), htmlLimit)
-	records := map[string]*Record{}
-	for r, err := range run.Records() {
-		if err != nil {
-			t.Fatal(err)
-		}
-		records[r.ID] = r
-	}
+	records := recordsByID(t, run)
 	index := segmentOf(t, page, "index")
 	if index == nil || index.Rows != len(records) {
 		t.Fatalf("the index is not there, or has not %d rows", len(records))
-	}
-	axes := func(row int) map[string]string {
-		values := map[string]string{}
-		for _, c := range index.Columns {
-			if name, ok := strings.CutPrefix(c.Name, "axis:"); ok {
-				if value := index.word(t, c.Name, row); value != "" {
-					values[name] = value
-				}
-			}
-		}
-		return values
 	}
 	var evidence *blob
 	first, scenario, segments, literal := 0, "", 0, 0
@@ -106,14 +89,14 @@ func TestPageHoldsEveryCell(t *testing.T) {
 				t.Fatalf("no evidence of %s", name)
 			}
 		}
-		id := idOf(index.word(t, "name", row), scenario, axes(row))
+		id := idOf(index.word(t, "name", row), scenario, index.axesOf(t, row))
 		r := records[id]
 		if r == nil {
 			t.Fatalf("row %d is %s, which is no record", row, id)
 		}
 		delete(records, id)
-		if !maps.Equal(axes(row), r.Axes) {
-			t.Errorf("%s: axes %v, want %v", id, axes(row), r.Axes)
+		if axes := index.axesOf(t, row); !maps.Equal(axes, r.Axes) {
+			t.Errorf("%s: axes %v, want %v", id, axes, r.Axes)
 		}
 		for field, want := range map[string]string{"status": string(r.Verdict.Status), "cause": r.Verdict.Cause, "predicted": fieldsText(&r.Predicted), "observed": fieldsText(outcomeOf(r))} {
 			if got := index.word(t, field, row); got != want {

@@ -58,8 +58,9 @@ type View struct {
 	First     time.Time              // start of the first attempt
 	Last      time.Time              // end of the last attempt
 
-	run  *Run       // for formats that say something of every cell
-	axes *axisTable // a row for each cell
+	run      *Run       // for formats that say something of every cell
+	baseline *Run       // with Baseline: likewise
+	axes     *axisTable // a row for each cell
 }
 
 // Known is one cause of known divergences.

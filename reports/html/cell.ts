@@ -21,6 +21,7 @@ interface Client { message?: string; crash?: string; asked?: string[]; session?:
 interface Connection { where: string; wire: WireEvent[]; upstream: WireEvent[]; log: LogLine[]; exit: string; times: number[] }
 
 interface Evidence {
+  before: number; // row of the baseline's evidence; 0: none
   because: Rule[]; told: Rule[]; verdict: Verdict; byHand: string; unseen: string[]; fault: string;
   conninfo: string; client?: Client; connections: Connection[]; rawTimes: number[]; load: LogLine[]; trace: string; start: number; timed: boolean;
 }
@@ -37,7 +38,7 @@ function read(t: Table, row: number): Evidence {
     const wire = part<WireEvent[]>(places[i + 1]!, []), upstream = part<WireEvent[]>(places[i + 2]!, []);
     connections.push({ where: t.lists["parts"]![places[i]!]!, wire, upstream, log: part<LogLine[]>(places[i + 3]!, []), exit: t.lists["parts"]![places[i + 4]!]!, times: take(wire.length + upstream.length) });
   }
-  return { because: rules("because"), told: rules("told"), verdict: json<Verdict>("verdict", { status: "" }), byHand: text("byHand"), unseen: json<string[]>("unseen", []), fault: text("fault"),
+  return { before: t.has("before") ? t.column("before")[row]! : 0, because: rules("because"), told: rules("told"), verdict: json<Verdict>("verdict", { status: "" }), byHand: text("byHand"), unseen: json<string[]>("unseen", []), fault: text("fault"),
     conninfo: text("conninfo"), client: json<Client | undefined>("client", undefined), connections, rawTimes: times, load: json<LogLine[]>("load", []), trace: text("trace"),
     start: t.has("start") ? t.column("start")[row]! : -1, timed: t.has("start") };
 }
@@ -71,11 +72,11 @@ export async function cellPage(index: Index, row: number): Promise<Node[]> {
   const t = await evidenceOf(scenario);
   const status = index.text("status", row), kind = index.about.statuses.find((s) => s.name === status);
   const nodes: Node[] = [
-    h("h1", { tabindex: -1 }, h("span", { class: "status " + status }, (kind?.glyph ?? "?") + " " + status), " ", h("span", { class: "id" }, breakable(id))),
+    h("h1", { tabindex: -1 }, index.gone[row] ? h("span", { class: "status Known" }, "Gone") : h("span", { class: "status " + status }, (kind?.glyph ?? "?") + " " + status), " ", h("span", { class: "id" }, breakable(id))),
     h("p", {}, link("#/scenario/" + name, name), about?.question ? ": " + about.question : ""),
   ];
   const e = t && read(t, row - first);
-  nodes.push(outcomes(index, row, e ?? undefined));
+  nodes.push(...since(index, row), outcomes(index, row, e ?? undefined));
   if (!e) {
     nodes.push(h("p", { class: "warn" }, `The evidence of this scenario is not part of this page, which would be too large with it. `, h("code", {}, `pgauthmatrix explain ${quote(id)} --run ${index.about.dir}`), " shows it."));
     nodes.push(commands(index, row, id, ""));
@@ -87,6 +88,7 @@ export async function cellPage(index: Index, row: number): Promise<Node[]> {
   nodes.push(h("div", { class: "two" }, rules("Why it is predicted", e.because), rules("Who told what was observed", e.told)));
   nodes.push(commands(index, row, id, e.conninfo));
   nodes.push(...conversation(e));
+  if (t && index.was(row)?.status) nodes.push(before(index, row, id, e.before ? read(t, e.before) : undefined));
   nodes.push(axes(index, row), peers(index, row));
   if (status === "Agree") nodes.push(h("p", { class: "muted" }, "⟨port⟩, ⟨server⟩, ⟨client⟩, ⟨name⟩ and ⟨time⟩ stand for values that differ from attempt to attempt; run.jsonl has them."));
   return nodes;
@@ -97,20 +99,44 @@ function breakable(id: string): (string | Node)[] {
   return id.split(/(?<=[/,])/).flatMap((part) => [part, h("wbr")]);
 }
 
+/** since says what became of the cell since the baseline. */
+function since(index: Index, row: number): Node[] {
+  const { baseline } = index.about, w = index.was(row);
+  if (!baseline) return [];
+  const run = `run ${baseline.run}, ${baseline.start}`;
+  if (w && !w.status) return [h("p", { class: "since" }, w.kind ? h("strong", {}, "New") : "Not compared", `: ${run}, has no such cell${w.kind ? "" : ", and another selection"}.`)];
+  if (index.gone[row]) return [h("p", { class: "since" }, `This run has no such cell. What it was is that of ${run}.`)];
+  if (!w?.kind) return [h("p", { class: "since muted" }, `Nothing changed since ${run}.`)];
+  const status = index.text("status", row), worse = baseline.kinds.indexOf(w.kind) < baseline.worse;
+  return [h("p", { class: "since" }, h("strong", { class: worse ? "bad" : undefined }, w.kind[0]!.toUpperCase() + w.kind.slice(1)), ` since ${run}`, w.status !== status && `: ${w.status} is now ${status}`, ".",
+    w.rules && " The scenario's rules, roles or settings are different, too.")];
+}
+
+/** before is the baseline's evidence, for those who want to know what is different. */
+function before(index: Index, row: number, id: string, e?: Evidence): HTMLElement {
+  const { baseline } = index.about, w = index.was(row)!;
+  return h("details", { class: "before", open: index.gone[row] === 1 }, h("summary", {}, `What run ${baseline!.run} saw`),
+    w.cause && h("p", { class: "cause" }, h("strong", {}, "Cause "), w.cause),
+    ...(e ? [rules("Who told what was observed", e.told), ...conversation(e)] : [h("p", { class: "warn" }, "The page has no room for it.")]).filter((n): n is HTMLElement => n !== false),
+    h("p", { class: "muted" }, h("code", {}, `pgauthmatrix explain ${quote(id)} --run ${baseline!.dir}`), " shows the whole of it."));
+}
+
 function outcomes(index: Index, row: number, e?: Evidence): HTMLElement {
-  const differences = e?.verdict.differences ?? [];
+  const differences = e?.verdict.differences ?? [], w = index.was(row), compared = !!index.about.baseline && (!w || !!w.status);
+  const fields = w?.fields ?? [];
   const predicted = index.outcomes[index.table.column("predicted")[row]!]!, observed = index.outcomes[index.table.column("observed")[row]!]!;
-  const rows = index.about.fields.map((field, i) => ({ field, predicted: predicted[i] ?? "", observed: observed[i] ?? "", unseen: e?.unseen.includes(field) ?? false, wrong: differences.filter((d) => d.field === field) }))
-    .filter((r) => r.predicted || r.observed || r.wrong.length);
+  const rows = index.about.fields.map((field, i) => ({ field, predicted: predicted[i] ?? "", observed: observed[i] ?? "", was: w ? w.outcome?.[i] ?? "" : observed[i] ?? "", unseen: e?.unseen.includes(field) ?? false, wrong: differences.filter((d) => d.field === field) }))
+    .filter((r) => r.predicted || r.observed || r.wrong.length || (compared && r.was));
   if (!rows.length) return h("p", { class: "muted" }, "There is no outcome.");
   return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Outcome, field by field" }, h("table", { class: "plain-table outcome" },
     h("caption", {}, "Outcome, field by field"),
-    h("thead", {}, h("tr", {}, ["Field", "Predicted", "Observed", "Note"].map((c) => h("th", { scope: "col" }, c)))),
+    h("thead", {}, h("tr", {}, ["Field", "Predicted", compared && "Before", "Observed", "Note"].filter(Boolean).map((c) => h("th", { scope: "col" }, c)))),
     h("tbody", {}, rows.map((r) => h("tr", { class: r.wrong.length ? "differs" : undefined },
       h("th", { scope: "row" }, r.field),
       h("td", {}, predicted.length ? r.predicted || "–" : h("span", { class: "muted" }, "not predicted")),
-      h("td", {}, observed.length ? (r.unseen && !r.observed ? h("span", { class: "muted" }, "no witness can tell") : r.observed || "–") : h("span", { class: "muted" }, "no outcome")),
-      h("td", {}, r.wrong.map((d) => h("span", { class: "bad" }, d.against === "prediction" ? "✗ differs " : `✗ ${{ expect: "expected", golden: "approved" }[d.against] ?? d.against} ${d.want || "absent"} `)),
+      compared && h("td", { class: fields.includes(r.field) ? "moved" : undefined }, w && !w.outcome ? h("span", { class: "muted" }, "no outcome") : r.was || "–"),
+      h("td", { class: fields.includes(r.field) ? "moved" : undefined }, observed.length ? (r.unseen && !r.observed ? h("span", { class: "muted" }, "no witness can tell") : r.observed || "–") : h("span", { class: "muted" }, "no outcome")),
+      h("td", {}, fields.includes(r.field) && h("span", { class: "warn" }, "≠ changed "), r.wrong.map((d) => h("span", { class: "bad" }, d.against === "prediction" ? "✗ differs " : `✗ ${{ expect: "expected", golden: "approved" }[d.against] ?? d.against} ${d.want || "absent"} `)),
         r.field === "reason" && (r.observed || r.predicted) && h("span", { class: "muted" }, index.about.reasons[r.observed || r.predicted] ?? "")))))));
 }
 
@@ -213,6 +239,7 @@ function peers(index: Index, row: number): HTMLElement | DocumentFragment {
   const servers: string[] = [], clients: string[] = [], at = new Map<string, number>();
   for (let i = from; i < to; i++) {
     const s = index.axis("server", i), c = index.axis("library", i);
+    if (index.gone[i] && i !== row) continue;
     if (!servers.includes(s)) servers.push(s);
     if (!clients.includes(c)) clients.push(c);
     at.set(s + " " + c, i);

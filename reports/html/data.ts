@@ -78,7 +78,11 @@ export interface About {
   bound: string;
   claims: Record<string, [string, string]>;
   museum: Record<string, [string, string]>;
+  baseline?: { run: string; start: string; dir: string; kinds: string[]; worse: number };
 }
+
+/** Was is what a cell was in the baseline (html_before.go); status is absent where the baseline has no such cell. */
+export interface Was { kind?: string; fields?: string[]; rules?: boolean; status?: string; obtained?: number; cause?: string; outcome?: string[] }
 
 /** Field is something that every cell has: a place in a list of texts, or a number. */
 export interface Field {
@@ -99,6 +103,9 @@ export class Index {
   readonly outcomes: string[][]; // by place, the fields; the first has none
   readonly statusNames: string[];
   readonly scenarioNames: string[];
+  readonly gone: Uint8Array; // 1: only the baseline has the cell
+  readonly own: number; // cells of this run
+  private readonly past: (Was | undefined)[]; // by place; undefined: as it is now
   private readonly made = new Map<string, Field>();
   private peers?: Uint8Array;
 
@@ -137,7 +144,33 @@ export class Index {
     this.made.set("rounds", { values: table.column("rounds") });
     const tenths = table.column("tenths");
     this.made.set("ms", { values: Uint32Array.from(tenths, (t) => Math.round(t / 10)) });
+    this.gone = new Uint8Array(this.rows);
+    this.past = (table.lists["was"] ?? []).map((text) => (text ? (JSON.parse(text) as Was) : undefined));
+    if (about.baseline) this.compare();
+    this.own = this.gone.reduce((n, g) => n - g, this.rows);
   }
+
+  /** compare makes the fields about the baseline: change, and was.FIELD for what can be observed. */
+  private compare(): void {
+    const { about, past, table } = this, was = table.column("was");
+    const gone = past.map((w) => (w?.kind === "vanished" ? 1 : 0));
+    for (let i = 0; i < was.length; i++) this.gone[i] = gone[was[i]!]!;
+    this.made.set("change", { values: was, texts: past.map((w) => (w?.kind ? [w.kind, ...(w.fields ?? [])] : [!w || w.status ? "none" : ""])) });
+    // A value is that of now, or behind all of these a place in what was.
+    const then = (name: string, now: Numbers, texts: string[], of: (w: Was) => string) =>
+      this.made.set("was." + name, { values: Uint32Array.from(now, (v, i) => (past[was[i]!] ? texts.length + was[i]! : v)), texts: [...texts, ...past.map((w) => (w ? of(w) : ""))].map((t) => [t]) });
+    then("status", this.status, this.statusNames, (w) => w.status ?? "");
+    then("obtained", this.obtained, about.classes.map((c) => c.name), (w) => (w.status ? about.classes[w.obtained ?? 0]!.name : ""));
+    then("cause", table.column("cause"), table.lists["cause"]!, (w) => w.cause ?? "");
+    const observed = table.column("observed"), values = Uint32Array.from(observed, (v, i) => (past[was[i]!] ? this.outcomes.length + was[i]! : v));
+    const all = [...this.outcomes, ...past.map((w) => w?.outcome ?? [])];
+    about.fields.forEach((f, k) => this.made.set("was." + f, { values, texts: all.map((o) => [o[k] ?? ""]) }));
+    const at = (o: string[], f: string) => o[about.fields.indexOf(f)] ?? "";
+    this.made.set("before", { values, texts: all.map((o) => [!o.length ? "" : at(o, "end") === "connected" ? "connected over " + at(o, "channel") : "refused at " + at(o, "stage")]) });
+  }
+
+  /** was is what a cell was in the baseline; undefined: what it is now, or there is no baseline. */
+  was(row: number): Was | undefined { return this.about.baseline && this.past[this.table.column("was")[row]!]; }
 
   field(name: string): Field | undefined { return this.made.get(name); }
   fieldNames(): string[] { return [...this.made.keys()]; }

@@ -74,7 +74,7 @@ function mapPart(s: State, page: string, base: string, layout: Layout, mode: "sh
   const constant = new Set(layout.rows.filter((_, i) => new Set(pivot.rowKeys.map((r) => r.values[i])).size < 2));
   const n = mask.reduce((sum, v) => sum + v, 0);
   const open = (more: string) => cellsHref([query, more].filter(Boolean).join(" "));
-  say(`${cells(n)} of ${thousands(index.rows)}`);
+  say(`${cells(n)} of ${thousands(index.own)}`);
   const nodes: Node[] = [legend(index, open, mode === "weakest")];
   if (!n) nodes.push(h("p", {}, "No cell matches."));
   else {
@@ -127,8 +127,13 @@ function filters(s: State, page: string, withRows: boolean): HTMLElement {
   return h("form", { class: "filters", role: "search", "aria-label": "Filters", submit: (e) => e.preventDefault() },
     h("div", { class: "query" }, input, h("a", { href: "#/help" }, "How to ask"), h("span", { id: "found", class: "muted" })),
     h("p", { id: "queryerror", class: "bad", role: "alert" }),
-    h("div", { class: "lists" }, list("family", "Family", values("family")), list("server", "Server", values("server")), list("client", "Client", values("library")), list("status", "Status", index.statusNames.slice()),
-      list("obtained", "Obtained", about.classes.map((c) => c.name)), h("span", { class: "any" }, axis, " ", value), rows));
+    h("div", { class: "lists" }, list("family", "Family", values("family")), list("server", "Server", values("server")), list("client", "Client", values("library")), list("status", "Status", index.statusNames.filter((n) => n)),
+      about.baseline && list("change", "Change", about.baseline.kinds.filter((k) => !k.includes(" "))), list("obtained", "Obtained", about.classes.map((c) => c.name)), h("span", { class: "any" }, axis, " ", value), rows));
+}
+
+function swatch(place: number): HTMLElement {
+  const o = about.classes[place]!;
+  return h("span", { class: "swatch", style: `background:var(--${o.name})`, title: o.label }, o.letter);
 }
 
 const perPage = 100;
@@ -138,19 +143,19 @@ function listPart(s: State, page: string, base = ""): Node[] {
   const mask = measured(query);
   const rows: number[] = [];
   for (let i = 0; i < mask.length; i++) if (mask[i]) rows.push(i);
-  say(`${cells(rows.length)} of ${thousands(index.rows)}`);
+  say(`${cells(rows.length)} of ${thousands(index.own)}`);
   const bad = new Map(index.statusNames.map((n, i) => [i, ["Differ", "Broken", "Drift", "Known"].indexOf(n)]));
-  const rank = (i: number) => { const r = bad.get(index.status[i]!)!; return r < 0 ? 9 : r; };
-  if (rows.some((i) => rank(i) < 9)) rows.sort((a, b) => rank(a) - rank(b) || a - b); // the worst first
+  const rank = (i: number) => { const r = bad.get(index.status[i]!)!, kind = index.was(i)?.kind; return (r < 0 ? 9 : r) * 10 + (kind ? about.baseline!.kinds.indexOf(kind) : 9); };
+  if (rows.some((i) => rank(i) < 99)) rows.sort((a, b) => rank(a) - rank(b) || a - b); // the worst first
   const from = Number(s.parameters.get("page") ?? 0) * perPage, shown = rows.slice(from, from + perPage);
   if (!rows.length) return [h("p", {}, "No cell matches.")];
   const turn = (to: number) => href(page, { ...Object.fromEntries(s.parameters), page: to });
   return [
     table(`Cells ${thousands(from + 1)} to ${thousands(from + shown.length)} of ${thousands(rows.length)}`, ["Cell", "Status", "Obtained", "Observed"],
       shown.map((i) => {
-        const status = index.text("status", i), o = about.classes[index.obtained[i]!]!, words = about.fields.slice(0, 8).map((f) => index.text(f, i)).filter(Boolean);
-        return [link(cellHref(index.id(i)), index.id(i)), h("span", { class: "status " + status }, (about.statuses.find((x) => x.name === status)?.glyph ?? "?") + " " + status),
-          h("span", { class: "swatch", style: `background:var(--${o.name})`, title: o.label }, o.letter), words.join(" ") || index.text("cause", i)];
+        const status = index.text("status", i), was = index.was(i), words = about.fields.slice(0, 8).map((f) => index.text(f, i)).filter(Boolean);
+        return [link(cellHref(index.id(i)), index.id(i)), index.gone[i] ? h("span", { class: "status" }, "Gone") : h("span", { class: "status " + status }, (about.statuses.find((x) => x.name === status)?.glyph ?? "?") + " " + status),
+          h("span", { class: "swatches" }, was?.kind && was.status && [swatch(was.obtained ?? 0), " → "], swatch(index.obtained[i]!)), [was?.kind && h("strong", { class: about.baseline!.kinds.indexOf(was.kind) < about.baseline!.worse ? "bad" : undefined }, was.kind + ": "), words.join(" ") || index.text("cause", i) || (was?.outcome ?? []).slice(0, 8).filter(Boolean).join(" ")]];
       })),
     ...(rows.length > perPage ? [h("nav", { class: "pager", "aria-label": "Pages of the list" }, from > 0 && link(turn(from / perPage - 1), "previous"), " ", from + perPage < rows.length && link(turn(from / perPage + 1), "next"))] : []),
   ];
@@ -202,6 +207,7 @@ function downgradePage(s: State): Node[] {
 function scenariosPage(): Node[] {
   const counted = new Map<string, { n: number; fails: number }>();
   for (let i = 0; i < index.rows; i++) {
+    if (index.gone[i]) continue;
     const name = index.scenarioNames[index.scenario[i]!]!, c = counted.get(name) ?? { n: 0, fails: 0 };
     c.n++;
     if (about.statuses.find((x) => x.name === index.statusNames[index.status[i]!])?.fails ?? true) c.fails++;
@@ -244,11 +250,17 @@ function helpPage(): Node[] {
     ["versions:1(end:refused)", "of the server versions that one client was asked at, exactly one refuses"],
     ["is:different", "the clients that were asked the same do not all obtain the same"],
     ["is:failing", "Differ, Drift or Broken"],
+    ...(about.baseline ? [
+      ["is:changed", `what is observed, or the verdict, is not what it was in run ${about.baseline.run}; is:worse: admitted, weakened or now fails; is:new and is:gone: only one of the runs has the cell`],
+      ["change:admitted", "what became of a cell; change:method: a field that changed"],
+      ["was.channel:plain !channel:plain", "was. is what was observed, obtained or judged before"],
+      ["runs:1(channel:plain)", "in exactly one of the two runs the cell has a session in plaintext"],
+    ] as [string, string][] : []),
     ["no-hba-entry", "a word: anywhere in names, values, outcome and cause"],
   ];
   return [h("h1", { tabindex: -1 }, "How to ask"), h("p", {}, "Conditions that stand side by side all hold. Parentheses group; quotation marks hold a value with blanks together."),
     table("Examples", ["Query", "Meaning"], examples.map(([q, m]) => [h("a", { href: cellsHref(q) }, h("code", {}, q)), m])),
-    h("p", {}, h("strong", {}, "Fields: "), index.fieldNames().filter((n) => !n.startsWith("predicted.")).join(", "), ".")];
+    h("p", {}, h("strong", {}, "Fields: "), index.fieldNames().filter((n) => !/^(predicted|was)\./.test(n)).join(", "), ".")];
 }
 
 function missing(what: string): Node[] { return [h("h1", { tabindex: -1 }, "Not found"), h("p", {}, `This run has no ${what}. `, link("#/", "To the heat map"))]; }

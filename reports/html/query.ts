@@ -1,4 +1,4 @@
-// Queries: FIELD:VALUE, and, or, !, parentheses, and counts over clients and versions. docs/reports.md describes them.
+// Queries: FIELD:VALUE, and, or, !, parentheses, and counts over clients, versions and two runs. docs/reports.md describes them.
 
 import type { Field, Index } from "./data";
 
@@ -32,10 +32,11 @@ function tokens(query: string): Token[] {
   return list;
 }
 
-/** run evaluates a query: 1 for every cell that matches. */
+/** run evaluates a query: 1 for every cell that matches. Cells that are gone match only where the query asks for them. */
 export function run(index: Index, query: string): Mask {
   const list = tokens(query);
-  let next = 0;
+  let next = 0, gone = false, then = false; // then: what was observed is that of the baseline
+  const look: Look = (name) => (then && index.field("was." + name)) || index.field(name);
   const peek = () => list[next];
   const or = (): Mask => {
     let mask = and();
@@ -64,16 +65,29 @@ export function run(index: Index, query: string): Mask {
     if (t.text === "(") return inside(t);
     next++;
     const colon = t.text.indexOf(":");
-    if (colon <= 0) return words(index, t.text);
+    if (colon <= 0) return words(index, look, t.text);
     const name = t.text.slice(0, colon).toLowerCase(), value = t.text.slice(colon + 1), valueAt = t.at + colon + 1;
-    if (name === "count" || name === "versions") {
+    if (!index.about.baseline && (name === "runs" || name === "change" || name === "before" || name.startsWith("was.") || (name === "is" && since.includes(value)))) {
+      throw new QueryError(t.at, `${t.text} asks for a baseline, and this page has none: pgauthmatrix render RUN --baseline RUN --format html`);
+    }
+    if (name === "count" || name === "versions" || name === "runs") {
       const open = peek();
       if (!open || open.text !== "(" ) throw new QueryError(valueAt + value.length, `a condition in parentheses follows: ${name}:1(channel:plain)`);
       const wanted = number(value, valueAt);
+      if (name === "runs") {
+        if (then) throw new QueryError(t.at, "runs stands in runs");
+        const begin = next, now = inside(open);
+        next = begin;
+        then = true;
+        const before = inside(open), was = index.field("was.status")!;
+        then = false;
+        return now.map((v, i) => (!index.gone[i] && was.texts![was.values[i]!]![0] && wanted(v + before[i]!) ? 1 : 0));
+      }
       return count(index, inside(open), wanted, name === "versions");
     }
-    if (name === "is") return is(index, value, valueAt);
-    const field = index.field(name);
+    if (value === "gone" || (name === "change" && /vanished/i.test(value))) gone = true;
+    if (name === "is") return is(index, look, value, valueAt);
+    const field = look(name);
     if (!field) throw new QueryError(t.at, `there is no field ${name}${near(name, [...index.fieldNames(), "count", "versions", "is"])}`);
     if (value === "") throw new QueryError(valueAt, `a value is missing: ${name}:VALUE`);
     return match(field, value, valueAt, !!t.quoted);
@@ -85,11 +99,15 @@ export function run(index: Index, query: string): Mask {
     next++;
     return mask;
   };
-  if (list.length === 0) return new Uint8Array(index.rows).fill(1);
-  const mask = or();
+  const mask = list.length ? or() : new Uint8Array(index.rows).fill(1);
   if (peek()) throw new QueryError(peek()!.at, "there is no parenthesis to close");
-  return mask;
+  return gone ? mask : mask.map((v, i) => v & (index.gone[i]! ^ 1));
 }
+
+type Look = (name: string) => Field | undefined;
+
+/** since are the words after is: that hold the run against its baseline. */
+const since = ["changed", "worse", "new", "gone"];
 
 function word(t: Token, text: string): boolean { return !t.quoted && t.text.toLowerCase() === text; }
 
@@ -134,12 +152,12 @@ function fill(mask: Mask, field: Field, fits: boolean[]): void {
 }
 
 /** words looks for a word in all that is said of a cell: names, values, outcome, cause. */
-function words(index: Index, text: string): Mask {
+function words(index: Index, look: Look, text: string): Mask {
   const mask = new Uint8Array(index.rows);
   const lower = text.toLowerCase();
   for (const name of index.fieldNames()) {
-    if (name.startsWith("predicted.") || name === "client" || name === "version") continue;
-    const field = index.field(name)!;
+    if (/^(predicted|was)\.|^(client|version|change|before)$/.test(name)) continue;
+    const field = look(name)!;
     if (!field.texts) continue;
     const axis = index.axes.includes(name);
     fill(mask, field, field.texts.map((all) => all.some((t) => t !== "" && (axis ? name + "=" + t : t).toLowerCase().includes(lower))));
@@ -152,9 +170,12 @@ function count(index: Index, inner: Mask, wanted: (n: number) => boolean, versio
   const boundaries = index.boundaries(), mask = new Uint8Array(index.rows);
   if (!versions) {
     for (let from = 0; from < mask.length;) {
-      let to = from + 1, n = inner[from]!;
-      while (to < mask.length && boundaries[to] === 0) n += inner[to++]!;
-      if (to - from > 1 && wanted(n)) mask.fill(1, from, to);
+      let to = from, n = 0, asked = 0;
+      do {
+        n += inner[to]! & (index.gone[to]! ^ 1);
+        asked += index.gone[to]! ^ 1;
+      } while (++to < mask.length && boundaries[to] === 0);
+      if (asked > 1 && wanted(n)) mask.fill(1, from, to);
       from = to;
     }
     return mask;
@@ -165,37 +186,46 @@ function count(index: Index, inner: Mask, wanted: (n: number) => boolean, versio
     while (to < mask.length && boundaries[to]! < 2) to++;
     const tried = new Map<number, number>(), matching = new Map<number, number>();
     for (let i = from; i < to; i++) {
+      if (index.gone[i]) continue;
       tried.set(library[i]!, (tried.get(library[i]!) ?? 0) + 1);
       matching.set(library[i]!, (matching.get(library[i]!) ?? 0) + inner[i]!);
     }
-    for (let i = from; i < to; i++) mask[i] = tried.get(library[i]!)! > 1 && wanted(matching.get(library[i]!)!) ? 1 : 0;
+    for (let i = from; i < to; i++) mask[i] = tried.get(library[i]!)! > 1 && wanted(matching.get(library[i]!)!) ? 1 : 0; // nothing of cells that are gone
     from = to;
   }
   return mask;
 }
 
-function is(index: Index, value: string, at: number): Mask {
+function is(index: Index, look: Look, value: string, at: number): Mask {
   const mask = new Uint8Array(index.rows);
   switch (value) {
     case "failing": {
-      const fails = index.statusNames.map((n) => index.about.statuses.find((s) => s.name === n)?.fails ?? true);
-      fill(mask, index.field("status")!, fails);
+      const status = look("status")!;
+      fill(mask, status, status.texts!.map(([n]) => index.about.statuses.find((s) => s.name === n)?.fails ?? false));
       return mask;
     }
     case "different": {
-      const boundaries = index.boundaries(), obtained = index.obtained;
+      const boundaries = index.boundaries(), obtained = look("obtained")!;
       for (let from = 0; from < mask.length;) {
         let to = from + 1;
         while (to < mask.length && boundaries[to] === 0) to++;
-        const seen = new Set<number>();
-        for (let i = from; i < to; i++) if (index.about.classes[obtained[i]!]!.name !== "none") seen.add(obtained[i]!);
+        const seen = new Set<string>();
+        for (let i = from; i < to; i++) seen.add(obtained.texts![obtained.values[i]!]![0]!);
+        seen.delete("none");
+        seen.delete("");
         if (seen.size > 1) mask.fill(1, from, to);
         from = to;
       }
       return mask;
     }
   }
-  throw new QueryError(at, `is:${value} is unknown: want is:failing or is:different`);
+  if (since.includes(value)) {
+    const { kinds, worse } = index.about.baseline!, change = look("change")!;
+    const wanted = { changed: kinds.filter((k) => k !== "vanished" && k !== "appeared"), worse: kinds.slice(0, worse), new: ["appeared"], gone: ["vanished"] }[value]!;
+    fill(mask, change, change.texts!.map(([kind]) => wanted.includes(kind!)));
+    return mask;
+  }
+  throw new QueryError(at, `is:${value} is unknown: want is:failing, is:different, is:changed, is:worse, is:new or is:gone`);
 }
 
 /** near suggests the name that was meant. */
@@ -205,7 +235,7 @@ function near(name: string, names: string[]): string {
     const d = distance(name, n);
     if (d < least) [best, least] = [n, d];
   }
-  return best ? `; did you mean ${best}?` : `; there are ${names.filter((n) => !n.startsWith("predicted.")).join(", ")}, and predicted.FIELD`;
+  return best ? `; did you mean ${best}?` : `; there are ${names.filter((n) => !/^(predicted|was)\./.test(n)).join(", ")}, and predicted.FIELD`;
 }
 
 function distance(a: string, b: string): number {
