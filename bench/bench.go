@@ -47,8 +47,9 @@ var transports = []struct{ name, cell, conninfo string }{
 	{"gss", world + "ticket=valid,gssencmode=require,sslmode=disable,sslnegotiation=postgres", "gssencmode=require sslmode=disable"},
 }
 
-// Run provisions one Env, measures both sides in turn, and prints the ratio.
-func Run(ctx context.Context, out io.Writer) error {
+// Run provisions one Env, measures both sides in turn, and prints the ratio. What it measured of each transport is written into the folder of
+// the run for whose report it is, unless the name is empty.
+func Run(ctx context.Context, out io.Writer, folder string) error {
 	input, err := run.Load()
 	if err != nil {
 		return err
@@ -106,6 +107,7 @@ func Run(ctx context.Context, out io.Writer) error {
 	t.SetOutputMirror(out)
 	t.AppendHeader(table.Row{"round", "transport", "pgbench -C /s", "cells /s", "ratio"})
 	var ratios []float64
+	connections := make([][]float64, len(transports))
 	for round := 1; round <= rounds; round++ {
 		var pgSeconds, cellSeconds float64 // per connection, summed over the mix
 		for i, tr := range transports {
@@ -118,6 +120,7 @@ func Run(ctx context.Context, out io.Writer) error {
 				return err
 			}
 			pgSeconds, cellSeconds = pgSeconds+1/pg, cellSeconds+1/rate
+			connections[i] = append(connections[i], pg)
 			t.AppendRow(table.Row{round, tr.name, fmt.Sprintf("%.0f", pg), fmt.Sprintf("%.0f", rate), fmt.Sprintf("%.2f", rate/pg)})
 		}
 		n := float64(len(transports))
@@ -126,8 +129,14 @@ func Run(ctx context.Context, out io.Writer) error {
 		t.AppendSeparator()
 	}
 	t.Render()
-	if err := b.bulk(ctx, out); err != nil {
+	transfers, err := b.bulk(ctx, out)
+	if err != nil {
 		return err
+	}
+	if folder != "" {
+		if err := b.record(folder, connections, transfers); err != nil {
+			return err
+		}
 	}
 	if err := b.worlds(ctx, out); err != nil {
 		return err
@@ -220,13 +229,13 @@ func (b *bench) worlds(ctx context.Context, out io.Writer) error {
 const bulkMiB = 8
 
 // bulk measures what encryption costs in a bulk transfer: one session reads as much as it can, in turn over each transport.
-func (b *bench) bulk(ctx context.Context, out io.Writer) error {
-	rates := make([][]float64, len(transports))
+func (b *bench) bulk(ctx context.Context, out io.Writer) (rates [][]float64, err error) {
+	rates = make([][]float64, len(transports))
 	for range rounds {
 		for i := range transports {
 			perSecond, err := b.pgbench(ctx, i, fmt.Sprintf("SELECT repeat('x', 1 << 20) FROM generate_series(1, %d);", bulkMiB), "-c", "1")
 			if err != nil {
-				return err
+				return nil, err
 			}
 			rates[i] = append(rates[i], perSecond*bulkMiB)
 		}
@@ -235,15 +244,30 @@ func (b *bench) bulk(ctx context.Context, out io.Writer) error {
 	t.SetOutputMirror(out)
 	t.AppendHeader(table.Row{"bulk transfer", "MiB/s", "to plain", "least", "most"})
 	for i, tr := range transports {
-		var ratios []float64
-		for round, rate := range rates[i] {
-			ratios = append(ratios, rate/rates[0][round]) // of the same round
-		}
-		slices.Sort(ratios)
-		t.AppendRow(table.Row{tr.name, fmt.Sprintf("%.0f", slices.Sorted(slices.Values(rates[i]))[rounds/2]), fmt.Sprintf("%.2f", ratios[rounds/2]), fmt.Sprintf("%.2f", ratios[0]), fmt.Sprintf("%.2f", ratios[rounds-1])})
+		r := rateOf(rates, i)
+		t.AppendRow(table.Row{tr.name, fmt.Sprintf("%.0f", r.Median), fmt.Sprintf("%.2f", r.ToPlain), fmt.Sprintf("%.2f", r.Least), fmt.Sprintf("%.2f", r.Most)})
 	}
 	t.Render()
-	return nil
+	return rates, nil
+}
+
+// rateOf is the median of a transport's rounds, and its ratio to plaintext, which is the first transport, in the same rounds.
+func rateOf(rates [][]float64, i int) reports.Rate {
+	var ratios []float64
+	for round, rate := range rates[i] {
+		ratios = append(ratios, rate/rates[0][round])
+	}
+	slices.Sort(ratios)
+	return reports.Rate{Median: slices.Sorted(slices.Values(rates[i]))[rounds/2], ToPlain: ratios[rounds/2], Least: ratios[0], Most: ratios[rounds-1]}
+}
+
+// record writes what was measured of each transport beside a run's records.
+func (b *bench) record(folder string, connections, transfers [][]float64) error {
+	m := reports.Measured{Start: time.Now().UTC(), Server: fmt.Sprint(b.cells[0].World.Server), Client: string(b.cells[0].Client.Library), Rounds: rounds, Seconds: int(slice.Seconds()), AtATime: pgClients}
+	for i, tr := range transports {
+		m.Transports = append(m.Transports, reports.Transport{Name: tr.name, Connections: rateOf(connections, i), MiB: rateOf(transfers, i)})
+	}
+	return m.Save(folder)
 }
 
 var tps = regexp.MustCompile(`tps = ([0-9.]+)`)
@@ -304,7 +328,7 @@ func scale(out io.Writer, input *run.Input) error {
 			if matrix.NotApplicable(&cells[i]) != "" {
 				continue
 			}
-			if _, err := oracle.Predict(&cells[i]); err != nil {
+			if _, err := run.Predict(&cells[i]); err != nil {
 				return err
 			}
 		}

@@ -18,6 +18,18 @@ func Claims() map[string][2]string {
 	return table(first)
 }
 
+// Unshown says of each claim that no cell shows why.
+func Unshown() map[string]string {
+	why := map[string]string{}
+	for line := range strings.Lines(claims) {
+		if row, reason, found := strings.Cut(strings.TrimSuffix(strings.TrimSpace(line), " |"), " | none: "); found {
+			id, _, _ := strings.Cut(strings.TrimPrefix(row, "| "), " | ")
+			why[id] = reason
+		}
+	}
+	return why
+}
+
 // Museum is the table of past defects: by id the defect.
 func Museum() map[string][2]string { return table(museum) }
 

@@ -3,6 +3,7 @@ package reports
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -81,6 +82,13 @@ func DrawClaims(w io.Writer, rows []Shown, tried bool, o Options) error {
 		if len(s.Not) > 0 {
 			p.hanging("", loudRed, "otherwise: "+s.Not[0])
 		}
+	}
+	why := docs.Unshown()
+	for _, id := range slices.Sorted(maps.Keys(why)) {
+		p.line("")
+		p.hanging(id, bold, texts[id][0])
+		p.hanging("", dim, "True: "+texts[id][1])
+		p.hanging("", yellow, "no cell shows it: "+why[id])
 	}
 	if tried {
 		p.line("")

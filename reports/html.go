@@ -298,6 +298,7 @@ type about struct {
 	Claims    map[string][2]string `json:"claims"`
 	Museum    map[string][2]string `json:"museum"`
 	Baseline  *aboutBaseline       `json:"baseline,omitempty"`
+	Measured  *Measured            `json:"measured,omitempty"`
 }
 
 type aboutStatus struct {
@@ -344,7 +345,7 @@ func aboutPage(v *View, o Options, scenarios []*htmlScenario) about {
 	for _, r := range matrix.Reasons {
 		a.Reasons[string(r.Reason)] = r.Meaning
 	}
-	a.Baseline = v.aboutBaseline()
+	a.Baseline, a.Measured = v.aboutBaseline(), v.Measured
 	claims, museum := docs.Claims(), docs.Museum()
 	for _, s := range scenarios {
 		of := aboutScenario{Scenario: Scenario{Name: s.name}}

@@ -55,6 +55,7 @@ type View struct {
 	Known     []Known                // by position
 	History   *History               // since when groups of cells are as they are; nil: see Remember
 	Baseline  *Diff                  // what changed since another run; nil: see Against
+	Measured  *Measured              // what bench measured for this run; nil: it did not
 	First     time.Time              // start of the first attempt
 	Last      time.Time              // end of the last attempt
 
@@ -108,7 +109,8 @@ func NewView(run *Run) (*View, error) {
 	if err := b.fetch(run); err != nil && !errors.As(err, &killed) {
 		return nil, err
 	}
-	return b.view, nil
+	b.view.Measured, err = measuredBeside(run)
+	return b.view, err
 }
 
 // end takes over the trailer, nil if there is none, and compares its counts with those of the records.

@@ -426,14 +426,22 @@ minute; what their views and their logs say is held against the oracle. The smal
 }
 
 func benchCommand() *cobra.Command {
-	return &cobra.Command{
+	var folder string
+	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Cells and worlds per second, beside pgbench -C over the same mix of transports, and what encryption costs in a bulk transfer, in one run",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return bench.Run(cmd.Context(), cmd.OutOrStdout())
+			if folder != "" {
+				if _, err := reports.Open(folder); err != nil {
+					return fmt.Errorf("--into: %w; want the folder of a run, as in runs/ID", err)
+				}
+			}
+			return bench.Run(cmd.Context(), cmd.OutOrStdout(), folder)
 		},
 	}
+	cmd.Flags().StringVar(&folder, "into", "", "the `FOLDER` of a run: the cost page of its report.html then has the throughput of each transport")
+	return cmd
 }
 
 func depthCommand() *cobra.Command {

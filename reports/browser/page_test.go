@@ -196,7 +196,9 @@ func TestQueries(t *testing.T) {
 		"server:17 )":          "column 11: there is no parenthesis to close",
 		"count:1 channel:x":    "column 8: a condition in parentheses follows: count:1(channel:plain)",
 		"count:one(channel:x)": "column 7: one is not a number, nor >, >=, < or <= with a number",
-		"is:green":             "column 4: is:green is unknown: want is:failing or is:different",
+		"is:green":             "column 4: is:green is unknown: want is:failing, is:different, is:changed, is:worse, is:new or is:gone",
+		"is:changed":           "column 1: is:changed asks for a baseline, and this page has none: pgauthmatrix render RUN --baseline RUN --format html",
+		"was.channel:tls":      "column 1: was.channel:tls asks for a baseline, and this page has none: pgauthmatrix render RUN --baseline RUN --format html",
 		"server:":              "column 8: a value is missing: server:VALUE",
 		`cause:"x`:             "column 7: the quotation mark is not closed",
 		"end:x |":              "column 8: a condition is missing here: FIELD:VALUE, a word, or ( … )",
@@ -339,7 +341,7 @@ func TestScreenshot(t *testing.T) {
 	}
 	b := theBrowser(t)
 	ctx := b.tab(t, chromedp.EmulateViewport(1360, 760), scheme("light"))
-	open(t, ctx, b.put(t, "readme.html", draw(t, *of)))
+	open(t, ctx, b.put(t, "readme.html", draw(t, *of, "")))
 	state(t, ctx, "#/?q="+url.QueryEscape("family:negotiation"))
 	png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
 	if err != nil {

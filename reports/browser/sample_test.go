@@ -80,6 +80,12 @@ func plant(r *reports.Record) {
 // page draws records as report.html.
 func page(t testing.TB, header reports.Header, records func(yield func(*reports.Record))) []byte {
 	t.Helper()
+	return draw(t, save(t, header, records), "")
+}
+
+// save writes records as a run, and gives its file.
+func save(t testing.TB, header reports.Header, records func(yield func(*reports.Record))) string {
+	t.Helper()
 	path := t.TempDir() + "/run.jsonl"
 	f, err := os.Create(path)
 	if err != nil {
@@ -102,10 +108,11 @@ func page(t testing.TB, header reports.Header, records func(yield func(*reports.
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return draw(t, path)
+	return path
 }
 
-func draw(t testing.TB, path string) []byte {
+// draw draws the run in a file, held against that in another; empty: against none.
+func draw(t testing.TB, path, baseline string) []byte {
 	t.Helper()
 	run, err := reports.Open(path)
 	if err != nil {
@@ -114,6 +121,15 @@ func draw(t testing.TB, path string) []byte {
 	view, err := reports.NewView(run)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if baseline != "" {
+		before, err := reports.Open(baseline)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := view.Against(before); err != nil {
+			t.Fatal(err)
+		}
 	}
 	var out bytes.Buffer
 	if err := reports.HTML(&out, view, reports.Options{}); err != nil {

@@ -1,6 +1,6 @@
 // What a kind of negotiation costs: connections, round trips and time, from the attempts of the run itself.
 
-import type { Index } from "./data";
+import type { Index, Rate } from "./data";
 import { h, link, table, thousands } from "./dom";
 import { set } from "./query";
 
@@ -41,14 +41,26 @@ export function costPage(index: Index, mask: Uint8Array, query: string, open: (q
   return [
     h("h1", { tabindex: -1 }, "Cost"),
     h("p", {}, "What a connection costs until its session has answered a query, by the run's own records. A round trip is a message of the client's for which it waited, as far as the relay sees it without reading what is encrypted; attempts without a relay are left out. ",
-      "Attempts run several at a time on a busy machine, through a relay: compare the figures of one table with each other, and with nothing else. Figures are medians; attacks are left out. Throughput is measured by pgauthmatrix bench, and not here."),
+      "Attempts run several at a time on a busy machine, through a relay: compare the figures of one table with each other, and with nothing else. Figures are medians; attacks are left out."),
     table("TLS, GSS encryption and plaintext, where the first attempt succeeded", ["Client", "Obtained", "Cells", "Connections", "Round trips", "ms"],
       kindsSeen.flatMap((kind) => [...byClass.values()].filter((v) => v.kind === kind).sort((a, b) => a.cls - b.cls).map((v) => [kind, label(v.cls), ...numbers(v.s)])), [2, 3, 4, 5]),
+    ...throughput(index),
     ...pairs(index, usable, { axis: "gssencmode", from: "disable", to: "prefer", title: "What gssencmode=prefer costs beside gssencmode=disable" }),
     ...pairs(index, usable, { axis: "sslmode", from: "disable", to: "prefer", title: "What sslmode=prefer costs beside sslmode=disable" }),
     table("Every way to a session", ["Way", "Obtained", "Cells", "Connections", "Round trips", "ms"],
       [...byTrace.values()].sort((a, b) => b.s.tenths.length - a.s.tenths.length).slice(0, 30).map((v) => [link(open(set(query, "trace", "") + ` trace:"${v.trace}" end:connected`), v.trace || "unix socket"), label(v.cls), ...numbers(v.s)]), [2, 3, 4, 5]),
   ];
+}
+
+/** throughput is what bench measured for this run: nothing that cells could tell. */
+function throughput(index: Index): Node[] {
+  const m = index.about.measured;
+  if (!m) return [h("h2", {}, "Throughput"), h("p", { class: "muted" }, "Cells transfer nothing. ", h("code", {}, `pgauthmatrix bench --into ${index.about.dir}`), " measures it; this page was drawn without.")];
+  const names: Record<string, string> = { plain: "plaintext", tls: "TLS", gss: "GSS encryption" }, two = (n: number) => n.toFixed(2);
+  const rate = (r: Rate, of: string) => [thousands(r.median), of === "plain" ? "1" : `${two(r.to_plain)} (${two(r.least)} to ${two(r.most)})`];
+  return [table("Connections and bulk transfer, in one run of pgauthmatrix bench", ["Transport", "Connections /s", "to plaintext", "MiB/s", "to plaintext"],
+    m.transports.map((t) => [names[t.name] ?? t.name, ...rate(t.connections, t.name), ...rate(t.mib, t.name)]), [1, 2, 3, 4]),
+    h("p", { class: "muted" }, `Measured by pgauthmatrix bench on ${m.start.slice(0, 16).replace("T", " ")} UTC, not by the cells of this run: ${m.rounds} rounds of ${m.seconds} s for each figure, the transports in turn, PostgreSQL ${m.server} and ${m.client} in containers of one machine, without the relay. Connections: pgbench -C, ${m.at_a_time} at a time. Transfer: one session that reads. Figures are medians of the rounds; a ratio is that of the same round, with the least and the most.`)];
 }
 
 /** pairs compares cells that differ in one axis alone. */

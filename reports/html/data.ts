@@ -79,7 +79,11 @@ export interface About {
   claims: Record<string, [string, string]>;
   museum: Record<string, [string, string]>;
   baseline?: { run: string; start: string; dir: string; kinds: string[]; worse: number };
+  measured?: { start: string; server: string; client: string; rounds: number; seconds: number; at_a_time: number; transports: { name: string; connections: Rate; mib: Rate }[] };
 }
+
+/** Rate is the median of the rounds, and the median, least and most of its ratio to plaintext in the same round. */
+export interface Rate { median: number; to_plain: number; least: number; most: number }
 
 /** Was is what a cell was in the baseline (html_before.go); status is absent where the baseline has no such cell. */
 export interface Was { kind?: string; fields?: string[]; rules?: boolean; status?: string; obtained?: number; cause?: string; outcome?: string[] }
