@@ -14,7 +14,7 @@ func TestTextsByteForByte(t *testing.T) {
 		"---", "...", "- item", "key: value", "'", `"`, `a \`, "{x", "[y", "|", ">", "%TAG", "&a *b !c", "hostssl all /^a|b$ ::/0 cert map=m", "\u00fcser", "?", ": x", "   ", "\t",
 	}
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 20000 {
+	for range exhaustive(20_000, 2_000) {
 		text := []string{"host all all all reject"} // the block's indentation is that of its first line
 		for range random.IntN(6) {
 			text = append(text, lines[random.IntN(len(lines))])

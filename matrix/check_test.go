@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"sync"
 	"testing"
 	"testing/fstest"
 
@@ -13,13 +14,13 @@ import (
 // everyScenario are those of the repository and of the tests that make cells, right or wrong.
 func everyScenario(t testing.TB) []*Scenario {
 	t.Helper()
-	all, err := Load(os.DirFS("../scenarios"))
+	all, err := loaded()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, source := range []string{whole, rows} {
 		s, _ := parse("a/b.yaml", "a/b.yaml", []byte(source), fstest.MapFS{})
-		all = append(all, s)
+		all = append(slices.Clip(all), s)
 	}
 	for _, m := range mistakes {
 		if s, _ := parse("a/b.yaml", "a/b.yaml", []byte(m.source), fstest.MapFS{}); s.size(maxCells) <= maxCells {
@@ -112,4 +113,15 @@ func BenchmarkLoadRepository(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// loaded are the scenarios of this repository, read once.
+var loaded = sync.OnceValues(func() ([]*Scenario, error) { return Load(os.DirFS("../scenarios")) })
+
+// exhaustive is how often a test draws at random: less in make check.
+func exhaustive(always, short int) int {
+	if testing.Short() {
+		return short
+	}
+	return always
 }

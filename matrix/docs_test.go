@@ -233,7 +233,7 @@ func TestDocsAreInStep(t *testing.T) {
 
 // TestClaimsAndMuseumAreInStep: the id that a scenario names is a row of the table, and the row names all scenarios that name the id.
 func TestClaimsAndMuseumAreInStep(t *testing.T) {
-	all, err := Load(os.DirFS("../scenarios"))
+	all, err := loaded()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,7 +301,7 @@ func TestClaimsAreInStep(t *testing.T) {
 
 // TestScenarioFilesAreEmbedded: the patterns of scenarios/embed.go match FAMILY/NAME.yaml and no scenario deeper.
 func TestScenarioFilesAreEmbedded(t *testing.T) {
-	all, err := Load(os.DirFS("../scenarios"))
+	all, err := loaded()
 	if err != nil {
 		t.Fatal(err)
 	}
