@@ -169,6 +169,7 @@ type top struct {
 	Counts                                                                                 []topCount
 	Since, MoreChanges                                                                     string
 	Changes                                                                                []topChange
+	AllChanges                                                                             template.URL
 	Worst                                                                                  []topFailure
 	Notes                                                                                  []Note
 	NotesOpen                                                                              bool
@@ -229,6 +230,7 @@ func pageTop(v *View, o Options, leftOut string) top {
 		topCount{Name: "refused", Number: thousands(v.Ends[matrix.Refused]), Link: fragment("cells", "end:refused")})
 	t.NotesOpen = slices.ContainsFunc(t.Notes, func(n Note) bool { return n.Fails })
 	t.Since, t.Changes, t.MoreChanges = v.topBaseline()
+	t.AllChanges = fragment("cells", "is:changed | is:new | is:gone")
 	limit := cmp.Or(o.Failures, htmlFailures)
 	for i, f := range v.Failures {
 		if limit >= 0 && i == limit {

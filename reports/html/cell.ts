@@ -86,8 +86,7 @@ export async function cellPage(index: Index, row: number): Promise<Node[]> {
   if (e.fault && e.fault !== e.verdict.cause) nodes.push(h("p", { class: "bad" }, h("strong", {}, "Fault "), e.fault));
   if (e.byHand) nodes.push(h("p", {}, h("strong", {}, "Judged by hand "), e.byHand));
   nodes.push(h("div", { class: "two" }, rules("Why it is predicted", e.because), rules("Who told what was observed", e.told)));
-  nodes.push(commands(index, row, id, e.conninfo));
-  nodes.push(...conversation(e));
+  if (!index.gone[row]) nodes.push(commands(index, row, id, e.conninfo), ...conversation(e));
   if (t && index.was(row)?.status) nodes.push(before(index, row, id, e.before ? read(t, e.before) : undefined));
   nodes.push(axes(index, row), peers(index, row));
   if (status === "Agree") nodes.push(h("p", { class: "muted" }, "⟨port⟩, ⟨server⟩, ⟨client⟩, ⟨name⟩ and ⟨time⟩ stand for values that differ from attempt to attempt; run.jsonl has them."));
@@ -123,19 +122,19 @@ function before(index: Index, row: number, id: string, e?: Evidence): HTMLElemen
 
 function outcomes(index: Index, row: number, e?: Evidence): HTMLElement {
   const differences = e?.verdict.differences ?? [], w = index.was(row), compared = !!index.about.baseline && (!w || !!w.status);
-  const fields = w?.fields ?? [];
+  const fields = w?.fields ?? [], gone = index.gone[row] === 1;
   const predicted = index.outcomes[index.table.column("predicted")[row]!]!, observed = index.outcomes[index.table.column("observed")[row]!]!;
   const rows = index.about.fields.map((field, i) => ({ field, predicted: predicted[i] ?? "", observed: observed[i] ?? "", was: w ? w.outcome?.[i] ?? "" : observed[i] ?? "", unseen: e?.unseen.includes(field) ?? false, wrong: differences.filter((d) => d.field === field) }))
     .filter((r) => r.predicted || r.observed || r.wrong.length || (compared && r.was));
   if (!rows.length) return h("p", { class: "muted" }, "There is no outcome.");
   return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Outcome, field by field" }, h("table", { class: "plain-table outcome" },
     h("caption", {}, "Outcome, field by field"),
-    h("thead", {}, h("tr", {}, ["Field", "Predicted", compared && "Before", "Observed", "Note"].filter(Boolean).map((c) => h("th", { scope: "col" }, c)))),
+    h("thead", {}, h("tr", {}, [["Field"], !gone && ["Predicted"], compared && ["Before"], !gone && ["Observed"], ["Note"]].flatMap((c) => c || []).map((c) => h("th", { scope: "col" }, c)))),
     h("tbody", {}, rows.map((r) => h("tr", { class: r.wrong.length ? "differs" : undefined },
       h("th", { scope: "row" }, r.field),
-      h("td", {}, predicted.length ? r.predicted || "–" : h("span", { class: "muted" }, "not predicted")),
+      !gone && h("td", {}, predicted.length ? r.predicted || "–" : h("span", { class: "muted" }, "not predicted")),
       compared && h("td", { class: fields.includes(r.field) ? "moved" : undefined }, w && !w.outcome ? h("span", { class: "muted" }, "no outcome") : r.was || "–"),
-      h("td", { class: fields.includes(r.field) ? "moved" : undefined }, observed.length ? (r.unseen && !r.observed ? h("span", { class: "muted" }, "no witness can tell") : r.observed || "–") : h("span", { class: "muted" }, "no outcome")),
+      !gone && h("td", { class: fields.includes(r.field) ? "moved" : undefined }, observed.length ? (r.unseen && !r.observed ? h("span", { class: "muted" }, "no witness can tell") : r.observed || "–") : h("span", { class: "muted" }, "no outcome")),
       h("td", {}, fields.includes(r.field) && h("span", { class: "warn" }, "≠ changed "), r.wrong.map((d) => h("span", { class: "bad" }, d.against === "prediction" ? "✗ differs " : `✗ ${{ expect: "expected", golden: "approved" }[d.against] ?? d.against} ${d.want || "absent"} `)),
         r.field === "reason" && (r.observed || r.predicted) && h("span", { class: "muted" }, index.about.reasons[r.observed || r.predicted] ?? "")))))));
 }

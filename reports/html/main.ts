@@ -155,7 +155,7 @@ function listPart(s: State, page: string, base = ""): Node[] {
       shown.map((i) => {
         const status = index.text("status", i), was = index.was(i), words = about.fields.slice(0, 8).map((f) => index.text(f, i)).filter(Boolean);
         return [link(cellHref(index.id(i)), index.id(i)), index.gone[i] ? h("span", { class: "status" }, "Gone") : h("span", { class: "status " + status }, (about.statuses.find((x) => x.name === status)?.glyph ?? "?") + " " + status),
-          h("span", { class: "swatches" }, was?.kind && was.status && [swatch(was.obtained ?? 0), " → "], swatch(index.obtained[i]!)), [was?.kind && h("strong", { class: about.baseline!.kinds.indexOf(was.kind) < about.baseline!.worse ? "bad" : undefined }, was.kind + ": "), words.join(" ") || index.text("cause", i) || (was?.outcome ?? []).slice(0, 8).filter(Boolean).join(" ")]];
+          h("span", { class: "swatches" }, was?.kind && was.status && !index.gone[i] && (was.obtained ?? 0) !== index.obtained[i] && [swatch(was.obtained ?? 0), " → "], swatch(index.gone[i] ? was?.obtained ?? 0 : index.obtained[i]!)), [was?.kind && h("strong", { class: about.baseline!.kinds.indexOf(was.kind) < about.baseline!.worse ? "bad" : undefined }, was.kind + ": "), words.join(" ") || index.text("cause", i) || (was?.outcome ?? []).slice(0, 8).filter(Boolean).join(" ")]];
       })),
     ...(rows.length > perPage ? [h("nav", { class: "pager", "aria-label": "Pages of the list" }, from > 0 && link(turn(from / perPage - 1), "previous"), " ", from + perPage < rows.length && link(turn(from / perPage + 1), "next"))] : []),
   ];
