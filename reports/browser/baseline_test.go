@@ -145,7 +145,7 @@ func TestBaseline(t *testing.T) {
 		}
 		do(t, ctx, chromedp.EmulateViewport(1360, 900))
 	}
-	if dir := os.Getenv("SCREENSHOTS"); dir != "" {
+	if dir := *pictures; dir != "" {
 		for name, fragment := range map[string]string{"map": "#/", "changed": "#/cells?q=is:changed", "cell": cellFragment(differs.ID), "gone": cellFragment(old[0].ID), "cost": "#/cost"} {
 			for _, colours := range []string{"light", "dark"} {
 				for _, width := range []int64{1360, 390} {

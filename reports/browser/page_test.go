@@ -22,8 +22,9 @@ import (
 )
 
 var (
-	update = flag.Bool("update", false, "write docs/report.png")
-	of     = flag.String("of", "", "with -update: the run that is photographed, its folder or file")
+	update   = flag.Bool("update", false, "write docs/report.png")
+	pictures = flag.String("pictures", "", "a `FOLDER` for pictures of a page with a baseline: light and dark, wide and on a telephone")
+	of       = flag.String("of", "", "with -update: the run that is photographed, its folder or file")
 )
 
 // most is the number of nodes that a page may have.
