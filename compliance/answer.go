@@ -181,20 +181,7 @@ func queryOf(o *matrix.Outcome) string {
 }
 
 // query writes a condition on axes in the language of report.html.
-func (c condition) query() string {
-	parts := make([]string, len(c))
-	for i, t := range c {
-		values := make([]string, len(t.values))
-		for j, v := range t.values {
-			values[j] = v.text
-		}
-		parts[i] = t.field.text + ":" + strings.Join(values, ",")
-		if t.not {
-			parts[i] = "!" + parts[i]
-		}
-	}
-	return strings.Join(parts, " ")
-}
+func (c condition) query() string { return c.write("%s:%s", "!%s:%s", ",") }
 
 // lacks says what is missing for the question to be satisfied.
 func (s *Statement) lacks(a *Answer, met []int) {

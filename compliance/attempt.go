@@ -1,6 +1,7 @@
 package compliance
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -142,17 +143,21 @@ func (t term) match(value string) truth {
 }
 
 // String writes the condition as docs and reports show it.
-func (c condition) String() string {
+func (c condition) String() string { return c.write("%s=%s", "%s≠%s", "|") }
+
+// write writes the terms: is and isNot are formats of a field and its values, between which or stands.
+func (c condition) write(is, isNot, or string) string {
 	parts := make([]string, len(c))
 	for i, t := range c {
 		values := make([]string, len(t.values))
 		for j, v := range t.values {
 			values[j] = v.text
 		}
-		parts[i] = t.field.text + "=" + strings.Join(values, "|")
+		format := is
 		if t.not {
-			parts[i] = t.field.text + "≠" + strings.Join(values, "|")
+			format = isNot
 		}
+		parts[i] = fmt.Sprintf(format, t.field.text, strings.Join(values, or))
 	}
 	return strings.Join(parts, " ")
 }

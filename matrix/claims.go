@@ -44,19 +44,33 @@ func LoadClaims(fsys fs.FS, path string) ([]Shown, error) {
 	if err != nil {
 		return nil, fmt.Errorf("claims: %w", err)
 	}
-	r := &reader{file: path}
 	var rows []Shown
+	err = readRows(path, source, func(r *reader, item *value) {
+		if s, ok := r.shown(item); ok {
+			rows = append(rows, s)
+		}
+	})
+	return rows, err
+}
+
+// readRows reads a file that is a list, a row at a time. The error joins every mistake in it, each a *Problem.
+func readRows(path string, source []byte, row func(*reader, *value)) error {
+	r := &reader{file: path}
 	if root := r.readYAML(source); root != nil && r.want(root, "the file", list) {
 		for _, item := range root.items {
-			if s, ok := r.shown(item); ok {
-				rows = append(rows, s)
-			}
+			row(r, item)
 		}
 	}
-	if err := joinProblems(r.problems); err != nil {
-		return nil, err
+	return joinProblems(r.problems)
+}
+
+// wantKeys finds the keys that a row does not have.
+func (r *reader) wantKeys(v *value, entries []entry, keys []string, row, want string) {
+	for _, key := range keys {
+		if !hasKey(entries, key) {
+			r.problem(v.position, fmt.Sprintf("the %s has no %s", row, key), want)
+		}
 	}
-	return rows, nil
 }
 
 func (r *reader) shown(v *value) (Shown, bool) {
@@ -91,10 +105,6 @@ func (r *reader) shown(v *value) (Shown, bool) {
 			r.problem(e.position, fmt.Sprintf("unknown key %q of a row", e.key), suggest(e.key, shownKeys))
 		}
 	}
-	for _, key := range shownKeys {
-		if !hasKey(entries, key) {
-			r.problem(v.position, "the row has no "+key, "want {claim: S2, as: written or corrected, cells: PATTERN or PATTERNS, then: OUTCOME, says: ONE SENTENCE}")
-		}
-	}
+	r.wantKeys(v, entries, shownKeys, "row", "want {claim: S2, as: written or corrected, cells: PATTERN or PATTERNS, then: OUTCOME, says: ONE SENTENCE}")
 	return s, len(r.problems) == before
 }

@@ -31,26 +31,22 @@ func LoadDivergences(fsys fs.FS, path string) ([]Divergence, error) {
 	if err != nil {
 		return nil, fmt.Errorf("divergences: %w", err)
 	}
-	r := &reader{file: path}
 	if strings.TrimSpace(withoutComments(string(source))) == "" {
 		return nil, nil
 	}
 	var divergences []Divergence
-	if root := r.readYAML(source); root != nil && r.want(root, "the file", list) {
-		for _, item := range root.items {
-			if d, ok := r.divergence(item); ok {
-				if i := slices.IndexFunc(divergences, func(o Divergence) bool { return o.Pattern == d.Pattern }); i >= 0 {
-					r.problem(item.position, fmt.Sprintf("%s is listed twice", d.Pattern), "keep this row or the one at "+divergences[i].Pos)
-					continue
-				}
-				divergences = append(divergences, d)
-			}
+	err = readRows(path, source, func(r *reader, item *value) {
+		d, ok := r.divergence(item)
+		if !ok {
+			return
 		}
-	}
-	if err := joinProblems(r.problems); err != nil {
-		return nil, err
-	}
-	return divergences, nil
+		if i := slices.IndexFunc(divergences, func(o Divergence) bool { return o.Pattern == d.Pattern }); i >= 0 {
+			r.problem(item.position, fmt.Sprintf("%s is listed twice", d.Pattern), "keep this row or the one at "+divergences[i].Pos)
+			return
+		}
+		divergences = append(divergences, d)
+	})
+	return divergences, err
 }
 
 func withoutComments(source string) string {
@@ -85,10 +81,6 @@ func (r *reader) divergence(v *value) (Divergence, bool) {
 			r.problem(e.position, fmt.Sprintf("unknown key %q of a divergence", e.key), suggest(e.key, divergenceKeys))
 		}
 	}
-	for _, key := range divergenceKeys {
-		if !hasKey(entries, key) {
-			r.problem(v.position, fmt.Sprintf("the divergence has no %s", key), "want {cell: PATTERN, cause: ONE SENTENCE, link: WHERE IT IS DESCRIBED}")
-		}
-	}
+	r.wantKeys(v, entries, divergenceKeys, "divergence", "want {cell: PATTERN, cause: ONE SENTENCE, link: WHERE IT IS DESCRIBED}")
 	return d, len(r.problems) == before
 }
