@@ -50,7 +50,10 @@ func LoadClaims(fsys fs.FS, path string) ([]Shown, error) {
 			rows = append(rows, s)
 		}
 	})
-	return rows, err
+	if err != nil {
+		return nil, err
+	}
+	return rows, nil
 }
 
 // readRows reads a file that is a list, a row at a time. The error joins every mistake in it, each a *Problem.

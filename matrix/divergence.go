@@ -46,7 +46,10 @@ func LoadDivergences(fsys fs.FS, path string) ([]Divergence, error) {
 		}
 		divergences = append(divergences, d)
 	})
-	return divergences, err
+	if err != nil {
+		return nil, err
+	}
+	return divergences, nil
 }
 
 func withoutComments(source string) string {
