@@ -15,6 +15,9 @@ const (
 	cipherSuites = "ssl_tls13_ciphers" // of TLS 1.3, since 18
 )
 
+// optionsOfClients are options of libpq of which no server has a setting (guc_tables.c).
+var optionsOfClients = []string{"sslmode", "sslrootcert"}
+
 // suites13 are the cipher suites of TLS 1.3. Every client has the first three.
 var suites13 = []string{"TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256", "TLS_AES_128_CCM_SHA256", "TLS_AES_128_CCM_8_SHA256"}
 
@@ -57,8 +60,8 @@ func (a *attempt) checkCiphers() error {
 // which it cannot set up TLS.
 func refusedSettings(w *matrix.World) (names, tls []LineError) {
 	for _, s := range w.Settings {
-		if strings.EqualFold(s.Name, cipherSuites) && w.Server < 18 {
-			names = append(names, LineError{File: matrix.ConfigFile, Setting: cipherSuites, Message: fmt.Sprintf("unrecognized configuration parameter %q", s.Name), source: "guc-file.l, ProcessConfigFileInternal"})
+		if name := strings.ToLower(s.Name); name == cipherSuites && w.Server < 18 || slices.Contains(optionsOfClients, name) {
+			names = append(names, LineError{File: matrix.ConfigFile, Setting: name, Message: fmt.Sprintf("unrecognized configuration parameter %q", s.Name), source: "guc-file.l, ProcessConfigFileInternal"})
 		}
 	}
 	if len(names) > 0 || w.SSL != "on" {
