@@ -1,0 +1,35 @@
+package main
+
+import "slices"
+
+// room is one package whose mutants are judged.
+type room struct {
+	name string
+	// What is said for people alone is not changed: wording is no behaviour.
+	explanations []string // functions that take such texts, and types that hold them
+	fields       []string // fields and variables that hold them
+	skip         []string // functions that make nothing else
+}
+
+var rooms = []room{
+	{
+		name:         "oracle",
+		explanations: []string{"why", "unknown", "fmt.Errorf", "errors.New", "Because", "tellLoad", "panic"},
+		fields:       []string{"source", "because", "function", "okSource", "unwrapSource"},
+		skip:         []string{"Error", "tellLoad", "reloadSource", "serverSource"},
+	},
+	{
+		name:         "classify",
+		explanations: []string{"note", "noteRefusal", "noteReason", "fmt.Errorf", "errors.New", "unknownMessage", "panic"},
+		fields:       []string{"meaning"},
+		skip:         []string{"because", "note", "noteRefusal", "noteReason", "sessionChannel"},
+	},
+	{
+		name:         "verdict",
+		explanations: []string{"fmt.Errorf", "errors.New", "broken"},
+	},
+}
+
+func (r *room) explains(name string) bool      { return slices.Contains(r.explanations, name) }
+func (r *room) explainsField(name string) bool { return slices.Contains(r.fields, name) }
+func (r *room) skips(function string) bool     { return slices.Contains(r.skip, function) }
