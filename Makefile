@@ -22,7 +22,7 @@ LIVE_FUZZTIME := $(if $(filter quick,$(LIVE_DEPTH)),20x,100x)
 TARGET ?=
 IMAGE ?=
 
-.PHONY: help compliance build driver-pgx511 tool-image images doctor test-matrix repro check test fuzz prove bench lint vet fmt format clean
+.PHONY: help compliance build driver-pgx511 tool-image images doctor test-matrix repro check test fuzz prove mutants bench lint vet fmt format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^##@/ {print substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,8 +59,12 @@ test: build format vet ## every test, with the race detector; LIVE_DEPTH=quick|n
 fuzz: ## every fuzz target, FUZZTIME=10m each
 	@.ci/fuzz $(FUZZTIME)
 
-prove: build ## plant faults one at a time; every one must be caught
+prove: build ## plant faults one at a time, then change the oracle and the judge at 40 places each; every one must be caught
 	@bin/pgauthmatrix prove
+	@go run ./mutants -rooms oracle,verdict -sample 40
+
+mutants: build ## change oracle, classifier and judge at one place at a time, RUN=runs/ID: who notices (docs/mutation.md)
+	@go run ./mutants $(if $(RUN),-run $(RUN),$(error RUN is not set: make mutants RUN=runs/ID))
 
 bench: build ## cells and worlds per second, beside pgbench -C, and a bulk transfer by each transport, in one run
 	@bin/pgauthmatrix bench

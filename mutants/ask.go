@@ -30,9 +30,9 @@ type outcome struct {
 
 func (o *outcome) noticed() bool { return o.Cell != "" || o.Test != "" }
 
-// exportsOf opens the export data of what a room imports.
-func exportsOf(root string, r *room) (func(string) (io.ReadCloser, error), error) {
-	command := exec.Command("go", "list", "-export", "-deps", "-f", "{{.ImportPath}}={{.Export}}", "./"+r.name)
+// exportsOf opens the export data of what a room imports, and of more packages.
+func exportsOf(root string, r *room, more ...string) (func(string) (io.ReadCloser, error), error) {
+	command := exec.Command("go", slices.Concat([]string{"list", "-export", "-deps", "-f", "{{.ImportPath}}={{.Export}}", "./" + r.name}, more)...)
 	command.Dir = root
 	out, err := command.Output()
 	if err != nil {
@@ -52,7 +52,7 @@ func exportsOf(root string, r *room) (func(string) (io.ReadCloser, error), error
 }
 
 // askCells runs the judge. A mutant that ends the whole program is noticed; the judge goes on with the next one.
-func (b *built) askCells(chosen []point, folder string, each int) ([]outcome, error) {
+func (b *built) askCells(chosen []point, folder string, most int) ([]outcome, error) {
 	if folder != "" {
 		var err error
 		if folder, err = filepath.Abs(folder); err != nil {
@@ -72,7 +72,7 @@ func (b *built) askCells(chosen []point, folder string, each int) ([]outcome, er
 		if err != nil {
 			return nil, err
 		}
-		command := exec.Command(b.judge, "-room", b.room.name, "-run", folder, "-ids", string(list), "-each", fmt.Sprint(each))
+		command := exec.Command(b.judge, "-room", b.room.name, "-run", folder, "-ids", string(list), "-most", fmt.Sprint(most))
 		command.Dir = b.root
 		command.Stderr = os.Stderr
 		pipe, err := command.StdoutPipe()
@@ -115,13 +115,16 @@ func (b *built) askCells(chosen []point, folder string, each int) ([]outcome, er
 // test is a test of a room, and what it reaches without a mutant.
 type test struct {
 	name    string
-	took    time.Duration
+	took    time.Duration // of a processor
 	steps   int
 	reached []byte
 }
 
-// quick is what tests may take that are run together.
-const quick = 300 * time.Millisecond
+// Tests that take less than quick are run together. Those that take more than slow are not asked.
+const (
+	quick = 200 * time.Millisecond
+	slow  = 1500 * time.Millisecond
+)
 
 // askTests runs, for each mutant that no cell notices, the tests that reach its point, the quickest first.
 func (b *built) askTests(outcomes []outcome) error {
@@ -185,15 +188,18 @@ func (b *built) follow() ([]test, error) {
 		}
 		command := b.command("-test.short", "-test.run", "^"+name+"$")
 		command.Env = append(command.Env, points.EnvReached+"="+file)
-		start := time.Now()
 		if out, err := command.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("%s fails without a mutant: %w\n%s", name, err, out)
 		}
-		t := test{name: name, took: time.Since(start)}
+		t := test{name: name, took: command.ProcessState.UserTime()}
 		if t.reached, err = os.ReadFile(file); err != nil {
 			return nil, err
 		}
 		t.steps = int(binary.LittleEndian.Uint64(t.reached[points.Most:]))
+		if t.took > slow {
+			fmt.Fprintf(os.Stderr, "%s: %s is not asked: it takes %s\n", b.room.name, t.name, t.took)
+			continue
+		}
 		tests = append(tests, t)
 	}
 	slices.SortFunc(tests, func(a, b test) int { return int(a.took - b.took) })
@@ -217,7 +223,7 @@ func (b *built) fails(id int, tests []test) (string, error) {
 	for _, t := range tests {
 		names, steps, took = append(names, t.name), steps+t.steps, took+t.took
 	}
-	command := b.command("-test.short", "-test.failfast", "-test.run", "^("+strings.Join(names, "|")+")$", "-test.timeout", (20*took + 20*time.Second).String())
+	command := b.command("-test.short", "-test.failfast", "-test.run", "^("+strings.Join(names, "|")+")$", "-test.timeout", (100*took + 2*time.Minute).String())
 	command.Env = append(command.Env, fmt.Sprintf("%s=%d", points.EnvActive, id), fmt.Sprintf("%s=%d", points.EnvLimit, 20*steps+1_000_000))
 	out, err := command.CombinedOutput()
 	if err == nil {

@@ -22,11 +22,18 @@ func main() {
 	names := flag.String("rooms", "oracle,classify,verdict", "rooms to mutate")
 	sample := flag.Int("sample", 0, "only so many mutants of each room, chosen at random; 0: all")
 	seed := flag.Uint64("seed", 1, "of the sample")
-	each := flag.Int("each", 0, "cells of each path that are judged under a mutant; 0: all")
+	most := flag.Int("most", 0, "cells that are judged under a mutant, of as many paths as there are; 0: all that reach its point")
 	only := flag.String("only", "", "only mutants whose text contains this")
 	save := flag.String("save", "", "file for every mutant's result, as JSON")
+	after := flag.String("after", "", "file of results that -save has written: only mutants that nobody noticed there are judged again")
+	doc := flag.String("doc", "", "file whose generated part is written anew: docs/mutation.md")
 	flag.Parse()
-	if err := mutate(*folder, strings.Split(*names, ","), choice{*sample, *seed, *only}, *each, *save); err != nil {
+	which := choice{sample: *sample, seed: *seed, only: *only}
+	err := which.read(*after)
+	if err == nil {
+		err = mutate(*folder, strings.Split(*names, ","), which, *most, *save, *doc)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
 	}
@@ -37,19 +44,52 @@ type choice struct {
 	sample int
 	seed   uint64
 	only   string
+	before map[string]outcome // by key, those that were noticed before: they are not judged again
 }
 
-func (c choice) of(all []point) []point {
-	chosen := slices.DeleteFunc(slices.Clone(all), func(p point) bool { return !strings.Contains(p.String(), c.only) })
+func (c *choice) read(file string) error {
+	if file == "" {
+		return nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var before []outcome
+	if err := json.Unmarshal(text, &before); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	c.before = map[string]outcome{}
+	for _, o := range before {
+		if o.noticed() {
+			c.before[o.key()] = o
+		}
+	}
+	return nil
+}
+
+// of gives those that are to be judged, and what is known of the others.
+func (c choice) of(all []point) (chosen []point, known []outcome) {
+	for _, p := range all {
+		if !strings.Contains(p.String(), c.only) {
+			continue
+		}
+		if o, ok := c.before[p.key()]; ok {
+			o.point = p
+			known = append(known, o)
+			continue
+		}
+		chosen = append(chosen, p)
+	}
 	if c.sample > 0 && c.sample < len(chosen) {
 		r := rand.New(rand.NewPCG(c.seed, 0)) //nolint:gosec // not for secrets
 		r.Shuffle(len(chosen), func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
 		chosen = chosen[:c.sample]
 	}
-	return chosen
+	return chosen, known
 }
 
-func mutate(folder string, names []string, which choice, each int, save string) error {
+func mutate(folder string, names []string, which choice, most int, save, doc string) error {
 	if folder == "" && slices.Contains(names, "classify") {
 		return fmt.Errorf("-run is missing: the folder of a saved run, which `make test-matrix` writes to runs/; classify needs its evidence")
 	}
@@ -63,7 +103,7 @@ func mutate(folder string, names []string, which choice, each int, save string) 
 		if at < 0 {
 			return fmt.Errorf("there is no room %q", name)
 		}
-		found, err := judgeRoom(root, &rooms[at], folder, which, each)
+		found, err := judgeRoom(root, &rooms[at], folder, which, most)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -78,7 +118,12 @@ func mutate(folder string, names []string, which choice, each int, save string) 
 			return err
 		}
 	}
-	return report(os.Stdout, root, all)
+	if doc != "" {
+		if err := writeDocument(doc, fmt.Sprintf("`go run ./mutants -run %s -rooms %s`", filepath.Base(folder), strings.Join(names, ",")), all); err != nil {
+			return err
+		}
+	}
+	return report(os.Stdout, all)
 }
 
 func moduleRoot() (string, error) {
@@ -90,23 +135,22 @@ func moduleRoot() (string, error) {
 }
 
 // judgeRoom builds a room with its points and asks cells, then tests.
-func judgeRoom(root string, r *room, folder string, which choice, each int) ([]outcome, error) {
-	dir, err := os.MkdirTemp("", "mutants-")
-	if err != nil {
+func judgeRoom(root string, r *room, folder string, which choice, most int) ([]outcome, error) {
+	dir := filepath.Join(root, "bin", "mutants", r.name) // one place, so that Go finds what it has built before
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
 	b, err := build(root, dir, r)
 	if err != nil {
 		return nil, err
 	}
-	chosen := which.of(b.points)
+	chosen, known := which.of(b.points)
 	fmt.Fprintf(os.Stderr, "%s: %d points, %d of them judged\n", r.name, len(b.points), len(chosen))
-	outcomes, err := b.askCells(chosen, folder, each)
+	outcomes, err := b.askCells(chosen, folder, most)
 	if err != nil {
 		return nil, err
 	}
-	return outcomes, b.askTests(outcomes)
+	return append(known, outcomes...), b.askTests(outcomes)
 }
 
 // built is a room with its points, as programs.

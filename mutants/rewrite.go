@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"go/ast"
 	"go/importer"
@@ -25,6 +26,7 @@ type point struct {
 	Function string // that holds it; empty: it belongs to a variable of the package
 	Kind     kind
 	From, To string
+	Nth      int `json:",omitempty"` // of those that are otherwise alike in the function; 0: the first
 }
 
 func (p *point) String() string {
@@ -33,7 +35,11 @@ func (p *point) String() string {
 
 // key tells the point from the others after the lines above it have moved.
 func (p *point) key() string {
-	return strings.Join([]string{p.File, p.Function, string(p.Kind), p.From, p.To}, " | ")
+	text := strings.Join([]string{p.File, cmp.Or(p.Function, "(variables)"), string(p.Kind), p.From, p.To}, " | ")
+	if p.Nth > 0 {
+		text += fmt.Sprintf(" | %d", p.Nth+1)
+	}
+	return text
 }
 
 // edit replaces some bytes of a source.
@@ -55,6 +61,7 @@ type rewriter struct {
 	stack  []ast.Node
 	extra  map[string]string // imports that the file needs, by path
 	all    *[]point
+	alike  map[string]int // points by key
 }
 
 // rewritten are the sources of a room, by file name, with every point of the room.
@@ -94,9 +101,9 @@ func rewrite(r *room, sources map[string][]byte, exports func(string) (io.ReadCl
 	points := make([]point, first)
 	var order []*types.Initializer
 	order = append(order, info.InitOrder...)
-	rewriters := map[string]*rewriter{}
+	rewriters, alike := map[string]*rewriter{}, map[string]int{}
 	for i, f := range files {
-		w := &rewriter{fset: fset, info: info, pkg: pkg, room: r, file: f, source: sources[names[i]], name: names[i], extra: map[string]string{}, all: &points}
+		w := &rewriter{fset: fset, info: info, pkg: pkg, room: r, file: f, source: sources[names[i]], name: names[i], extra: map[string]string{}, all: &points, alike: alike}
 		ast.Inspect(f, func(n ast.Node) bool {
 			if n == nil {
 				w.stack = w.stack[:len(w.stack)-1]
@@ -189,6 +196,9 @@ func (r *rewriter) point(n ast.Node, k kind, from, to string) int {
 			p.Function = f.Name.Name
 		}
 	}
+	key := p.key()
+	p.Nth = r.alike[key]
+	r.alike[key]++
 	*r.all = append(*r.all, p)
 	return p.ID
 }

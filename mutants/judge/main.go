@@ -49,15 +49,15 @@ func main() {
 	room := flag.String("room", "", "oracle, classify or verdict")
 	folder := flag.String("run", "", "folder of the saved run")
 	ids := flag.String("ids", "", "JSON list of the mutants")
-	each := flag.Int("each", 0, "cells of each path that are judged under a mutant; 0: all")
+	most := flag.Int("most", 0, "cells that are judged under a mutant, of as many paths as there are; 0: all that reach its point")
 	flag.Parse()
-	if err := judge(*room, *folder, *ids, *each); err != nil {
+	if err := judge(*room, *folder, *ids, *most); err != nil {
 		fmt.Fprintln(os.Stderr, "judge:", err)
 		os.Exit(1)
 	}
 }
 
-func judge(room, folder, list string, each int) error {
+func judge(room, folder, list string, most int) error {
 	var ids []int
 	if err := json.Unmarshal([]byte(list), &ids); err != nil {
 		return fmt.Errorf("-ids: %w", err)
@@ -74,8 +74,9 @@ func judge(room, folder, list string, each int) error {
 	if err := j.follow(room == "oracle"); err != nil {
 		return err
 	}
-	j.sort(each)
-	fmt.Fprintf(os.Stderr, "%s: %d cells on %d paths, %d of them judged, at most %d steps\n", room, len(j.subjects), j.paths, len(j.order), j.steps)
+	j.sort()
+	j.most = most
+	fmt.Fprintf(os.Stderr, "%s: %d cells on %d paths, at most %d steps\n", room, len(j.subjects), j.paths, j.steps)
 	out := json.NewEncoder(os.Stdout)
 	for _, id := range ids {
 		if err := out.Encode(j.mutant(id)); err != nil {
@@ -94,6 +95,7 @@ type judged struct {
 	always   []byte     // points that the variables of the package reach
 	steps    int        // of the longest cell
 	paths    int
+	most     int // cells that are judged under a mutant; 0: all
 }
 
 // open reads the run, and judges it without a mutant. Without a folder the cells are those of the default selection, each observed as it is predicted.
@@ -115,7 +117,7 @@ func open(room, folder string) (*judged, error) {
 }
 
 func (j *judged) suppose() error {
-	cells, _, err := j.input.Cells(matrix.Selection{Strength: 3, Seed: 1})
+	cells, _, err := j.input.Cells(matrix.Selection{Strength: 2, Seed: 1})
 	if err != nil {
 		return err
 	}
@@ -254,17 +256,15 @@ func (j *judged) follow(forget bool) error {
 	return nil
 }
 
-// sort puts one cell of every path first, then a second one, and so on; with each, no more than so many of a path.
-func (j *judged) sort(each int) {
+// sort puts one cell of every path first, then a second one, and so on.
+func (j *judged) sort() {
 	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // not for secrets
 	rank := make([]int, len(j.subjects))
 	of := map[uint64]int{}
 	for _, i := range random.Perm(len(j.subjects)) {
 		of[j.subjects[i].path]++
 		rank[i] = of[j.subjects[i].path]
-		if each == 0 || rank[i] <= each {
-			j.order = append(j.order, i)
-		}
+		j.order = append(j.order, i)
 	}
 	slices.SortStableFunc(j.order, func(a, b int) int { return rank[a] - rank[b] })
 }
@@ -282,7 +282,7 @@ func (j *judged) mutant(id int) Result {
 			continue
 		}
 		r.Cells++
-		if r.Noticed != "" {
+		if r.Noticed != "" || j.most > 0 && r.Judged >= j.most {
 			continue
 		}
 		r.Judged++
