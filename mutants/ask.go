@@ -51,6 +51,12 @@ func exportsOf(root string, r *room, more ...string) (func(string) (io.ReadClose
 	}, nil
 }
 
+// mutant is what the judge reads of one.
+type mutant struct {
+	ID   int
+	Room string
+}
+
 // askCells runs the judge. A mutant that ends the whole program is noticed; the judge goes on with the next one.
 func (b *built) askCells(chosen []point, folder string, most int) ([]outcome, error) {
 	if folder != "" {
@@ -64,16 +70,16 @@ func (b *built) askCells(chosen []point, folder string, most int) ([]outcome, er
 		outcomes[i].point = p
 	}
 	for from := 0; from < len(outcomes); {
-		var ids []int
+		var list []mutant
 		for _, o := range outcomes[from:] {
-			ids = append(ids, o.ID)
+			list = append(list, mutant{o.ID, o.Room})
 		}
-		list, err := json.Marshal(ids)
+		text, err := json.Marshal(list)
 		if err != nil {
 			return nil, err
 		}
-		command := exec.Command(b.judge, "-room", b.room.name, "-run", folder, "-ids", string(list), "-most", fmt.Sprint(most))
-		command.Dir = b.root
+		command := exec.Command(filepath.Join(b.dir, "judge"), "-run", folder, "-most", fmt.Sprint(most))
+		command.Dir, command.Stdin = b.root, bytes.NewReader(text)
 		command.Stderr = os.Stderr
 		pipe, err := command.StdoutPipe()
 		if err != nil {
@@ -98,7 +104,7 @@ func (b *built) askCells(chosen []point, folder string, most int) ([]outcome, er
 			o.Cells, o.Cell, o.How, o.Explains = r.Cells, r.Noticed, r.How, r.Explains
 			from++
 			if from%500 == 0 {
-				fmt.Fprintf(os.Stderr, "%s: %d of %d judged\n", b.room.name, from, len(outcomes))
+				fmt.Fprintf(os.Stderr, "%d of %d judged\n", from, len(outcomes))
 			}
 		}
 		if err := command.Wait(); err != nil {
@@ -114,6 +120,7 @@ func (b *built) askCells(chosen []point, folder string, most int) ([]outcome, er
 
 // test is a test of a room, and what it reaches without a mutant.
 type test struct {
+	room    string
 	name    string
 	took    time.Duration // of a processor
 	steps   int
@@ -128,40 +135,48 @@ const (
 
 // askTests runs, for each mutant that no cell notices, the tests that reach its point, the quickest first.
 func (b *built) askTests(outcomes []outcome) error {
-	left := 0
-	for i := range outcomes {
-		if !outcomes[i].noticed() {
-			left++
+	for _, r := range b.rooms {
+		var left []*outcome
+		for i := range outcomes {
+			if outcomes[i].Room == r.name && !outcomes[i].noticed() {
+				left = append(left, &outcomes[i])
+			}
+		}
+		if len(left) == 0 {
+			continue
+		}
+		if err := b.askTestsOf(r, left); err != nil {
+			return err
 		}
 	}
-	if left == 0 {
-		return nil
-	}
-	tests, err := b.follow()
+	return nil
+}
+
+func (b *built) askTestsOf(r *room, left []*outcome) error {
+	tests, err := b.follow(r)
 	if err != nil {
 		return err
 	}
-	done := 0
-	for i := range outcomes {
-		o := &outcomes[i]
-		if o.noticed() {
-			continue
+	for i, o := range left {
+		if i%100 == 0 {
+			fmt.Fprintf(os.Stderr, "%s: tests of %d of %d\n", r.name, i, len(left))
 		}
-		if done++; done%100 == 0 {
-			fmt.Fprintf(os.Stderr, "%s: tests of %d of %d\n", b.room.name, done, left)
-		}
-		var together []test
+		together := map[string][]test{} // by room
 		for _, t := range tests {
 			if t.reached[o.ID] == 0 {
 				continue
 			}
 			o.Tests++
 			if t.took < quick {
-				together = append(together, t)
+				together[t.room] = append(together[t.room], t)
 			}
 		}
-		if o.Test, err = b.fails(o.ID, together); err != nil {
-			return err
+		for _, room := range r.tests {
+			if o.Test == "" {
+				if o.Test, err = b.fails(o.ID, together[room]); err != nil {
+					return err
+				}
+			}
 		}
 		for _, t := range tests {
 			if o.Test == "" && t.reached[o.ID] != 0 && t.took >= quick {
@@ -175,45 +190,49 @@ func (b *built) askTests(outcomes []outcome) error {
 }
 
 // follow runs every test by itself.
-func (b *built) follow() ([]test, error) {
-	out, err := b.command("-test.list", ".").Output()
-	if err != nil {
-		return nil, fmt.Errorf("the tests: %w", err)
-	}
+func (b *built) follow(r *room) (tests []test, err error) {
 	file := filepath.Join(b.dir, "reached")
-	var tests []test
-	for _, name := range strings.Fields(string(out)) {
-		if err := os.WriteFile(file, make([]byte, points.Most+8), 0o600); err != nil {
+	for _, room := range r.tests {
+		if err := b.command("test", "-vet=off", "-c", "-o", b.program(room), "./"+room); err != nil {
 			return nil, err
 		}
-		command := b.command("-test.short", "-test.run", "^"+name+"$")
-		command.Env = append(command.Env, points.EnvReached+"="+file)
-		if out, err := command.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("%s fails without a mutant: %w\n%s", name, err, out)
+		out, err := b.test(room, "-test.list", ".").Output()
+		if err != nil {
+			return nil, fmt.Errorf("the tests of %s: %w", room, err)
 		}
-		t := test{name: name, took: command.ProcessState.UserTime()}
-		if t.reached, err = os.ReadFile(file); err != nil {
-			return nil, err
+		for _, name := range strings.Fields(string(out)) {
+			if err := os.WriteFile(file, make([]byte, points.Most+8), 0o600); err != nil {
+				return nil, err
+			}
+			command := b.test(room, "-test.short", "-test.run", "^"+name+"$")
+			command.Env = append(command.Env, points.EnvReached+"="+file)
+			if out, err := command.CombinedOutput(); err != nil {
+				return nil, fmt.Errorf("%s of %s fails without a mutant: %w\n%s", name, room, err, out)
+			}
+			t := test{room: room, name: name, took: command.ProcessState.UserTime()}
+			if t.reached, err = os.ReadFile(file); err != nil {
+				return nil, err
+			}
+			t.steps = int(binary.LittleEndian.Uint64(t.reached[points.Most:]))
+			if t.took > slow {
+				fmt.Fprintf(os.Stderr, "%s: %s is not asked: it takes %s\n", room, t.name, t.took)
+				continue
+			}
+			tests = append(tests, t)
 		}
-		t.steps = int(binary.LittleEndian.Uint64(t.reached[points.Most:]))
-		if t.took > slow {
-			fmt.Fprintf(os.Stderr, "%s: %s is not asked: it takes %s\n", b.room.name, t.name, t.took)
-			continue
-		}
-		tests = append(tests, t)
 	}
 	slices.SortFunc(tests, func(a, b test) int { return int(a.took - b.took) })
 	return tests, nil
 }
 
-func (b *built) command(args ...string) *exec.Cmd {
-	command := exec.Command(b.test, args...)
-	command.Dir = filepath.Join(b.root, b.room.name)
+func (b *built) test(room string, args ...string) *exec.Cmd {
+	command := exec.Command(b.program(room), args...)
+	command.Dir = filepath.Join(b.root, room)
 	command.Env = append(os.Environ(), "GOMAXPROCS=1")
 	return command
 }
 
-// fails names the first of the tests that fails with a mutant, or is "".
+// fails names the first of the tests, which are of one room, that fails with a mutant, or is "".
 func (b *built) fails(id int, tests []test) (string, error) {
 	if len(tests) == 0 {
 		return "", nil
@@ -223,7 +242,7 @@ func (b *built) fails(id int, tests []test) (string, error) {
 	for _, t := range tests {
 		names, steps, took = append(names, t.name), steps+t.steps, took+t.took
 	}
-	command := b.command("-test.short", "-test.failfast", "-test.run", "^("+strings.Join(names, "|")+")$", "-test.timeout", (100*took + 2*time.Minute).String())
+	command := b.test(tests[0].room, "-test.short", "-test.failfast", "-test.run", "^("+strings.Join(names, "|")+")$", "-test.timeout", (100*took + 2*time.Minute).String())
 	command.Env = append(command.Env, fmt.Sprintf("%s=%d", points.EnvActive, id), fmt.Sprintf("%s=%d", points.EnvLimit, 20*steps+1_000_000))
 	out, err := command.CombinedOutput()
 	if err == nil {
@@ -235,7 +254,7 @@ func (b *built) fails(id int, tests []test) (string, error) {
 	}
 	if _, after, found := bytes.Cut(out, []byte("--- FAIL: ")); found {
 		name, _, _ := bytes.Cut(after, []byte(" "))
-		return string(name), nil
+		return tests[0].room + "." + string(name), nil
 	}
 	return "the test program ends", nil
 }

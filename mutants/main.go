@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/pgauthmatrix/pgauthmatrix/mutants/points"
 )
 
 func main() {
@@ -85,6 +87,7 @@ func (c choice) of(all []point) (chosen []point, known []outcome) {
 		r := rand.New(rand.NewPCG(c.seed, 0)) //nolint:gosec // not for secrets
 		r.Shuffle(len(chosen), func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
 		chosen = chosen[:c.sample]
+		slices.SortFunc(chosen, func(a, b point) int { return a.ID - b.ID })
 	}
 	return chosen, known
 }
@@ -97,18 +100,28 @@ func mutate(folder string, names []string, which choice, most int, save, doc str
 	if err != nil {
 		return err
 	}
-	var all []outcome
+	var chosen []*room
 	for _, name := range names {
 		at := slices.IndexFunc(rooms, func(r room) bool { return r.name == name })
 		if at < 0 {
 			return fmt.Errorf("there is no room %q", name)
 		}
-		found, err := judgeRoom(root, &rooms[at], folder, which, most)
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		all = append(all, found...)
+		chosen = append(chosen, &rooms[at])
 	}
+	b, err := build(root, chosen)
+	if err != nil {
+		return err
+	}
+	points, all := which.of(b.points)
+	fmt.Fprintf(os.Stderr, "%d mutants, %d of them are judged\n", len(b.points), len(points))
+	outcomes, err := b.askCells(points, folder, most)
+	if err != nil {
+		return err
+	}
+	if err := b.askTests(outcomes); err != nil {
+		return err
+	}
+	all = append(all, outcomes...)
 	if save != "" {
 		text, err := json.MarshalIndent(all, "", "\t")
 		if err != nil {
@@ -134,72 +147,65 @@ func moduleRoot() (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// judgeRoom builds a room with its points and asks cells, then tests.
-func judgeRoom(root string, r *room, folder string, which choice, most int) ([]outcome, error) {
-	dir := filepath.Join(root, "bin", "mutants", r.name) // one place, so that Go finds what it has built before
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
-	b, err := build(root, dir, r)
-	if err != nil {
-		return nil, err
-	}
-	chosen, known := which.of(b.points)
-	fmt.Fprintf(os.Stderr, "%s: %d points, %d of them judged\n", r.name, len(b.points), len(chosen))
-	outcomes, err := b.askCells(chosen, folder, most)
-	if err != nil {
-		return nil, err
-	}
-	return append(known, outcomes...), b.askTests(outcomes)
-}
-
-// built is a room with its points, as programs.
+// built are rooms with their points, as programs.
 type built struct {
-	room        *room
-	root, dir   string
-	points      []point
-	judge, test string
+	rooms           []*room
+	root, dir, list string // the module, the folder of the programs, the overlay
+	points          []point
 }
 
-func build(root, dir string, r *room) (*built, error) {
-	sources, err := sourcesOf(root, r)
-	if err != nil {
-		return nil, err
-	}
-	exports, err := exportsOf(root, r)
-	if err != nil {
-		return nil, err
-	}
-	made, err := rewrite(r, sources, exports, 0)
-	if err != nil {
-		return nil, err
-	}
+// build rewrites the rooms and builds the judge.
+func build(root string, rooms []*room) (*built, error) {
+	b := &built{rooms: rooms, root: root, dir: filepath.Join(root, "bin", "mutants")} // one place, so that Go finds what it has built before
+	b.list = filepath.Join(b.dir, "overlay.json")
 	overlay := struct{ Replace map[string]string }{map[string]string{}}
-	for name, text := range made.files {
-		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+	for _, r := range rooms {
+		if err := os.MkdirAll(filepath.Join(b.dir, r.name), 0o755); err != nil {
 			return nil, err
 		}
-		overlay.Replace[filepath.Join(root, r.name, name)] = file
+		sources, err := sourcesOf(root, r)
+		if err != nil {
+			return nil, err
+		}
+		exports, err := exportsOf(root, r)
+		if err != nil {
+			return nil, err
+		}
+		made, err := rewrite(r, sources, exports, len(b.points))
+		if err != nil {
+			return nil, err
+		}
+		b.points = append(b.points, made.points...)
+		for name, text := range made.files {
+			file := filepath.Join(b.dir, r.name, name)
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				return nil, err
+			}
+			overlay.Replace[filepath.Join(root, r.name, name)] = file
+		}
+	}
+	if len(b.points) >= points.Most {
+		return nil, fmt.Errorf("%d points: points.Most is %d", len(b.points), points.Most)
 	}
 	text, err := json.Marshal(overlay)
 	if err != nil {
 		return nil, err
 	}
-	list := filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(list, text, 0o600); err != nil {
+	if err := os.WriteFile(b.list, text, 0o600); err != nil {
 		return nil, err
 	}
-	b := &built{room: r, root: root, dir: dir, points: made.points, judge: filepath.Join(dir, "judge"), test: filepath.Join(dir, r.name+".test")}
-	for _, args := range [][]string{
-		{"build", "-overlay", list, "-o", b.judge, "./mutants/judge"},
-		{"test", "-vet=off", "-overlay", list, "-c", "-o", b.test, "./" + r.name},
-	} {
-		command := exec.Command("go", args...)
-		command.Dir = root
-		if out, err := command.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("go %s: %w\n%s", args[0], err, out)
-		}
-	}
-	return b, nil
+	return b, b.command("build", "-o", filepath.Join(b.dir, "judge"), "./mutants/judge")
 }
+
+// command is go COMMAND with the rewritten sources.
+func (b *built) command(name string, args ...string) error {
+	command := exec.Command("go", append([]string{name, "-overlay", b.list}, args...)...)
+	command.Dir = b.root
+	if out, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("go %s: %w\n%s", name, err, out)
+	}
+	return nil
+}
+
+// program is the test program of a room.
+func (b *built) program(room string) string { return filepath.Join(b.dir, room+".test") }

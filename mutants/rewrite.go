@@ -13,6 +13,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -75,7 +76,7 @@ const packagePath = module + "/mutants/points"
 
 const module = "github.com/pgauthmatrix/pgauthmatrix"
 
-// rewrite plants the points of a room. Their numbers begin after first. exports opens the export data of an import.
+// rewrite plants the points of a room. The first has the number after first. exports opens the export data of an import.
 func rewrite(r *room, sources map[string][]byte, exports func(string) (io.ReadCloser, error), first int) (*rewritten, error) {
 	fset := token.NewFileSet()
 	var names []string
@@ -159,7 +160,7 @@ func rewrite(r *room, sources map[string][]byte, exports func(string) (io.ReadCl
 		}
 		out.files[name] = text[:at] + imports + text[at:] + "\n" + strings.Join(anew[name], "\n") + "\nvar _ = points.Step\n"
 	}
-	out.files["mutants_anew.go"] = fmt.Sprintf("package %s\n\nimport %q\n\nfunc init() { points.Anew(%s) }\n", pkg.Name(), packagePath, strings.Join(list, ", "))
+	out.files["mutants_anew.go"] = fmt.Sprintf("package %s\n\nimport %q\n\nfunc init() { points.Anew(%s) }\n", pkg.Name(), packagePath, strings.Join(append([]string{strconv.Quote(r.name)}, list...), ", "))
 	out.points = points[first:]
 	return out, nil
 }

@@ -90,6 +90,7 @@ func main() {
 				}
 			}()
 			points.Activate(id)
+			points.Again("mutants/sample")
 			points.Begin(1000)
 			fmt.Print(sample.All())
 		}()

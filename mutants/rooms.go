@@ -9,23 +9,27 @@ type room struct {
 	explanations []string // functions that take such texts, and types that hold them
 	fields       []string // fields and variables that hold them
 	skip         []string // functions that make nothing else
+	tests        []string // rooms whose tests are asked, this one first
 }
 
 var rooms = []room{
 	{
 		name:         "oracle",
+		tests:        []string{"oracle", "audit"},
 		explanations: []string{"why", "unknown", "fmt.Errorf", "errors.New", "Because", "tellLoad", "panic"},
 		fields:       []string{"source", "because", "function", "okSource", "unwrapSource"},
 		skip:         []string{"Error", "tellLoad", "reloadSource", "serverSource"},
 	},
 	{
 		name:         "classify",
+		tests:        []string{"classify"},
 		explanations: []string{"note", "noteRefusal", "noteReason", "fmt.Errorf", "errors.New", "unknownMessage", "panic"},
 		fields:       []string{"meaning"},
 		skip:         []string{"because", "note", "noteRefusal", "noteReason", "sessionChannel"},
 	},
 	{
 		name:         "verdict",
+		tests:        []string{"verdict"},
 		explanations: []string{"fmt.Errorf", "errors.New", "broken"},
 	},
 }

@@ -1,5 +1,5 @@
-// Judge judges a saved run again under each mutant of a room. It is built by the program mutants, with the rewritten sources of the room in the
-// place of its own; without them it finds that no point is reached.
+// Judge judges a saved run again under each mutant. It is built by the program mutants, with the rewritten sources of the rooms in the place of
+// their own; without them it finds that no point is reached.
 package main
 
 import (
@@ -46,74 +46,85 @@ type subject struct {
 const patience = 100
 
 func main() {
-	room := flag.String("room", "", "oracle, classify or verdict")
-	folder := flag.String("run", "", "folder of the saved run")
-	ids := flag.String("ids", "", "JSON list of the mutants")
+	folder := flag.String("run", "", "folder of the saved run; without it, cells are observed as they are predicted")
 	most := flag.Int("most", 0, "cells that are judged under a mutant, of as many paths as there are; 0: all that reach its point")
 	flag.Parse()
-	if err := judge(*room, *folder, *ids, *most); err != nil {
+	if err := judge(*folder, *most); err != nil {
 		fmt.Fprintln(os.Stderr, "judge:", err)
 		os.Exit(1)
 	}
 }
 
-func judge(room, folder, list string, most int) error {
-	var ids []int
-	if err := json.Unmarshal([]byte(list), &ids); err != nil {
-		return fmt.Errorf("-ids: %w", err)
+// judge reads mutants from its input, as a JSON list, and writes a Result for each.
+func judge(folder string, most int) error {
+	var mutants []Mutant
+	if err := json.NewDecoder(os.Stdin).Decode(&mutants); err != nil {
+		return fmt.Errorf("the list of mutants: %w", err)
 	}
-	again, known := rooms[room]
-	if !known {
-		return fmt.Errorf("there is no room %q", room)
+	j := &judged{most: most, steps: map[string]int{}, reached: make([][]uint64, points.Most)}
+	for _, m := range mutants {
+		if j.again(m.Room) == nil {
+			return fmt.Errorf("there is no room %q", m.Room)
+		}
+		if !slices.Contains(j.rooms, m.Room) {
+			j.rooms = append(j.rooms, m.Room)
+		}
 	}
-	j, err := open(room, folder)
-	if err != nil {
+	if err := j.open(folder); err != nil {
 		return err
 	}
-	j.again = again
-	if err := j.follow(room == "oracle"); err != nil {
-		return err
+	for _, room := range j.rooms {
+		if err := j.follow(room); err != nil {
+			return err
+		}
 	}
 	j.sort()
-	j.most = most
-	fmt.Fprintf(os.Stderr, "%s: %d cells on %d paths, at most %d steps\n", room, len(j.subjects), j.paths, j.steps)
 	out := json.NewEncoder(os.Stdout)
-	for _, id := range ids {
-		if err := out.Encode(j.mutant(id)); err != nil {
+	room := ""
+	for _, m := range mutants {
+		if room != m.Room {
+			points.Activate(0)
+			points.Again(room)
+			room = m.Room
+		}
+		if err := out.Encode(j.mutant(m)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// Mutant is one of the input.
+type Mutant struct {
+	ID   int
+	Room string
+}
+
 type judged struct {
 	input    *run.Input
+	rooms    []string // that have mutants
 	subjects []*subject
-	order    []int // in which cells are judged
-	again    func(*judged, *subject) (how string, explains bool)
-	reached  [][]uint64 // by point, a bit for each cell; nil: by none
-	always   []byte     // points that the variables of the package reach
-	steps    int        // of the longest cell
-	paths    int
-	most     int // cells that are judged under a mutant; 0: all
+	order    []int          // in which cells are judged
+	reached  [][]uint64     // by point, a bit for each cell; nil: by none
+	always   []byte         // points that the variables of the packages reach
+	steps    map[string]int // of the longest cell, by room
+	most     int            // cells that are judged under a mutant; 0: all
 }
 
 // open reads the run, and judges it without a mutant. Without a folder the cells are those of the default selection, each observed as it is predicted.
-func open(room, folder string) (*judged, error) {
-	input, err := run.Load()
-	if err != nil {
-		return nil, err
+func (j *judged) open(folder string) (err error) {
+	if j.input, err = run.Load(); err != nil {
+		return err
 	}
-	j := &judged{input: input}
 	if folder == "" {
 		err = j.suppose()
 	} else {
-		err = j.read(room, folder)
+		err = j.read(folder)
 	}
 	if err == nil && len(j.subjects) == 0 {
 		err = fmt.Errorf("%s has no cell that can be judged", folder)
 	}
-	return j, err
+	return err
 }
 
 func (j *judged) suppose() error {
@@ -136,7 +147,7 @@ func (j *judged) suppose() error {
 	return nil
 }
 
-func (j *judged) read(room, folder string) error {
+func (j *judged) read(folder string) error {
 	saved, err := reports.Open(folder)
 	if err != nil {
 		return err
@@ -144,9 +155,6 @@ func (j *judged) read(room, folder string) error {
 	var gap error
 	err = j.input.Pairs(saved, func(string) bool { return true }, func(c *matrix.Cell, r *reports.Record) {
 		s := &subject{cell: c, saved: r.Observation}
-		if s.saved == nil && room != "verdict" {
-			return // the cell is not applicable, or was not attempted
-		}
 		if matrix.NotApplicable(c) == "" {
 			var err error
 			if s.prediction, err = run.Predict(c); err != nil {
@@ -159,8 +167,8 @@ func (j *judged) read(room, folder string) error {
 			s.observed = &o
 		}
 		s.verdict = j.verdict(s, s.prediction, s.observed)
-		if room != "classify" && s.saved != nil {
-			s.saved, s.observed.Evidence = nil, matrix.Evidence{}
+		if s.saved != nil && !slices.Contains(j.rooms, "classify") {
+			s.saved, s.observed.Evidence = nil, matrix.Evidence{} // it is most of the memory
 		}
 		j.subjects = append(j.subjects, s)
 	})
@@ -179,31 +187,44 @@ func (j *judged) verdict(s *subject, p matrix.Prediction, o *matrix.Observation)
 	return verdict.Judge(s.cell, p, o, golden, j.input.Divergences)
 }
 
-// rooms say how a cell is judged again, by room: how the result differs, or "", and whether explanations do.
-var rooms = map[string]func(*judged, *subject) (string, bool){
-	"oracle": func(j *judged, s *subject) (string, bool) {
-		if s.cell.ByHand {
-			return "", false
+// again is how a room judges a cell again: it says how the result differs, or "", and whether explanations do. nil: there is no such room.
+func (j *judged) again(room string) func(*subject) (string, bool) {
+	switch room {
+	case "oracle":
+		return j.predict
+	case "classify":
+		return j.classify
+	case "verdict":
+		return func(s *subject) (string, bool) {
+			return j.differs(s, j.verdict(s, s.prediction, s.observed)), false
 		}
-		p, err := oracle.Predict(s.cell)
-		if err != nil {
-			return "not predicted: " + err.Error(), false
-		}
-		if p.Before == s.prediction.Before && reflect.DeepEqual(p.Outcome, s.prediction.Outcome) {
-			return "", !reflect.DeepEqual(p.Because, s.prediction.Because)
-		}
-		return j.differs(s, j.verdict(s, p, s.observed)), false
-	},
-	"classify": func(j *judged, s *subject) (string, bool) {
-		o := classify.Again(s.cell, *s.saved)
-		if o.Fault == s.observed.Fault && reflect.DeepEqual(o.Outcome, s.observed.Outcome) && slices.Equal(o.Unseen, s.observed.Unseen) {
-			return "", !reflect.DeepEqual(o.Because, s.observed.Because)
-		}
-		return j.differs(s, j.verdict(s, s.prediction, &o)), false
-	},
-	"verdict": func(j *judged, s *subject) (string, bool) {
-		return j.differs(s, j.verdict(s, s.prediction, s.observed)), false
-	},
+	}
+	return nil
+}
+
+func (j *judged) predict(s *subject) (string, bool) {
+	if s.cell.ByHand || s.observed == nil {
+		return "", false
+	}
+	p, err := oracle.Predict(s.cell)
+	if err != nil {
+		return "not predicted: " + err.Error(), false
+	}
+	if p.Before == s.prediction.Before && reflect.DeepEqual(p.Outcome, s.prediction.Outcome) {
+		return "", !reflect.DeepEqual(p.Because, s.prediction.Because)
+	}
+	return j.differs(s, j.verdict(s, p, s.observed)), false
+}
+
+func (j *judged) classify(s *subject) (string, bool) {
+	if s.saved == nil {
+		return "", false
+	}
+	o := classify.Again(s.cell, *s.saved)
+	if o.Fault == s.observed.Fault && reflect.DeepEqual(o.Outcome, s.observed.Outcome) && slices.Equal(o.Unseen, s.observed.Unseen) {
+		return "", !reflect.DeepEqual(o.Because, s.observed.Because)
+	}
+	return j.differs(s, j.verdict(s, s.prediction, &o)), false
 }
 
 // differs says how a verdict differs from that without a mutant; "" if it does not.
@@ -221,27 +242,34 @@ func (j *judged) differs(s *subject, v verdict.Verdict) string {
 	return how
 }
 
-// follow judges every cell without a mutant and notes the points that it reaches. What a room keeps for the next cell is forgotten before each.
-func (j *judged) follow(forget bool) error {
-	j.reached = make([][]uint64, points.Most)
+// follow judges every cell without a mutant and notes the points of a room that it reaches. What the room keeps for the next cell is forgotten
+// before each.
+func (j *judged) follow(room string) error {
 	clear(points.Reached())
 	points.Activate(0)
-	j.always = slices.Clone(points.Reached())
-	words := (len(j.subjects) + 63) / 64
+	points.Again(room)
+	if j.always == nil {
+		j.always = make([]byte, points.Most)
+	}
+	for id, b := range points.Reached() {
+		j.always[id] |= b
+	}
+	again, words := j.again(room), (len(j.subjects)+63)/64
 	seed := maphash.MakeSeed()
 	seen := map[uint64]bool{}
 	for i, s := range j.subjects {
-		if forget {
-			points.Activate(0)
+		if room == "oracle" { // the others keep nothing
+			points.Again(room)
 		}
 		clear(points.Reached())
 		points.Begin(0)
-		if how, explains := j.again(j, s); how != "" || explains {
+		if how, explains := again(s); how != "" || explains {
 			return fmt.Errorf("%s: judged twice without a mutant, it differs: %s", s.cell.ID, how)
 		}
-		j.steps = max(j.steps, points.Steps())
-		s.path = maphash.Bytes(seed, points.Reached())
-		seen[s.path] = true
+		j.steps[room] = max(j.steps[room], points.Steps())
+		path := maphash.Bytes(seed, points.Reached())
+		seen[path] = true
+		s.path = s.path*31 + path
 		for id, b := range points.Reached() {
 			if b == 0 {
 				continue
@@ -252,7 +280,7 @@ func (j *judged) follow(forget bool) error {
 			j.reached[id][i/64] |= 1 << (i % 64)
 		}
 	}
-	j.paths = len(seen)
+	fmt.Fprintf(os.Stderr, "%s: %d cells on %d paths, at most %d steps\n", room, len(j.subjects), len(seen), j.steps[room])
 	return nil
 }
 
@@ -270,15 +298,17 @@ func (j *judged) sort() {
 }
 
 // mutant judges the cells that reach the mutant's point until one notices.
-func (j *judged) mutant(id int) Result {
-	r := Result{ID: id}
-	if how := j.attempt(func() string { points.Activate(id); return "" }); how != "" {
+func (j *judged) mutant(m Mutant) Result {
+	r, again := Result{ID: m.ID}, j.again(m.Room)
+	points.Activate(m.ID)
+	limit := patience*j.steps[m.Room] + 100_000
+	if how := attempt(limit, func() string { points.Again(m.Room); return "" }); how != "" {
 		r.Cells, r.Noticed, r.How = len(j.subjects), "variables of the package", how
 		return r
 	}
 	for _, i := range j.order {
-		reached := j.reached[id]
-		if j.always[id] == 0 && (reached == nil || reached[i/64]&(1<<(i%64)) == 0) {
+		reached := j.reached[m.ID]
+		if j.always[m.ID] == 0 && (reached == nil || reached[i/64]&(1<<(i%64)) == 0) {
 			continue
 		}
 		r.Cells++
@@ -287,8 +317,8 @@ func (j *judged) mutant(id int) Result {
 		}
 		r.Judged++
 		s := j.subjects[i]
-		how := j.attempt(func() string {
-			how, explains := j.again(j, s)
+		how := attempt(limit, func() string {
+			how, explains := again(s)
 			r.Explains = r.Explains || explains
 			return how
 		})
@@ -299,13 +329,13 @@ func (j *judged) mutant(id int) Result {
 	return r
 }
 
-// attempt makes a panic of what is noticed.
-func (j *judged) attempt(f func() string) (how string) {
+// attempt makes a panic, and more steps than the limit, of what is noticed.
+func attempt(limit int, f func() string) (how string) {
 	defer func() {
 		if p := recover(); p != nil {
 			how = fmt.Sprint("panic: ", p)
 		}
 	}()
-	points.Begin(patience*j.steps + 100_000)
+	points.Begin(limit)
 	return f()
 }

@@ -25,7 +25,7 @@ var (
 	limit   = number(EnvLimit)
 	reached = noted()
 	steps   int64
-	inits   []func()
+	inits   = map[string][]func(){} // by room
 )
 
 func number(name string) int64 {
@@ -50,16 +50,18 @@ func noted() []byte {
 	return mapped
 }
 
-// Activate puts a mutant in force, 0 none, and evaluates the variables of the rewritten packages anew.
-func Activate(id int) {
-	active = int64(id)
-	for _, f := range inits {
+// Activate puts a mutant in force, 0 none.
+func Activate(id int) { active = int64(id) }
+
+// Anew adds functions that evaluate variables of a room, in their order.
+func Anew(room string, f ...func()) { inits[room] = append(inits[room], f...) }
+
+// Again evaluates the variables of a room again, under the mutant in force.
+func Again(room string) {
+	for _, f := range inits[room] {
 		f()
 	}
 }
-
-// Anew adds functions that evaluate variables of a package, in their order.
-func Anew(f ...func()) { inits = append(inits, f...) }
 
 // Reached has a byte for each point: not 0, if it was reached since the byte was cleared.
 func Reached() []byte { return reached[:Most] }
