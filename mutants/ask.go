@@ -103,7 +103,7 @@ func (b *built) askCells(chosen []point, folder string, most int) ([]outcome, er
 			o := &outcomes[from]
 			o.Cells, o.Cell, o.How, o.Explains = r.Cells, r.Noticed, r.How, r.Explains
 			from++
-			if from%500 == 0 {
+			if from%250 == 0 {
 				fmt.Fprintf(os.Stderr, "%d of %d judged\n", from, len(outcomes))
 			}
 		}
@@ -123,15 +123,13 @@ type test struct {
 	room    string
 	name    string
 	took    time.Duration // of a processor
+	tier    int
 	steps   int
 	reached []byte
 }
 
-// Tests that take less than quick are run together. Those that take more than slow are not asked.
-const (
-	quick = 200 * time.Millisecond
-	slow  = 1500 * time.Millisecond
-)
+// tiers are what tests may take that are run together, the quickest first. Those that take more are not asked.
+var tiers = []time.Duration{20 * time.Millisecond, 200 * time.Millisecond, 1500 * time.Millisecond}
 
 // askTests runs, for each mutant that no cell notices, the tests that reach its point, the quickest first.
 func (b *built) askTests(outcomes []outcome) error {
@@ -161,32 +159,33 @@ func (b *built) askTestsOf(r *room, left []*outcome) error {
 		if i%100 == 0 {
 			fmt.Fprintf(os.Stderr, "%s: tests of %d of %d\n", r.name, i, len(left))
 		}
-		together := map[string][]test{} // by room
 		for _, t := range tests {
-			if t.reached[o.ID] == 0 {
-				continue
-			}
-			o.Tests++
-			if t.took < quick {
-				together[t.room] = append(together[t.room], t)
+			if t.reached[o.ID] != 0 {
+				o.Tests++
 			}
 		}
-		for _, room := range r.tests {
-			if o.Test == "" {
-				if o.Test, err = b.fails(o.ID, together[room]); err != nil {
-					return err
+		for tier := range tiers {
+			for _, room := range r.tests {
+				if o.Test != "" {
+					break
 				}
-			}
-		}
-		for _, t := range tests {
-			if o.Test == "" && t.reached[o.ID] != 0 && t.took >= quick {
-				if o.Test, err = b.fails(o.ID, []test{t}); err != nil {
+				if o.Test, err = b.fails(o.ID, of(tests, room, tier, o.ID)); err != nil {
 					return err
 				}
 			}
 		}
 	}
 	return nil
+}
+
+// of are the tests of a room and a tier that reach a point.
+func of(tests []test, room string, tier, id int) (list []test) {
+	for _, t := range tests {
+		if t.room == room && t.tier == tier && t.reached[id] != 0 {
+			list = append(list, t)
+		}
+	}
+	return list
 }
 
 // follow runs every test by itself.
@@ -214,14 +213,13 @@ func (b *built) follow(r *room) (tests []test, err error) {
 				return nil, err
 			}
 			t.steps = int(binary.LittleEndian.Uint64(t.reached[points.Most:]))
-			if t.took > slow {
+			if t.tier = slices.IndexFunc(tiers, func(most time.Duration) bool { return t.took < most }); t.tier < 0 {
 				fmt.Fprintf(os.Stderr, "%s: %s is not asked: it takes %s\n", room, t.name, t.took)
 				continue
 			}
 			tests = append(tests, t)
 		}
 	}
-	slices.SortFunc(tests, func(a, b test) int { return int(a.took - b.took) })
 	return tests, nil
 }
 

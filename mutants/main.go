@@ -27,7 +27,7 @@ func main() {
 	most := flag.Int("most", 0, "cells that are judged under a mutant, of as many paths as there are; 0: all that reach its point")
 	only := flag.String("only", "", "only mutants whose text contains this")
 	save := flag.String("save", "", "file for every mutant's result, as JSON")
-	after := flag.String("after", "", "file of results that -save has written: only mutants that nobody noticed there are judged again")
+	after := flag.String("after", "", "file of results that -save has written: what cells said is kept, and tests are asked about what was left")
 	doc := flag.String("doc", "", "file whose generated part is written anew: docs/mutation.md")
 	flag.Parse()
 	which := choice{sample: *sample, seed: *seed, only: *only}
@@ -46,7 +46,7 @@ type choice struct {
 	sample int
 	seed   uint64
 	only   string
-	before map[string]outcome // by key, those that were noticed before: they are not judged again
+	before map[string]outcome // by key: what is known of them
 }
 
 func (c *choice) read(file string) error {
@@ -63,9 +63,7 @@ func (c *choice) read(file string) error {
 	}
 	c.before = map[string]outcome{}
 	for _, o := range before {
-		if o.noticed() {
-			c.before[o.key()] = o
-		}
+		c.before[o.key()] = o
 	}
 	return nil
 }
@@ -112,24 +110,23 @@ func mutate(folder string, names []string, which choice, most int, save, doc str
 	if err != nil {
 		return err
 	}
-	points, all := which.of(b.points)
-	fmt.Fprintf(os.Stderr, "%d mutants, %d of them are judged\n", len(b.points), len(points))
-	outcomes, err := b.askCells(points, folder, most)
-	if err != nil {
-		return err
-	}
-	if err := b.askTests(outcomes); err != nil {
-		return err
-	}
-	all = append(all, outcomes...)
-	if save != "" {
-		text, err := json.MarshalIndent(all, "", "\t")
+	asked, all := which.of(b.points)
+	fmt.Fprintf(os.Stderr, "%d mutants, %d of them are judged\n", len(b.points), len(asked))
+	if len(asked) > 0 {
+		outcomes, err := b.askCells(asked, folder, most)
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(save, text, 0o644); err != nil {
-			return err
-		}
+		all = append(all, outcomes...)
+	}
+	if err := write(save, all); err != nil { // asking tests takes its time
+		return err
+	}
+	if err := b.askTests(all); err != nil {
+		return err
+	}
+	if err := write(save, all); err != nil {
+		return err
 	}
 	if doc != "" {
 		if err := writeDocument(doc, fmt.Sprintf("`go run ./mutants -run %s -rooms %s`", filepath.Base(folder), strings.Join(names, ",")), all); err != nil {
@@ -137,6 +134,18 @@ func mutate(folder string, names []string, which choice, most int, save, doc str
 		}
 	}
 	return report(os.Stdout, all)
+}
+
+// write keeps results in a file; "": nowhere.
+func write(file string, all []outcome) error {
+	if file == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(all, "", "\t")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, text, 0o644)
 }
 
 func moduleRoot() (string, error) {
@@ -156,7 +165,11 @@ type built struct {
 
 // build rewrites the rooms and builds the judge.
 func build(root string, rooms []*room) (*built, error) {
-	b := &built{rooms: rooms, root: root, dir: filepath.Join(root, "bin", "mutants")} // one place, so that Go finds what it has built before
+	dir := filepath.Join(root, "bin", "mutants") // one place, so that Go finds what it has built before
+	for _, r := range rooms {
+		dir += "-" + r.name
+	}
+	b := &built{rooms: rooms, root: root, dir: dir}
 	b.list = filepath.Join(b.dir, "overlay.json")
 	overlay := struct{ Replace map[string]string }{map[string]string{}}
 	for _, r := range rooms {
