@@ -81,10 +81,11 @@ func (c choice) of(all []point) (chosen []point, known []outcome) {
 		}
 		chosen = append(chosen, p)
 	}
-	if c.sample > 0 && c.sample < len(chosen) {
+	if c.sample > 0 {
 		r := rand.New(rand.NewPCG(c.seed, 0)) //nolint:gosec // not for secrets
 		r.Shuffle(len(chosen), func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
-		chosen = chosen[:c.sample]
+		taken := map[string]int{}
+		chosen = slices.DeleteFunc(chosen, func(p point) bool { taken[p.Room]++; return taken[p.Room] > c.sample })
 		slices.SortFunc(chosen, func(a, b point) int { return a.ID - b.ID })
 	}
 	return chosen, known

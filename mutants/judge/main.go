@@ -40,6 +40,9 @@ type subject struct {
 	observed   *matrix.Observation
 	verdict    verdict.Verdict
 	path       uint64 // of the points that the cell reaches
+
+	others   []*matrix.Observation // of other cells
+	verdicts []verdict.Verdict     // on them
 }
 
 // patience is how many times the steps of the longest cell a mutant may take.
@@ -72,6 +75,9 @@ func judge(folder string, most int) error {
 	}
 	if err := j.open(folder); err != nil {
 		return err
+	}
+	if slices.Contains(j.rooms, "verdict") {
+		j.swap()
 	}
 	for _, room := range j.rooms {
 		if err := j.follow(room); err != nil {
@@ -108,6 +114,7 @@ type judged struct {
 	reached  [][]uint64     // by point, a bit for each cell; nil: by none
 	always   []byte         // points that the variables of the packages reach
 	steps    map[string]int // of the longest cell, by room
+	paths    int            // by which cells differ
 	most     int            // cells that are judged under a mutant; 0: all
 }
 
@@ -195,11 +202,31 @@ func (j *judged) again(room string) func(*subject) (string, bool) {
 	case "classify":
 		return j.classify
 	case "verdict":
-		return func(s *subject) (string, bool) {
-			return j.differs(s, j.verdict(s, s.prediction, s.observed)), false
-		}
+		return j.judge
 	}
 	return nil
+}
+
+// judge judges what was observed of the cell, and then what was observed of others, which must not agree: a run in which every cell agrees
+// does not show that the judge would say so if one did not.
+func (j *judged) judge(s *subject) (string, bool) {
+	for i, o := range s.others {
+		if how := differs(s.verdicts[i], j.verdict(s, s.prediction, o)); how != "" {
+			return "with what was observed of another cell: " + how, false
+		}
+	}
+	return differs(s.verdict, j.verdict(s, s.prediction, s.observed)), false
+}
+
+// swap gives each cell what was observed of three others.
+func (j *judged) swap() {
+	random := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // not for secrets
+	for _, s := range j.subjects {
+		for range 3 {
+			o := j.subjects[random.IntN(len(j.subjects))].observed
+			s.others, s.verdicts = append(s.others, o), append(s.verdicts, j.verdict(s, s.prediction, o))
+		}
+	}
 }
 
 func (j *judged) predict(s *subject) (string, bool) {
@@ -213,7 +240,7 @@ func (j *judged) predict(s *subject) (string, bool) {
 	if p.Before == s.prediction.Before && reflect.DeepEqual(p.Outcome, s.prediction.Outcome) {
 		return "", !reflect.DeepEqual(p.Because, s.prediction.Because)
 	}
-	return j.differs(s, j.verdict(s, p, s.observed)), false
+	return differs(s.verdict, j.verdict(s, p, s.observed)), false
 }
 
 func (j *judged) classify(s *subject) (string, bool) {
@@ -224,12 +251,12 @@ func (j *judged) classify(s *subject) (string, bool) {
 	if o.Fault == s.observed.Fault && reflect.DeepEqual(o.Outcome, s.observed.Outcome) && slices.Equal(o.Unseen, s.observed.Unseen) {
 		return "", !reflect.DeepEqual(o.Because, s.observed.Because)
 	}
-	return j.differs(s, j.verdict(s, s.prediction, &o)), false
+	return differs(s.verdict, j.verdict(s, s.prediction, &o)), false
 }
 
 // differs says how a verdict differs from that without a mutant; "" if it does not.
-func (j *judged) differs(s *subject, v verdict.Verdict) string {
-	if reflect.DeepEqual(v, s.verdict) {
+func differs(before, v verdict.Verdict) string {
+	if reflect.DeepEqual(v, before) {
 		return ""
 	}
 	how := string(v.Status)
@@ -292,6 +319,7 @@ func (j *judged) sort() {
 	for _, i := range random.Perm(len(j.subjects)) {
 		of[j.subjects[i].path]++
 		rank[i] = of[j.subjects[i].path]
+		j.paths = len(of)
 		j.order = append(j.order, i)
 	}
 	slices.SortStableFunc(j.order, func(a, b int) int { return rank[a] - rank[b] })
@@ -306,13 +334,17 @@ func (j *judged) mutant(m Mutant) Result {
 		r.Cells, r.Noticed, r.How = len(j.subjects), "variables of the package", how
 		return r
 	}
+	most := j.most
+	if j.always[m.ID] != 0 && most > 0 {
+		most = max(most, j.paths) // that a cell reaches a variable says little
+	}
 	for _, i := range j.order {
 		reached := j.reached[m.ID]
 		if j.always[m.ID] == 0 && (reached == nil || reached[i/64]&(1<<(i%64)) == 0) {
 			continue
 		}
 		r.Cells++
-		if r.Noticed != "" || j.most > 0 && r.Judged >= j.most {
+		if r.Noticed != "" || most > 0 && r.Judged >= most {
 			continue
 		}
 		r.Judged++
