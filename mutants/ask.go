@@ -129,7 +129,7 @@ type test struct {
 }
 
 // tiers are what tests may take that are run together, the quickest first. Those that take more are not asked.
-var tiers = []time.Duration{20 * time.Millisecond, 200 * time.Millisecond, 1500 * time.Millisecond}
+var tiers = []time.Duration{20 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond}
 
 // askTests runs, for each mutant that no cell notices, the tests that reach its point, the quickest first.
 func (b *built) askTests(outcomes []outcome) error {
@@ -156,7 +156,7 @@ func (b *built) askTestsOf(r *room, left []*outcome) error {
 		return err
 	}
 	for i, o := range left {
-		if i%100 == 0 {
+		if i%50 == 0 {
 			fmt.Fprintf(os.Stderr, "%s: tests of %d of %d\n", r.name, i, len(left))
 		}
 		for _, t := range tests {

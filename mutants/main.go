@@ -27,7 +27,7 @@ func main() {
 	most := flag.Int("most", 0, "cells that are judged under a mutant, of as many paths as there are; 0: all that reach its point")
 	only := flag.String("only", "", "only mutants whose text contains this")
 	save := flag.String("save", "", "file for every mutant's result, as JSON")
-	after := flag.String("after", "", "file of results that -save has written: what cells said is kept, and tests are asked about what was left")
+	after := flag.String("after", "", "file of results that -save has written: only its mutants; what cells said is kept, and tests are asked about what was left")
 	doc := flag.String("doc", "", "file whose generated part is written anew: docs/mutation.md")
 	flag.Parse()
 	which := choice{sample: *sample, seed: *seed, only: *only}
@@ -77,6 +77,8 @@ func (c choice) of(all []point) (chosen []point, known []outcome) {
 		if o, ok := c.before[p.key()]; ok {
 			o.point = p
 			known = append(known, o)
+		}
+		if c.before != nil {
 			continue
 		}
 		chosen = append(chosen, p)

@@ -214,7 +214,7 @@ func (x *exchange) gss() (*ending, error) {
 		x.why(x.record.rule(), "include_realm=0: "+x.identity+" counts as "+name)
 	}
 	insensitive := x.setting("krb_caseins_users", "off") == "on"
-	if want := x.record.krbRealm; want != "" && want != realm && !(insensitive && strings.EqualFold(want, realm)) {
+	if want := x.record.krbRealm; want != "" && !same(want, realm, insensitive) {
 		x.why(x.record.rule(), "krb_realm="+want+" is not the realm of "+x.identity)
 		end := x.fails(matrix.StageAuth, matrix.RealmMismatch, "28000")
 		return &end, nil

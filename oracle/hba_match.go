@@ -82,7 +82,7 @@ func (a *attempt) match(ch matrix.Channel) (found chosen, err error) {
 		if (r.Conn == "local") != a.unix() {
 			continue
 		}
-		named := a.databaseMatches(r) && a.userMatches(r.users, a.c.User)
+		named := a.databaseMatches(r) && a.userMatches(r.users, a.c.User, false)
 		if !a.takesChannel(r, ch) {
 			if named && found.otherwise == nil && a.mayTakeAddress(r) {
 				found.otherwise = r
@@ -148,8 +148,8 @@ func (a *attempt) databaseMatches(r *Record) bool {
 	return false
 }
 
-// userMatches is hba.c, check_role.
-func (a *attempt) userMatches(tokens []token, user string) bool {
+// userMatches is hba.c, check_role. Without regard to case only names are compared, neither groups nor expressions.
+func (a *attempt) userMatches(tokens []token, user string, insensitive bool) bool {
 	for _, t := range tokens {
 		switch {
 		case t.group():
@@ -162,7 +162,7 @@ func (a *attempt) userMatches(tokens []token, user string) bool {
 			if t.pattern.matches(user) {
 				return true
 			}
-		case t.text == user:
+		case same(t.text, user, insensitive):
 			return true
 		}
 	}

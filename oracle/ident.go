@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strconv"
@@ -105,11 +106,10 @@ func parseMapping(l line, server int) (m mapping, wrong *LineError, err error) {
 // mapped says whether an authenticated system user may become the role that it asks for (hba.c, check_usermap), and by
 // which line of pg_ident.conf, or what is missing. Only principals are ever compared without regard to case.
 func (a *attempt) mapped(usermap, system string, insensitive bool) (ok bool, source, text string) {
-	same := func(x, y string) bool { return x == y || insensitive && strings.EqualFold(x, y) }
 	user := a.c.User
 	if usermap == "" {
 		source = "hba.c, check_usermap"
-		if same(system, user) {
+		if same(system, user, insensitive) {
 			return true, source, "without a map " + system + " may become the role of the same name"
 		}
 		return false, source, "without a map " + system + " may become only the role of exactly that name, not " + user
@@ -131,13 +131,27 @@ func (a *attempt) mapped(usermap, system string, insensitive bool) (ok bool, sou
 				}
 				role = token{text: strings.Replace(role.text, `\1`, system[groups[2]:groups[3]], 1), quoted: true}
 			}
-		} else if !same(m.system.text, system) {
+		} else if !same(m.system.text, system, insensitive) {
 			continue
 		}
-		if a.w.Server < 16 && same(role.text, user) ||
-			a.w.Server >= 16 && (a.userMatches([]token{role}, user) || insensitive && strings.EqualFold(role.text, user)) {
+		if a.w.Server < 16 && same(role.text, user, insensitive) || a.w.Server >= 16 && a.userMatches([]token{role}, user, insensitive) {
 			return true, m.rule(), "map " + usermap + " lets " + system + " become " + user
 		}
 	}
 	return false, matrix.IdentFile, "map " + usermap + " has no line that lets " + system + " become " + user
+}
+
+// same compares names. pg_strcasecmp (pgstrcasecmp.c) folds the letters of ASCII alone in a locale whose characters have several bytes, as those of UTF-8 have.
+func same(x, y string, insensitive bool) bool {
+	return x == y || insensitive && bytes.Equal(folded(x), folded(y))
+}
+
+func folded(name string) []byte {
+	text := []byte(name)
+	for i, c := range text {
+		if 'A' <= c && c <= 'Z' {
+			text[i] = c + 'a' - 'A'
+		}
+	}
+	return text
 }

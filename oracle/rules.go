@@ -141,7 +141,7 @@ func Wanted(w *matrix.World) (paths []string, err error) {
 // TakesUser says whether the user column has the role.
 func (r *Record) TakesUser(w *matrix.World, user string) bool {
 	a := attempt{w: w, c: &matrix.Client{User: user}}
-	return a.userMatches(r.users, user)
+	return a.userMatches(r.users, user, false)
 }
 
 // TakesDatabase says whether the database column has the database, for a client that asks for the role.
