@@ -136,7 +136,7 @@ func mutate(folder string, names []string, which choice, most int, save, doc str
 			return err
 		}
 	}
-	return report(os.Stdout, all)
+	return report(os.Stdout, all, which.sample > 0)
 }
 
 // write keeps results in a file; "": nowhere.

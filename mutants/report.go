@@ -10,8 +10,11 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// goal is how many mutants of a hundred must be noticed.
-const goal = 97
+// goal is how many mutants of a hundred must be noticed. Of a sample it may be fewer: chance has its part, and what is left of it is listed and is no error.
+const (
+	goal         = 97
+	goalOfSample = 80
+)
 
 // accepted are mutants that nobody can notice, or that nobody need notice, with the reason.
 type accepted struct {
@@ -100,8 +103,8 @@ func count(all []outcome, reasons map[string]string) (byRoom map[string]figures,
 	return byRoom, sum
 }
 
-// report writes the figures and what is left. It is an error if a mutant is left, if one with a reason is noticed, or if too few are.
-func report(out io.Writer, all []outcome) error {
+// report writes the figures and what is left. It is an error if a mutant is left, if one with a reason is noticed, or if too few are; of a sample, only the last.
+func report(out io.Writer, all []outcome, sample bool) error {
 	_, reasons, err := readAccepted(acceptedText)
 	if err != nil {
 		return err
@@ -124,6 +127,9 @@ func report(out io.Writer, all []outcome) error {
 		if o.fate(reasons) == isLeft {
 			fmt.Fprintf(out, "nobody notices %s:%d:%d %s (%d cells and %d tests reach it%s)\n", o.File, o.Line, o.Column, o.key(), o.Cells, o.Tests, map[bool]string{true: ", explanations change"}[o.Explains])
 		}
+	}
+	if sample && sum.noticed() >= goalOfSample {
+		return nil
 	}
 	if sum[isLeft] > 0 || stale > 0 || sum.noticed() < goal {
 		return fmt.Errorf("%d mutants are left without a reason, %d reasons are stale, %.1f %% are noticed, %d %% is the goal", sum[isLeft], stale, sum.noticed(), goal)
