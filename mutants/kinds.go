@@ -308,7 +308,7 @@ func (r *rewriter) constant(e ast.Expr, tv types.TypeAndValue) {
 	switch info := basic.Info(); {
 	case info&types.IsBoolean != 0:
 		change(strconv.FormatBool(!constant.BoolVal(tv.Value)), name)
-	case info&types.IsString != 0 && r.pattern():
+	case info&types.IsString != 0 && r.pattern(e):
 		change("`[^\\s\\S]`", name)
 	case info&types.IsString != 0 && constant.StringVal(tv.Value) == "":
 		change(`"mutant"`, name)
@@ -328,9 +328,9 @@ func (r *rewriter) constant(e ast.Expr, tv types.TypeAndValue) {
 }
 
 // pattern: the constant is a regular expression.
-func (r *rewriter) pattern() bool {
+func (r *rewriter) pattern(e ast.Expr) bool {
 	call, ok := r.parent(1).(*ast.CallExpr)
-	return ok && (called(call) == "MustCompile" || called(call) == "row")
+	return ok && call.Args[0] == e && (called(call) == "MustCompile" || called(call) == "row")
 }
 
 // worthwhile: as an operand of a relation, one neighbour of a number is what another boundary would be.
