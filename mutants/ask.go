@@ -159,6 +159,7 @@ func (b *built) askTestsOf(r *room, left []*outcome) error {
 		if i%50 == 0 {
 			fmt.Fprintf(os.Stderr, "%s: tests of %d of %d\n", r.name, i, len(left))
 		}
+		o.Tests = 0
 		for _, t := range tests {
 			if t.reached[o.ID] != 0 {
 				o.Tests++

@@ -168,7 +168,7 @@ type built struct {
 
 // build rewrites the rooms and builds the judge.
 func build(root string, rooms []*room) (*built, error) {
-	dir := filepath.Join(root, "bin", "mutants") // one place, so that Go finds what it has built before
+	dir := filepath.Join(root, "bin", ".mutants") // one place, so that Go finds what it has built before; with a dot, so that ./... has none of it
 	for _, r := range rooms {
 		dir += "-" + r.name
 	}
