@@ -10,8 +10,8 @@ import (
 
 // TestEverySettingThatIsNotModelled: no setting of this list, which decides who connects or whether the server listens at all, is passed over.
 func TestEverySettingThatIsNotModelled(t *testing.T) {
-	for name := range strings.FieldsSeq(`db_user_namespace listen_addresses port ssl ssl_ca_file ssl_cert_file ssl_key_file ssl_crl_file ssl_crl_dir ssl_ciphers
-		ssl_tls13_ciphers ssl_ecdh_curve ssl_groups krb_server_keyfile hba_file ident_file max_connections max_wal_senders wal_level superuser_reserved_connections
+	for name := range strings.FieldsSeq(`db_user_namespace listen_addresses port ssl ssl_ca_file ssl_cert_file ssl_key_file ssl_crl_file ssl_crl_dir
+		ssl_ecdh_curve ssl_groups krb_server_keyfile hba_file ident_file max_connections max_wal_senders wal_level superuser_reserved_connections
 		reserved_connections unix_socket_directories unix_socket_group unix_socket_permissions authentication_timeout pre_auth_delay post_auth_delay
 		oauth_validator_libraries shared_preload_libraries local_preload_libraries event_triggers`) {
 		_, err := Predict(cell(func(c *matrix.Cell) { c.World.Settings = []matrix.Setting{{Name: strings.ToUpper(name), Value: "x"}} }))
