@@ -129,7 +129,7 @@ type test struct {
 }
 
 // tiers are what tests may take that are run together, the quickest first. Those that take more are not asked.
-var tiers = []time.Duration{20 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond}
+var tiers = []time.Duration{20 * time.Millisecond, 200 * time.Millisecond, time.Second}
 
 // askTests runs, for each mutant that no cell notices, the tests that reach its point, the quickest first.
 func (b *built) askTests(outcomes []outcome) error {

@@ -118,7 +118,7 @@ type judged struct {
 	most     int            // cells that are judged under a mutant; 0: all
 }
 
-// open reads the run, and judges it without a mutant. Without a folder the cells are those of the default selection, each observed as it is predicted.
+// open reads the run, and judges it without a mutant. Without a folder the cells are those of a pairwise selection, each observed as it is predicted.
 func (j *judged) open(folder string) (err error) {
 	if j.input, err = run.Load(); err != nil {
 		return err
