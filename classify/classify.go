@@ -92,7 +92,7 @@ func (c *classifier) library() error {
 	if err := c.checkNamed(); err != nil {
 		return err
 	}
-	if client.Connected != (client.Session != nil) {
+	if client.Connected != (client.Session != nil) && c.evidence.Across == nil {
 		return fmt.Errorf("witnesses contradict: the client says connected=%t, and there is a session: %t (its message: %q)", client.Connected, client.Session != nil, client.Message)
 	}
 	for i, e := range c.evidence.Connections {
@@ -112,15 +112,28 @@ func (c *classifier) library() error {
 	if err := c.checkRequests(); err != nil {
 		return err
 	}
-	settle := c.refused
-	if client.Connected {
-		settle = func() error { return c.connected(*client.Session) }
+	if err := c.checkOpen(); err != nil {
+		return err
 	}
-	if err := settle(); err != nil {
+	if err := c.settled(); err != nil {
 		return err
 	}
 	c.outcome.Obtains = c.obtained()
 	return nil
+}
+
+// settled says how the attempt ended, once its connections are read.
+func (c *classifier) settled() error {
+	client, n := c.evidence.Client, c.last()
+	switch {
+	case n != nil && n.killed():
+		return c.sessionEnded(n)
+	case client.Connected && client.Session == nil:
+		return fmt.Errorf("the client had a session that did not answer, and the server did not end it (the client said %q)", client.Message)
+	case client.Connected:
+		return c.connected(*client.Session)
+	}
+	return c.refused()
 }
 
 func (c *classifier) unix() bool { return c.cell.Client.Transport == "unix" }
@@ -159,6 +172,8 @@ func (c *classifier) trace() []matrix.Step {
 		}
 		switch {
 		case len(n.forged) > 0 && n.conversation.answered:
+			steps = append(steps, matrix.StepAuthOK)
+		case n.killed():
 			steps = append(steps, matrix.StepAuthOK)
 		case n.authorized != nil && n.fatal != nil:
 			steps = append(steps, matrix.StepAuthOK, matrix.StepStartFail)

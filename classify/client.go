@@ -25,16 +25,17 @@ type client struct {
 	lastHost  bool                          // whatever ended the attempt, it says nothing of the hosts before
 
 	// Connections that did not come about, or ended.
-	unreached  *regexp.Regexp // it could not connect: group 1 is the reason
-	refusedTCP *regexp.Regexp // the same of one host among several that refuses TCP connections
-	hungUp     *regexp.Regexp // the other end closed the connection, and the client does not know why
-	hungUpGSS  *regexp.Regexp // the same during GSS set-up, where the client says that it was then
-	cutGSS     *regexp.Regexp // there was no answer to GSSENCRequest
-	timedOut   *regexp.Regexp // its connect_timeout passed
-	gssAuth    *regexp.Regexp // GSSAPI authentication failed: group 1 is the mechanism's reason
-	ownMIC     *regexp.Regexp // it could not open a packet of GSS encryption
-	badCert    *regexp.Regexp // it did not accept the server's certificate, and does not say why
-	tls        tlsTexts
+	sessionLost string         // of a session that the server ends: a text of its own, in the place of the server's; empty: it shows the server's
+	unreached   *regexp.Regexp // it could not connect: group 1 is the reason
+	refusedTCP  *regexp.Regexp // the same of one host among several that refuses TCP connections
+	hungUp      *regexp.Regexp // the other end closed the connection, and the client does not know why
+	hungUpGSS   *regexp.Regexp // the same during GSS set-up, where the client says that it was then
+	cutGSS      *regexp.Regexp // there was no answer to GSSENCRequest
+	timedOut    *regexp.Regexp // its connect_timeout passed
+	gssAuth     *regexp.Regexp // GSSAPI authentication failed: group 1 is the mechanism's reason
+	ownMIC      *regexp.Regexp // it could not open a packet of GSS encryption
+	badCert     *regexp.Regexp // it did not accept the server's certificate, and does not say why
+	tls         tlsTexts
 }
 
 // tlsTexts are what a TLS library says.

@@ -12,20 +12,21 @@ import (
 // asyncpg: connect_utils.py, exceptions/ and protocol/coreproto.pyx of asyncpg 0.27 to 0.31, and the texts of Python's asyncio and ssl (Modules/_ssl.c)
 // with those of OpenSSL 3; python3-gssapi has those of libkrb5. The driver program gives the name of the exception, its text, and its causes.
 var asyncpg = client{
-	settle:     (*classifier).library,
-	sayings:    asyncpgSayings,
-	causes:     asyncpgCauses,
-	special:    asyncpgSpecial,
-	tells:      true,
-	unwanted:   asyncpgUnwanted,
-	onlyS:      true,
-	noAlert:    true, // asyncio/sslproto.py, _fatal_error
-	lastHost:   true, // connect_utils.py, _connect: last_error
-	unreached:  regexp.MustCompile(`^(?:ConnectionRefusedError: \[Errno 111\]|FileNotFoundError: \[Errno 2\]) (Connect call failed|Connection refused|No such file or directory)`),
-	refusedTCP: regexp.MustCompile(`^ConnectionRefusedError: \[Errno 111\] Connect call failed `),
-	hungUp:     regexp.MustCompile(`^(` + asyncpgLost + `(, caused by (ConnectionResetError: \[Errno 104\] Connection reset by peer|BrokenPipeError: \[Errno 32\] Broken pipe))?|ConnectionResetError(: \[Errno 104\] Connection reset by peer)?|ConnectionError: unexpected connection_lost\(\) call)$`),
-	gssAuth:    asyncpgGSS,
-	timedOut:   regexp.MustCompile(`^(asyncio\.exceptions\.)?TimeoutError(, caused by asyncio\.exceptions\.CancelledError)?$`),
+	sessionLost: "connection was closed in the middle of operation", // protocol.pyx, connection_lost: the server's error waits for a ReadyForQuery
+	settle:      (*classifier).library,
+	sayings:     asyncpgSayings,
+	causes:      asyncpgCauses,
+	special:     asyncpgSpecial,
+	tells:       true,
+	unwanted:    asyncpgUnwanted,
+	onlyS:       true,
+	noAlert:     true, // asyncio/sslproto.py, _fatal_error
+	lastHost:    true, // connect_utils.py, _connect: last_error
+	unreached:   regexp.MustCompile(`^(?:ConnectionRefusedError: \[Errno 111\]|FileNotFoundError: \[Errno 2\]) (Connect call failed|Connection refused|No such file or directory)`),
+	refusedTCP:  regexp.MustCompile(`^ConnectionRefusedError: \[Errno 111\] Connect call failed `),
+	hungUp:      regexp.MustCompile(`^(` + asyncpgLost + `(, caused by (ConnectionResetError: \[Errno 104\] Connection reset by peer|BrokenPipeError: \[Errno 32\] Broken pipe))?|ConnectionResetError(: \[Errno 104\] Connection reset by peer)?|ConnectionError: unexpected connection_lost\(\) call)$`),
+	gssAuth:     asyncpgGSS,
+	timedOut:    regexp.MustCompile(`^(asyncio\.exceptions\.)?TimeoutError(, caused by asyncio\.exceptions\.CancelledError)?$`),
 	tls: tlsTexts{
 		alerted:    regexp.MustCompile(asyncpgSSL + `(?:TLSV1|TLSV13|SSLV3|SSL/TLS)_ALERT_\w+\] (.*) \(_ssl\.c:\d+\)$`),
 		alertMAC:   regexp.MustCompile(asyncpgSSL + `(SSLV3|SSL/TLS)_ALERT_BAD_RECORD_MAC\]`),

@@ -11,19 +11,20 @@ import (
 
 // pq: {conn,connector,ssl}.go of lib/pq 1.12, crypto/tls and crypto/x509.
 var pq = client{
-	settle:     (*classifier).library,
-	sayings:    pqSayings,
-	causes:     slices.Concat(pqCauses, goX509),
-	special:    pqSpecial,
-	tells:      true,
-	unwanted:   pqUnwanted,
-	onlyS:      true,
-	unreached:  regexp.MustCompile(`^(?:.*: )?(connection refused|no such file or directory|connection timed out|i/o timeout|no route to host)$`),
-	refusedTCP: regexp.MustCompile(`^dial tcp \S+: connect: connection refused$`),
-	hungUp:     regexp.MustCompile(`^(EOF|unexpected EOF|(read|write) tcp \S+->\S+: (read|write): (connection reset by peer|broken pipe))$`),
-	gssAuth:    pqGSS,
-	timedOut:   regexp.MustCompile(`^read tcp \S+->\S+: i/o timeout$`),
-	tls:        goTLS(""),
+	settle:      (*classifier).library,
+	sayings:     pqSayings,
+	causes:      slices.Concat(pqCauses, goX509),
+	special:     pqSpecial,
+	tells:       true,
+	unwanted:    pqUnwanted,
+	onlyS:       true,
+	unreached:   regexp.MustCompile(`^(?:.*: )?(connection refused|no such file or directory|connection timed out|i/o timeout|no route to host)$`),
+	refusedTCP:  regexp.MustCompile(`^dial tcp \S+: connect: connection refused$`),
+	hungUp:      regexp.MustCompile(`^(EOF|unexpected EOF|(read|write) tcp \S+->\S+: (read|write): (connection reset by peer|broken pipe))$`),
+	gssAuth:     pqGSS,
+	sessionLost: "driver: bad connection", // error.go, handleError: of a FATAL
+	timedOut:    regexp.MustCompile(`^read tcp \S+->\S+: i/o timeout$`),
+	tls:         goTLS(""),
 }
 
 var pqCauses = []textCause{

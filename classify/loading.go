@@ -8,8 +8,8 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// The messages of a postmaster that loads rules and settings (src/backend/postmaster/postmaster.c, libpq/hba.c, libpq/be-secure-openssl.c and utils/misc/guc-file.l
-// of 13 to 19).
+// The messages of a postmaster that loads rules and settings (src/backend/postmaster/postmaster.c, libpq/hba.c, libpq/be-secure-openssl.c, libpq/be-secure-common.c and
+// utils/misc/guc-file.l of 13 to 19).
 var (
 	loadBegun    = regexp.MustCompile(`^(received SIGHUP, reloading configuration files|starting PostgreSQL .*)$`)
 	loadQuiet    = regexp.MustCompile(`^(parameter ".*" changed to "(?s:.*)"|parameter ".*" removed from configuration file, reset to default|listening on .*|database system is (ready to accept connections|shut down)|hostssl record cannot match because SSL is disabled)$`)
@@ -20,14 +20,15 @@ var (
 	loadUnknown  = regexp.MustCompile(`^(unrecognized configuration parameter ".*") in file "(.*)" line \d+$`)
 	loadUnset    = regexp.MustCompile(`^(configuration file ".*" contains errors(; no changes were applied)?|SSL configuration was not reloaded)$`)
 	loadCiphers  = regexp.MustCompile(`^could not set the (cipher list|TLSv1\.2 cipher list|TLSv1\.3 cipher suites) \(no valid ciphers available\)$`)
+	loadTLS      = regexp.MustCompile(`^(could not (load (server certificate|private key|root certificate|SSL certificate revocation list)|access private key) file "|private key file ".*" has group or world access$)`)
 	loadPlace    = regexp.MustCompile(`^line (\d+) of configuration file "(.*)"`)
 )
 
-// loaded is what the postmaster said of the world's rules.
+// loaded is what the postmaster said of the world's files.
 type loaded struct {
-	words []string // FILE:LINE: MESSAGE of each bad line
+	words []string // FILE:LINE: MESSAGE of each bad line, and what is wrong with a file for TLS
 	kept  bool     // pg_hba.conf was not reloaded: the rules of before are in force
-	unset bool     // settings were not taken over
+	unset bool     // settings, or files for TLS, were not taken over
 	fatal bool     // the server did not start
 	begun bool     // the log has the first word of a reload, of a start, or of a start that settings ended before that word
 }
@@ -40,6 +41,9 @@ func (c *classifier) readLoading() error {
 			return fmt.Errorf("there is evidence of how rules were loaded, and the world does not say how they are")
 		}
 		return nil
+	}
+	if err := c.checkAcross(); err != nil {
+		return err
 	}
 	l, err := readLoad(e.Load)
 	if err != nil {
@@ -88,10 +92,10 @@ func readLoad(lines []matrix.LogLine) (l loaded, err error) {
 		switch {
 		case loadBegun.MatchString(line.Text), loadQuiet.MatchString(line.Text), loadSkipped.MatchString(line.Text):
 		case unopened != nil && missing[unopened[1]]:
-		case (loadCiphers.MatchString(line.Text) || loadUnset.MatchString(line.Text)) && line.Severity == "FATAL":
+		case (loadCiphers.MatchString(line.Text) || loadTLS.MatchString(line.Text) || loadUnset.MatchString(line.Text)) && line.Severity == "FATAL":
 			l.fatal, l.begun = true, true
-			if loadCiphers.MatchString(line.Text) {
-				l.words = append(l.words, line.Text)
+			if !loadUnset.MatchString(line.Text) {
+				l.words = append(l.words, withoutDir(line.Text))
 			}
 		case loadUnset.MatchString(line.Text):
 			l.unset = true
@@ -112,8 +116,10 @@ func readLoad(lines []matrix.LogLine) (l loaded, err error) {
 	return l, nil
 }
 
-// withoutDir writes the paths in a message from the configuration directory on.
-func withoutDir(text string) string { return strings.ReplaceAll(text, matrix.ConfDir+"/", "") }
+// withoutDir writes the paths in a message from the configuration directory on, or from that of the files for TLS.
+func withoutDir(text string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(text, matrix.ConfDir+"/", ""), matrix.ServerDir+"/", "")
+}
 
 // fileOf is how outcomes name a configuration file: by its path from the configuration directory on.
 func fileOf(name string) string {
@@ -126,6 +132,9 @@ func fileOf(name string) string {
 // checkDown holds an attempt at a server that does not run, and only such an attempt, to have met nobody.
 func (c *classifier) checkDown() error {
 	down := c.evidence.Down != ""
+	if c.cell.Client.IsOpenedBefore() { // a server ran when it was begun
+		return nil
+	}
 	if down && (len(c.connections) > 0 || c.evidence.Client.Connected) {
 		return fmt.Errorf("witnesses contradict: no server runs (%s), and there is a connection", c.evidence.Down)
 	}

@@ -51,6 +51,10 @@ func TestLoadWords(t *testing.T) {
 			"could not set the TLSv1.2 cipher list (no valid ciphers available)", false, false},
 		{loadLog(sighup, `LOG unrecognized configuration parameter "ssl_tls13_ciphers" in file "/pgam/conf/postgresql.conf" line 8`, `LOG configuration file "/pgam/conf/postgresql.conf" contains errors; no changes were applied`, `LOG invalid connection type "hos"`, atLine2, "LOG /pgam/conf/pg_hba.conf was not reloaded"),
 			`postgresql.conf: unrecognized configuration parameter "ssl_tls13_ciphers"; pg_hba.conf:2: invalid connection type "hos"`, true, false},
+		{loadLog(sighup, `LOG private key file "/pgam/server/open-key.key" has group or world access`, "DETAIL File must have permissions u=rw (0600) or less", "LOG SSL configuration was not reloaded"),
+			`private key file "open-key.key" has group or world access`, false, false},
+		{loadLog(`FATAL could not load server certificate file "/pgam/server/no-certificate.crt": No such file or directory`, "LOG database system is shut down"),
+			`could not load server certificate file "no-certificate.crt": No such file or directory`, false, true},
 	} {
 		got, err := readLoad(c.lines)
 		if words := strings.Join(got.words, "; "); err != nil || words != c.want || got.kept != c.kept || got.fatal != c.fatal {
@@ -67,7 +71,7 @@ func bad(load string) func(*matrix.Cell) {
 	return func(c *matrix.Cell) {
 		c.World.Load, c.World.HBA = load, "host all all all trust\nhos\n"
 		if load == matrix.Reload {
-			c.World.Before = "host all bob all trust\nhost all all all trust\nhost all all all reject\n"
+			c.World.Before.HBA = "host all bob all trust\nhost all all all trust\nhost all all all reject\n"
 		}
 	}
 }

@@ -163,8 +163,8 @@ func methodNames(methods []matrix.Method) string {
 
 // records are those of the pg_hba.conf in force.
 func (c *classifier) records() []HBARecord {
-	if c.loaded.kept {
-		return HBARecords(c.cell.World.Before, c.server)
+	if c.loaded.kept || c.cell.Client.IsOpenedBefore() {
+		return HBARecords(c.cell.World.Before.HBA, c.server)
 	}
 	return HBARecords(c.cell.World.HBA, c.server)
 }

@@ -52,6 +52,10 @@ var Axes = []Axis{
 		Doc: "the server's ssl_ca_file. right: CA right; with-intermediate: CA right and the intermediate that it certified; intermediate-alone: that intermediate; none: not set",
 		get: func(w *World, _ *Client) string { return w.ServerCA },
 		set: func(w *World, _ *Client, v string) { w.ServerCA = v }},
+	{Name: "tls_files", Kind: WorldAxis, Values: tlsFaultNames(), Default: GoodTLSFiles,
+		Doc: "what is wrong with the server's files for TLS: see Files that do not load",
+		get: func(w *World, _ *Client) string { return w.TLSFiles },
+		set: func(w *World, _ *Client, v string) { w.TLSFiles = v }},
 	{Name: "keytab", Kind: WorldAxis, Values: keytabNames(), Default: "good",
 		Doc: "the server's keytab. good: no fault; none: there is no file; stale: it has only an older version of the key; other: it has the key of another host's principal; or one that the scenario describes under keytabs",
 		get: func(w *World, _ *Client) string { return w.Keytab },
@@ -69,7 +73,7 @@ var Axes = []Axis{
 		get: func(w *World, _ *Client) string { return w.IdentServer },
 		set: func(w *World, _ *Client, v string) { w.IdentServer = v }},
 	{Name: "load", Kind: WorldAxis, Values: []string{Reload, Restart},
-		Doc: "how the server comes by the rules. reload: into a running server, where rules that do not load leave those of before in force; restart: it starts with them, or does not start",
+		Doc: "how the server comes by its files: pg_hba.conf, pg_ident.conf, those for TLS, and the keytab. reload: into a running server, where files that do not load leave those of before in force; restart: it starts with them, or does not start",
 		get: func(w *World, _ *Client) string { return w.Load },
 		set: func(w *World, _ *Client, v string) { w.Load = v }},
 	{Name: "library", Kind: ClientAxis, Values: clientNames(false), More: clientNames(true), Default: "libpq18",
@@ -188,6 +192,10 @@ var Axes = []Axis{
 		Doc: "what the session is asked for once it exists; the outcome has the answer: see Answers",
 		get: func(_ *World, c *Client) string { return c.Asks },
 		set: func(_ *World, c *Client, v string) { c.Asks = v }},
+	{Name: "opened", Kind: ClientAxis, Values: []string{OpenedBefore},
+		Doc: "before: the attempt is begun before the server gets its files by load, and its session stays open meanwhile. Not given: the attempt is begun afterwards",
+		get: func(_ *World, c *Client) string { return c.Opened },
+		set: func(_ *World, c *Client, v string) { c.Opened = v }},
 	{Name: "attack", Kind: ClientAxis, Values: attackWords(), More: attackNames(RawClient), Default: string(NoAttack),
 		Doc: "what an attacker between client and server does, or what the raw client sends: see the tables of attacks",
 		get: func(_ *World, c *Client) string { return string(c.Attack) },
@@ -324,6 +332,9 @@ func NotApplicable(c *Cell) string {
 		return "the attacks are on connections that execute statements"
 	}
 	if cannot := c.cannotAsk(); cannot != "" {
+		return cannot
+	}
+	if cannot := c.cannotBeOpened(); cannot != "" {
 		return cannot
 	}
 	if c.waitsWithoutEnd() {

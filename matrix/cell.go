@@ -50,8 +50,9 @@ type World struct {
 	Ident        string      // pg_ident.conf, byte for byte
 	IdentName    string      // like HBAName
 	Files        []File      // further files beside the two, sorted by path
-	Load         string      // how the rules are loaded: reload | restart; "": by a reload, and they must load
-	Before       string      // with reload the pg_hba.conf that is in force before; pg_ident.conf is empty then
+	TLSFiles     string      // "" | name of a TLSFault: what is wrong with its files for TLS
+	Load         string      // how the files are loaded: reload | restart; "": by a reload, and they must load
+	Before       State       // with Load what the server has before
 	Settings     []Setting   // further lines of postgresql.conf, in order
 	Roles        []Role
 	Databases    []Database
@@ -233,7 +234,10 @@ func (w *World) Key() string {
 		b.WriteString(" file:" + strconv.Quote(f.Path) + "=" + strconv.Quote(f.Text))
 	}
 	if w.Load != "" {
-		b.WriteString(" load=" + w.Load + " before=" + strconv.Quote(w.Before))
+		fmt.Fprintf(&b, " load=%s before=%#v", w.Load, w.Before)
+	}
+	if w.TLSFiles != "" && w.TLSFiles != GoodTLSFiles {
+		b.WriteString(" tls files=" + w.TLSFiles)
 	}
 	return b.String()
 }
@@ -270,6 +274,7 @@ type Client struct {
 	Password       string // none | right | wrong
 	GSSDelegation  string // "" | 0 | 1
 	Asks           string // "" | what the session is asked: the name of an Ask
+	Opened         string // "" | before: it is begun before the server gets the files of its world, and asked when it has them
 	Attack         Attack // none | one of Attacks
 }
 
@@ -277,7 +282,7 @@ type Client struct {
 type Prediction struct {
 	Outcome Outcome
 	Because []Because // the rules that decided, in the order in which they did
-	Before  bool      // pg_hba.conf does not load: the rules in force, and that of Outcome, are those of World.Before
+	Before  bool      // the rules in force, and that of Outcome, are those of World.Before
 }
 
 // Because is one rule that decided.
@@ -302,10 +307,16 @@ type Observation struct {
 // Evidence is what the witnesses of one attempt said. It contains no secrets: they were redacted before.
 type Evidence struct {
 	Client      ClientEvidence       `json:"client"`
-	Load        []LogLine            `json:"load,omitempty"`        // what the postmaster logged when it loaded the rules; only where the world says how they are loaded
+	Load        []LogLine            `json:"load,omitempty"`        // what the postmaster logged when it loaded the files; only where the world says how they are loaded
+	Across      *AcrossEvidence      `json:"across,omitempty"`      // of an attempt that was begun before, and no other
 	Down        string               `json:"down,omitempty"`        // how it was found that no server runs
 	Connections []ConnectionEvidence `json:"connections,omitempty"` // in the order in which they were opened
 	KRB5Trace   string               `json:"krb5_trace,omitempty"`  // libkrb5's KRB5_TRACE; kept if the verdict is not Agree
+}
+
+// AcrossEvidence is how an attempt stood, before the server got the files of its world, that had been begun by then.
+type AcrossEvidence struct {
+	PID int `json:"pid,omitempty"` // of the server's process that then waited in its session, as another session saw it; 0: the attempt had ended
 }
 
 // ClientEvidence is what the client itself reports.

@@ -265,7 +265,7 @@ func (l *loading) checkRule(row int, text Text) {
 	if err != nil {
 		return
 	}
-	if isRecord(text.Text, n) || isRecord(l.Before, n) {
+	if isRecord(text.Text, n) || isRecord(l.Before.HBA, n) {
 		return
 	}
 	name := "the hba text"

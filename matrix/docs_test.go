@@ -121,6 +121,14 @@ func attackTable(attacks []AttackInfo) string {
 	return table
 }
 
+func tlsFaultTable() string {
+	table := row("tls_files", "which") + row("---", "---") + row("`"+GoodTLSFiles+"`", "nothing is broken")
+	for _, f := range TLSFaults {
+		table += row("`"+f.Name+"`", f.Doc)
+	}
+	return table
+}
+
 func keyFormTable() string {
 	table := row("key", "which") + row("---", "---")
 	for _, k := range KeyForms {
@@ -184,31 +192,32 @@ func tables(t *testing.T) map[string]string {
 		row("`trace STEP STEP …`", "the negotiation: see Steps of a trace") +
 		row("`answer WORD`", "what the session answered; connected cells with `asks` only: see Answers") +
 		row("`obtains WHAT`", "what the attacker got; cells with an attack only") +
-		row("`load \"WORDS\"`", "what the server said of rules that it did not load: see Rules that do not load") +
+		row("`load \"WORDS\"`", "what the server said of rules that it did not load: see Files that do not load") +
 		row("`descent DESCENT`", "whether the session has the protection that was tried first")
 	return map[string]string{
-		"keys":                keys,
-		"world axes":          axisTable(WorldAxis),
-		"client axes":         axisTable(ClientAxis),
-		"groups":              groupTable(),
-		"parts":               parts,
-		"asks":                asksTable(),
-		"attacks":             attackTable(AttacksOf(Relay)),
-		"sequences":           attackTable(AttacksOf(RawClient)),
-		"certificate keys":    certificateKeyTable(),
-		"issuers":             issuerTable(),
-		"server certificates": certificateTable("servercert", ServerCertificates),
-		"client certificates": certificateTable("cert", ClientCertificates),
-		"keys of clients":     keyFormTable(),
-		"obtained":            meanings(t, "obtains", "Obtained", Obtaineds),
-		"descents":            meanings(t, "descent", "Descent", []Descent{First, Fallback, Downgrade}),
-		"stages":              meanings(t, "stage", "Stage", Stages),
-		"reasons":             reasons,
-		"steps":               meanings(t, "step", "Step", Steps),
+		"keys":                    keys,
+		"world axes":              axisTable(WorldAxis),
+		"client axes":             axisTable(ClientAxis),
+		"groups":                  groupTable(),
+		"parts":                   parts,
+		"asks":                    asksTable(),
+		"attacks":                 attackTable(AttacksOf(Relay)),
+		"sequences":               attackTable(AttacksOf(RawClient)),
+		"certificate keys":        certificateKeyTable(),
+		"issuers":                 issuerTable(),
+		"server certificates":     certificateTable("servercert", ServerCertificates),
+		"client certificates":     certificateTable("cert", ClientCertificates),
+		"keys of clients":         keyFormTable(),
+		"faults of files for TLS": tlsFaultTable(),
+		"obtained":                meanings(t, "obtains", "Obtained", Obtaineds),
+		"descents":                meanings(t, "descent", "Descent", []Descent{First, Fallback, Downgrade}),
+		"stages":                  meanings(t, "stage", "Stage", Stages),
+		"reasons":                 reasons,
+		"steps":                   meanings(t, "step", "Step", Steps),
 	}
 }
 
-var madeFromCode = regexp.MustCompile(`(?s)<!-- made from the code: ([a-z ]+) -->\n(.*?)<!-- end -->\n`)
+var madeFromCode = regexp.MustCompile(`(?s)<!-- made from the code: ([a-zA-Z ]+) -->\n(.*?)<!-- end -->\n`)
 
 func TestDocsAreInStep(t *testing.T) {
 	docs, err := os.ReadFile(docsFile)

@@ -197,9 +197,9 @@ func (s *Scenario) walk(dimensions []dimension, visit func(*point)) {
 				p.world.HBA = s.substitute(textOf(s.HBA, p.world.HBAName), &p.world)
 				p.world.Ident = s.substitute(textOf(s.Ident, p.world.IdentName), &p.world)
 				p.world.Settings = substituted(s, s.Settings, func(x *Setting) *string { return &x.Value }, &p.world)
-				p.world.Files, p.world.Before = substituted(s, s.Files, func(f *File) *string { return &f.Text }, &p.world), ""
-				if p.world.Load == Reload {
-					p.world.Before = s.substitute(s.Before, &p.world)
+				p.world.Files, p.world.Before = substituted(s, s.Files, func(f *File) *string { return &f.Text }, &p.world), State{}
+				if p.world.Load != "" {
+					p.world.Before = s.earlier(&p.world)
 				}
 			}
 			client := p.client

@@ -84,7 +84,7 @@ expect:
 	want := Cell{
 		ID:       "auth/case/pg16/hba=two/libpq18/user=carol,gssencmode=default,krbsrvname=http",
 		Scenario: "auth/case",
-		World: &World{Server: 16, SSL: "on", ServerCert: "good", ServerCRL: "none", ServerCA: "right", Keytab: "good", IdentServer: "none", HBA: "hostssl all all all trust\n", HBAName: "two", Ident: "m a b",
+		World: &World{Server: 16, SSL: "on", ServerCert: "good", ServerCRL: "none", ServerCA: "right", Keytab: "good", TLSFiles: "good", IdentServer: "none", HBA: "hostssl all all all trust\n", HBAName: "two", Ident: "m a b",
 			Settings: []Setting{{"work_mem", "4096"}}, Roles: []Role{{Name: "bob"}, {Name: "carol"}}, Realms: []Realm{{Name: DefaultRealm, Principals: []string{"bob", "carol"}}}, Host: DefaultHost},
 		Client: Client{Library: "libpq18", Transport: "tcp", Hosts: "one", HostName: "name", User: "carol", Database: "postgres", Principal: "carol", Ticket: "none", KRB5Conf: "plain", Cert: "none", Key: "good", SSLPassword: "none", Root: "right", CRL: "none", KrbSrvName: "http", Password: "none", Attack: "none"},
 		Expect: &s.Expect[0],

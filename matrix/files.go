@@ -21,5 +21,8 @@ const (
 	Restart = "restart" // the server starts with them
 )
 
-// RulesBefore is the default of World.Before: it refuses every connection.
+// ServerDir is the directory of a server's certificates, keys, lists and keytabs. Outcomes name files by their paths relative to it.
+const ServerDir = "/pgam/server"
+
+// RulesBefore is the default of State.HBA: it refuses every connection.
 const RulesBefore = "local all all reject\nhost all all all reject\n"

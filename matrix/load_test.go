@@ -187,7 +187,7 @@ var mistakes = []mistake{
 		`a/b.yaml:5:1: unknown key "remarks" at the top level; want question, source, why, claims, museum, world, client, exclude, judge or expect`},
 	{"unknown key under world",
 		top + "  host_name: pg.example.test\n",
-		`a/b.yaml:5:3: unknown key "host_name" under world; want server, ssl, servercert, servercrl, serverca, keytab, hba, ident, ident_server, load, vary, files, before, settings, roles, databases, os_users, ident_servers, realm, principals, realms, client_realm, keytabs, tickets, krb5_confs, certificates, network, names or host`},
+		`a/b.yaml:5:3: unknown key "host_name" under world; want server, ssl, servercert, servercrl, serverca, tls_files, keytab, hba, ident, ident_server, load, vary, files, before, settings, roles, databases, os_users, ident_servers, realm, principals, realms, client_realm, keytabs, tickets, krb5_confs, certificates, network, names or host`},
 	{"unknown key under client, near an axis",
 		client + "  ssl_mode: require\n",
 		`a/b.yaml:6:3: unknown key "ssl_mode" under client; did you mean "sslmode"?`},
@@ -678,9 +678,18 @@ var mistakes = []mistake{
 	{"files: a rule of another",
 		top + "  files: {d/x.conf: host all all all trust}\nexpect:\n  - then: connected, rule x.conf:1\n",
 		"a/b.yaml:7:11: a rule of x.conf is expected, and the world has no such file; write it under files, or name a line of hba as hba:LINE"},
-	{"before: without a reload",
-		top + "  load: restart\n  before: host all all all trust\n",
-		"a/b.yaml:6:11: before is given, and no cell has load=reload; add load: reload, or leave before out"},
+	{"before: without a load",
+		top + "  before: host all all all trust\n",
+		"a/b.yaml:5:11: before is given, and load is not; add load: reload or restart, or leave before out"},
+	{"before: a key that it does not have",
+		top + "  load: reload\n  before: {tls_files: no-key}\n",
+		`a/b.yaml:6:12: unknown key "tls_files" under before; want hba, ident, ssl, servercert, servercrl, serverca or keytab`},
+	{"before: another word",
+		top + "  load: reload\n  before: {servercert: late}\n",
+		`a/b.yaml:6:24: impossible value "late" of servercert; want good, other-ca, expired, wrong-name, cn-only, revoked, system-ca, rsa, rsa-pss or ed25519`},
+	{"before: nothing",
+		top + "  load: reload\n  before: {}\n",
+		"a/b.yaml:6:11: before is empty; want a pg_hba.conf, or {KEY: VALUE} with what is another afterwards"},
 	{"load: another word",
 		top + "  load: start\n  before: host all all all trust\n",
 		`a/b.yaml:5:9: impossible value "start" of load; want reload or restart`},
@@ -822,10 +831,10 @@ func TestLoad(t *testing.T) {
 		t.Fatalf("%d cells", len(cells))
 	}
 	for i, want := range []World{
-		{Load: Reload, Before: RulesBefore, Files: []File{{"a", "x"}, {"d/b.conf", "host"}}},
-		{Load: Reload, Before: RulesBefore, Files: []File{{"a", "x"}, {"d/b.conf", "hostssl"}}},
-		{Load: Restart, Files: []File{{"a", "x"}, {"d/b.conf", "host"}}},
-		{Load: Restart, Files: []File{{"a", "x"}, {"d/b.conf", "hostssl"}}},
+		{Load: Reload, Before: State{HBA: RulesBefore}, Files: []File{{"a", "x"}, {"d/b.conf", "host"}}},
+		{Load: Reload, Before: State{HBA: RulesBefore}, Files: []File{{"a", "x"}, {"d/b.conf", "hostssl"}}},
+		{Load: Restart, Before: State{HBA: RulesBefore}, Files: []File{{"a", "x"}, {"d/b.conf", "host"}}},
+		{Load: Restart, Before: State{HBA: RulesBefore}, Files: []File{{"a", "x"}, {"d/b.conf", "hostssl"}}},
 	} {
 		w := cells[i].World
 		if diff := cmp.Diff(want, World{Load: w.Load, Before: w.Before, Files: w.Files}); diff != "" {
@@ -843,11 +852,54 @@ func TestLoad(t *testing.T) {
 		t.Errorf("%d worlds have different keys", len(keys))
 	}
 	plainly := load(t, top).Expand()[0]
-	if w := plainly.World; w.Load != "" || w.Before != "" || strings.Contains(w.Key(), "load") || strings.Contains(plainly.ID, "load") {
+	if w := plainly.World; w.Load != "" || w.Before != (State{}) || strings.Contains(w.Key(), "load") || strings.Contains(plainly.ID, "load") {
 		t.Errorf("a scenario that does not name load: %s, %s", plainly.ID, w.Key())
 	}
 	given := load(t, top+"  load: reload\n  before: |\n    # none\n    local all all trust\nexpect:\n  - then: connected, hba:2\n").Expand()[0].World
-	if given.Before != "# none\nlocal all all trust\n" {
-		t.Errorf("before: %q", given.Before)
+	if given.Before.HBA != "# none\nlocal all all trust\n" {
+		t.Errorf("before: %q", given.Before.HBA)
+	}
+}
+
+// What a server has before is what before says, and otherwise what it has afterwards.
+func TestEarlier(t *testing.T) {
+	const head = "question: q\nworld:\n  load: restart\n  tls_files: no-key\n  ident: a b c\n  files: {x: y}\n  hba: host all all all trust\n"
+	for before, want := range map[string]World{
+		"":                                {HBA: RulesBefore, SSL: "on", ServerCert: "good", ServerCRL: "none", ServerCA: "right", Keytab: "good"},
+		"local all all trust":             {HBA: "local all all trust", SSL: "on", ServerCert: "good", ServerCRL: "none", ServerCA: "right", Keytab: "good"},
+		"{ssl: off, servercert: expired}": {HBA: "host all all all trust", Ident: "a b c", Files: []File{{"x", "y"}}, SSL: "off", ServerCert: "expired", ServerCRL: "none", ServerCA: "right", Keytab: "good"},
+		"{hba: local all all trust, ident: d e f, servercrl: right, serverca: none, keytab: stale}": {HBA: "local all all trust", Ident: "d e f", SSL: "on", ServerCert: "good", ServerCRL: "right", ServerCA: "none", Keytab: "stale"},
+	} {
+		text := head
+		if before != "" {
+			text += "  before: " + before + "\n"
+		}
+		w := load(t, text).Expand()[0].World
+		was := w.Earlier()
+		got := World{HBA: was.HBA, Ident: was.Ident, Files: was.Files, SSL: was.SSL, ServerCert: was.ServerCert, ServerCRL: was.ServerCRL, ServerCA: was.ServerCA, Keytab: was.Keytab,
+			Load: was.Load, Before: was.Before, TLSFiles: was.TLSFiles}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("before: %s: %s", before, diff)
+		}
+		if was.EnvKey() != w.EnvKey() || was.Key() == w.Key() {
+			t.Errorf("before: %s: the two worlds do not share an Env, or are the same", before)
+		}
+	}
+}
+
+// What cannot be attempted while a server gets its files is said of the cell.
+func TestCannotBeOpened(t *testing.T) {
+	for change, want := range map[string]func(*Cell){
+		"":                         func(*Cell) {},
+		"there is no before":       func(c *Cell) { c.World.Load = "" },
+		"one at a time":            func(c *Cell) { c.Client.Transport = "unix" },
+		"without an attacker":      func(c *Cell) { c.Client.Attack = Listen },
+		"in the database postgres": func(c *Cell) { c.Client.Asks = AskRead },
+	} {
+		c := Cell{World: &World{Server: 18, Load: Reload}, Client: Client{Library: "libpq18", Transport: "tcp", Database: DefaultDatabase, Opened: OpenedBefore}}
+		want(&c)
+		if got := NotApplicable(&c); !strings.Contains(got, change) || change == "" && got != "" {
+			t.Errorf("%q: %q", change, got)
+		}
 	}
 }

@@ -50,7 +50,7 @@ func TestVary(t *testing.T) {
 	if !ok {
 		t.Fatal("no cell with an escaped value")
 	}
-	want := World{Server: 17, SSL: "on", ServerCert: "good", ServerCRL: "none", ServerCA: "right", Keytab: "good", IdentServer: "none",
+	want := World{Server: 17, SSL: "on", ServerCert: "good", ServerCRL: "none", ServerCA: "right", Keytab: "good", TLSFiles: "good", IdentServer: "none",
 		Vary: []Variation{{"record", "hostssl"}, {"clientcert", "ca"}, {"quoted", "on"}, {"tail", "# x, y"}},
 		HBA:  "hostssl  all  all  all  trust  clientcert=verify-ca # x, y\n", Ident: "m{2}  /^(.{2,3})$  hostssl\n",
 		Settings: []Setting{{"quote_all_identifiers", "on"}, {"work_mem", "4096"}}, Roles: s.Roles, Realms: s.Realms, Host: DefaultHost}

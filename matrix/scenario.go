@@ -24,7 +24,7 @@ type Scenario struct {
 	HBA          []Text         // at least one; a single text without a name is not an axis
 	Ident        []Text         // like HBA; none: pg_ident.conf is empty
 	Files        []File         // sorted by path
-	Before       string         // only with load=reload
+	Before       State          // only with load
 	Settings     []Setting      // in the order of the file
 	Roles        []Role         // default: the users
 	Databases    []Database     // besides those of every cluster

@@ -119,7 +119,7 @@ var onlyLoadKnows = map[string]bool{
 	"vary: a row names an axis that is not declared": true, "vary: rows overlap": true, "judge: no rows": true, "judge: a cell without a row": true,
 	"krb5_confs: a line of the harness": true, "krb5_confs: plain": true, "keytab: a name of the catalogue": true, "keytab that nothing describes": true, "realms: own principals twice": true, "realms: own realm trusted": true,
 	"client realm that is not there": true, "principal of a realm that the world does not have": true, "principal that its realm does not have": true,
-	"files: a rule of another": true, "before: without a reload": true, "load: a line that neither text has": true,
+	"files: a rule of another": true, "before: without a load": true, "before: another word": true, "load: a line that neither text has": true,
 	"then: a line that is not there": true, "then: a line that is a comment": true, "then: role of a refusal": true, "then: descent of a refusal": true,
 }
 

@@ -21,7 +21,7 @@ const (
 	StageAuth        Stage = "auth"        // the exchange that the record's method asks for, and the client's checks on it
 	StageIdent       Stage = "ident"       // from the authenticated identity to the database role (pg_ident.conf)
 	StageStartup     Stage = "startup"     // after AuthenticationOk: role, database, limits
-	StageSession     Stage = "session"     // the session exists; a client may still close it because of what the server is
+	StageSession     Stage = "session"     // the session exists; a client may still close it because of what the server is, and a server end it
 )
 
 // Stages lists the stages in the order in which a connection passes them.
@@ -85,6 +85,7 @@ const (
 	ServerStarting    Reason = "server-starting"
 	SettingUnknown    Reason = "setting-unknown"
 	SessionUnwanted   Reason = "session-unwanted"
+	SessionEnded      Reason = "session-ended"
 	ProtocolViolation Reason = "protocol-violation"
 	AnswerError       Reason = "answer-error"
 	Abandoned         Reason = "abandoned"
@@ -157,6 +158,7 @@ var Reasons = []ReasonInfo{
 	{ServerStarting, []Stage{StageStartup}, "the server is starting up, shutting down or in recovery"},
 	{SettingUnknown, []Stage{StageStartup}, "the client took an option that it does not know for a server setting and sent it to the server, which does not know it either"},
 	{SessionUnwanted, []Stage{StageSession}, "the client closed its session: server or session are not what target_session_attrs asks for"},
+	{SessionEnded, []Stage{StageSession}, "the server ended the session: it was shut down"},
 	{ProtocolViolation, []Stage{StageGSSEnc, StageTLS, StageAuth, StageStartup}, "client or server received bytes or a message that the protocol does not allow at this point"},
 	{AnswerError, []Stage{StageGSSEnc, StageTLS}, "the answer to GSSENCRequest or SSLRequest was an error message, which nothing authenticates"},
 	{Abandoned, []Stage{StageGSSEnc, StageTLS}, "no refusal: the raw client had nothing more to send, and the server waited for it"},

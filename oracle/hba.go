@@ -45,6 +45,7 @@ type LineError struct {
 	unplaced bool   // the server does not say which line it is
 	ident    bool   // it is pg_ident.conf that does not load
 	Setting  string // of postgresql.conf: its name
+	tls      bool   // it is TLS that cannot be set up
 	source   string // file and function, as in hba.c, load_hba
 }
 
@@ -77,6 +78,8 @@ type rules struct {
 	ident    []mapping
 	settings []matrix.Setting
 	kept     bool        // hba is what was in force before
+	keptTLS  bool        // TLS is what was in force before
+	keptConf bool        // postgresql.conf is what was in force before
 	down     bool        // there is no server: it does not start
 	failed   []LineError // what it said of the world's text when it did not load it
 	err      error       // the rules are not those that the scenario means, or they are not modelled
@@ -85,14 +88,14 @@ type rules struct {
 // loadKey holds all of a world that decides what loads.
 type loadKey struct {
 	server                        int
-	load, before, hba, ident, ssl string
-	files                         string
+	load, hba, ident, ssl, broken string
+	before, files                 string
 }
 
 var loaded sync.Map // loadKey -> *rules: a run has few texts and many cells
 
 func load(w *matrix.World) (*rules, error) {
-	key := loadKey{w.Server, w.Load, w.Before, w.HBA, w.Ident, w.SSL, fmt.Sprintf("%q%q", w.Files, w.Settings)}
+	key := loadKey{w.Server, w.Load, w.HBA, w.Ident, w.SSL, w.TLSFiles, fmt.Sprintf("%#v", w.Before), fmt.Sprintf("%q%q", w.Files, w.Settings)}
 	if r, ok := loaded.Load(key); ok {
 		return r.(*rules), r.(*rules).err
 	}
@@ -118,6 +121,7 @@ func (r *rules) load(w *matrix.World) error {
 
 // loadFiles reads pg_hba.conf and pg_ident.conf.
 func (r *rules) loadFiles(w *matrix.World) (err error) {
+	before := w.Earlier()
 	if r.hba, err = ParseHBA(w.HBA, w.Files, w.Server); err != nil {
 		var wrong *RulesError
 		if !errors.As(err, &wrong) || w.Load == "" {
@@ -128,20 +132,29 @@ func (r *rules) loadFiles(w *matrix.World) (err error) {
 			return nil
 		}
 		r.kept = true
-		if r.hba, err = ParseHBA(w.Before, nil, w.Server); errors.As(err, &wrong) {
-			for i := range wrong.Lines {
-				wrong.Lines[i].File = "before"
-			}
-		}
-		if err != nil {
-			return err
+		if r.hba, err = ParseHBA(before.HBA, before.Files, w.Server); err != nil {
+			return ofBefore(err)
 		}
 	}
 	r.ident, err = parseIdent(w.Ident, w.Files, w.Server)
 	var wrong *RulesError
 	if errors.As(err, &wrong) && w.Load != "" {
 		r.failed = append(r.failed, wrong.Lines...)
+		if r.ident = nil; w.Load == matrix.Reload {
+			r.ident, err = parseIdent(before.Ident, before.Files, w.Server)
+			return ofBefore(err)
+		}
 		return nil
+	}
+	return err
+}
+
+// ofBefore names the text in which a mistake is.
+func ofBefore(err error) error {
+	if wrong := (*RulesError)(nil); errors.As(err, &wrong) {
+		for i := range wrong.Lines {
+			wrong.Lines[i].File = "before"
+		}
 	}
 	return err
 }
@@ -155,24 +168,24 @@ func (r *rules) words() string {
 	return strings.Join(words, "; ")
 }
 
-// tellLoad says why the server runs under other rules than those of the world, or does not run.
-func (a *attempt) tellLoad() {
-	if a.w.Load == "" {
+// tellLoad says why the server runs under other files than those of the world, or does not run.
+func (a *attempt) tellLoad(r *rules, load string) {
+	if load == "" {
 		return
 	}
-	for _, l := range a.rules.failed {
+	for _, l := range r.failed {
 		a.why(l.source, l.Error())
 	}
-	refused := a.tellSettings()
+	refused := a.tellSettings(r)
 	switch {
-	case a.rules.down && !refused:
+	case r.down && !refused:
 		a.why("postmaster.c, PostmasterMain", "a server does not start with a pg_hba.conf that it cannot load")
-	case a.rules.kept:
+	case r.kept:
 		a.why(a.reloadSource(), "a pg_hba.conf that does not load leaves the rules in force that were loaded before")
 	}
-	if slices.ContainsFunc(a.rules.failed, func(l LineError) bool { return l.ident }) {
-		text := "a pg_ident.conf that does not load leaves the maps in force that were loaded before: none"
-		if a.w.Load == matrix.Restart {
+	if slices.ContainsFunc(r.failed, func(l LineError) bool { return l.ident }) {
+		text := "a pg_ident.conf that does not load leaves the maps in force that were loaded before"
+		if load == matrix.Restart {
 			text = "a server starts without a pg_ident.conf that it cannot load, and has no maps"
 		}
 		a.why("hba.c, load_ident", text)

@@ -18,20 +18,22 @@ import (
 // something it does not model is a *CannotPredict, and rules that the server would not load are a *RulesError.
 func Predict(c *matrix.Cell) (matrix.Prediction, error) {
 	a := attempt{w: c.World, c: &c.Client, host: c.NameOfServer()}
+	if a.c.IsOpenedBefore() {
+		a.w = c.World.Earlier()
+	}
 	if err := a.check(c); err != nil {
 		return matrix.Prediction{}, err
 	}
-	var err error
-	if a.rules, err = load(c.World); err != nil {
+	change, err := a.place(c.World)
+	if err != nil {
 		return matrix.Prediction{}, err
 	}
 	if a.rules.down && (a.c.Attacked() || a.hosts() != matrix.OneHost) {
 		return matrix.Prediction{}, unknown("there is no server that could be reached", "attack=%s and hosts=%s", a.c.Attack, a.hosts())
 	}
-	a.tellLoad()
-	inForce := *c.World
-	inForce.Settings = a.rules.settings
-	a.w = &inForce
+	if !a.c.IsOpenedBefore() {
+		a.tellLoad(change, c.World.Load)
+	}
 	last, err := a.client.walk()
 	if a.unreached {
 		last, err, a.gap = a.nobodyListens(), nil, nil
@@ -40,7 +42,11 @@ func Predict(c *matrix.Cell) (matrix.Prediction, error) {
 		return matrix.Prediction{}, err
 	}
 	last.outcome.Answer = a.answers(last.outcome)
-	last.outcome.Trace, last.outcome.Obtains, last.outcome.Load = a.trace, a.obtains(last.outcome), a.rules.words()
+	if a.c.IsOpenedBefore() {
+		a.tellLoad(change, c.World.Load)
+		last = a.across(last, c.World.Load)
+	}
+	last.outcome.Trace, last.outcome.Obtains, last.outcome.Load = a.trace, a.obtains(last.outcome), change.words()
 	return matrix.Prediction{Outcome: last.outcome, Because: a.because, Before: a.rules.kept}, nil
 }
 
@@ -207,8 +213,8 @@ func (a *attempt) check(c *matrix.Cell) error {
 	if a.c.SelectsSession() && a.c.Attacked() {
 		return unknown("what the client asks about the session would reach the attacker", "attack=%s with target_session_attrs=%s", a.c.Attack, a.c.TargetSession)
 	}
-	if !slices.Contains([]string{"", matrix.Reload, matrix.Restart}, a.w.Load) {
-		return unknown("it knows reload and restart", "load=%s", a.w.Load)
+	if !slices.Contains([]string{"", matrix.Reload, matrix.Restart}, c.World.Load) {
+		return unknown("it knows reload and restart", "load=%s", c.World.Load)
 	}
 	for _, s := range a.w.Settings {
 		if slices.Contains(unmodelled, strings.ToLower(s.Name)) {

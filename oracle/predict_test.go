@@ -32,6 +32,10 @@ func cell(change ...func(*matrix.Cell)) *matrix.Cell {
 var fields = map[string]func(*matrix.Cell) *string{
 	"ssl": func(c *matrix.Cell) *string { return &c.World.SSL }, "load": func(c *matrix.Cell) *string { return &c.World.Load }, "servercert": func(c *matrix.Cell) *string { return &c.World.ServerCert },
 	"servercrl": func(c *matrix.Cell) *string { return &c.World.ServerCRL }, "serverca": func(c *matrix.Cell) *string { return &c.World.ServerCA },
+	"tls_files": func(c *matrix.Cell) *string { return &c.World.TLSFiles }, "opened": func(c *matrix.Cell) *string { return &c.Client.Opened },
+	"before-ssl": func(c *matrix.Cell) *string { return &c.World.Before.SSL }, "before-servercert": func(c *matrix.Cell) *string { return &c.World.Before.ServerCert },
+	"before-servercrl": func(c *matrix.Cell) *string { return &c.World.Before.ServerCRL }, "before-keytab": func(c *matrix.Cell) *string { return &c.World.Before.Keytab },
+	"before-ident": func(c *matrix.Cell) *string { return &c.World.Before.Ident },
 	"ident_server": func(c *matrix.Cell) *string { return &c.World.IdentServer },
 	"krb5_conf":    func(c *matrix.Cell) *string { return &c.Client.KRB5Conf }, "keytab": func(c *matrix.Cell) *string { return &c.World.Keytab }, "library": func(c *matrix.Cell) *string { return (*string)(&c.Client.Library) },
 	"transport": func(c *matrix.Cell) *string { return &c.Client.Transport }, "hosts": func(c *matrix.Cell) *string { return &c.Client.Hosts },
@@ -58,7 +62,7 @@ func setAxis(c *matrix.Cell, name, value string) {
 	case "ident":
 		c.World.Ident = strings.ReplaceAll(value, "; ", "\n") + "\n"
 	case "before":
-		c.World.Before = strings.ReplaceAll(value, "; ", "\n") + "\n"
+		c.World.Before.HBA = strings.ReplaceAll(value, "; ", "\n") + "\n"
 	case "file":
 		name, text, _ := strings.Cut(value, "=")
 		c.World.Files = append(c.World.Files, matrix.File{Path: name, Text: strings.ReplaceAll(text, "; ", "\n") + "\n"})

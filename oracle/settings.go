@@ -56,7 +56,7 @@ func (a *attempt) checkCiphers() error {
 	return nil
 }
 
-// refusedSettings is what a server says of the settings that it does not take over: of those that it does not know, or else of the first with
+// refusedSettings is what a server says of the settings that it does not take over: of those that it does not know, or else of the first, or the first file, with
 // which it cannot set up TLS.
 func refusedSettings(w *matrix.World) (names, tls []LineError) {
 	for _, s := range w.Settings {
@@ -67,9 +67,11 @@ func refusedSettings(w *matrix.World) (names, tls []LineError) {
 	if len(names) > 0 || w.SSL != "on" {
 		return names, nil
 	}
-	what, setting := "", cipherList
+	what, setting, file := "", cipherList, brokenTLSFile(w)
 	list, suites := settingOf(w, cipherList), settingOf(w, cipherSuites)
-	switch { // a suite of TLS 1.3 is no word of the one, and what stands between commas no suite of the other: OpenSSL passes over it
+	switch fault, _ := w.TLSFaultOf(); { // a suite of TLS 1.3 is no word of the one, and what stands between commas no suite of the other: OpenSSL passes over it
+	case file != nil && (fault.File == matrix.CertFile || fault.File == matrix.KeyFile): // these are loaded before the ciphers, and the others after
+		return nil, []LineError{*file}
 	case list != "" && !anyOf(listed(list), words12):
 		what = "TLSv1.2 cipher list"
 		if w.Server < 18 {
@@ -77,6 +79,8 @@ func refusedSettings(w *matrix.World) (names, tls []LineError) {
 		}
 	case suites != "" && !anyOf(strings.Split(suites, ":"), suites13):
 		what, setting = "TLSv1.3 cipher suites", cipherSuites
+	case file != nil:
+		return nil, []LineError{*file}
 	default:
 		return nil, nil
 	}
@@ -104,23 +108,28 @@ func (r *rules) loadSettings(w *matrix.World) (last []LineError, err error) {
 	case w.Load == matrix.Restart:
 		r.failed, r.down = slices.Concat(names, tls), true
 	case len(names) > 0: // no line of the file is applied
-		r.failed = names
+		r.failed, r.keptConf = names, true
 		r.settings = slices.DeleteFunc(slices.Clone(w.Settings), matrix.Setting.Reloads)
 	default:
+		r.keptTLS = true
 		r.settings = slices.DeleteFunc(slices.Clone(w.Settings), func(s matrix.Setting) bool { return strings.HasPrefix(strings.ToLower(s.Name), "ssl_") })
 	}
 	return tls, nil
 }
 
 // tellSettings says what follows from settings that the server does not take over, if there are any.
-func (a *attempt) tellSettings() (refused bool) {
-	at := slices.IndexFunc(a.rules.failed, func(l LineError) bool { return l.File == matrix.ConfigFile })
+func (a *attempt) tellSettings(r *rules) (refused bool) {
+	at := slices.IndexFunc(r.failed, func(l LineError) bool { return l.File == matrix.ConfigFile || l.tls })
 	switch {
 	case at < 0:
 		return false
-	case a.rules.down:
+	case r.failed[at].tls && r.down:
+		a.why("be-secure-openssl.c, be_tls_init", "a server does not start with files for TLS that it cannot load")
+	case r.failed[at].tls:
+		a.why(a.reloadSource(), "files for TLS that do not load leave TLS as it was before, with its certificate, key, CAs and revocation lists, or off")
+	case r.down:
 		a.why("postmaster.c, PostmasterMain", "a server does not start with a "+matrix.ConfigFile+" that it cannot load")
-	case a.rules.failed[at].unplaced:
+	case r.failed[at].unplaced:
 		a.why(a.reloadSource(), "TLS that cannot be set up anew stays as it was, although SHOW has the new values")
 	default:
 		a.why("guc-file.l, ProcessConfigFileInternal", "a "+matrix.ConfigFile+" with a name that the server does not know changes no setting")

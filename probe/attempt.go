@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/pgauthmatrix/pgauthmatrix/agent"
 	"github.com/pgauthmatrix/pgauthmatrix/fixtures"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
@@ -17,13 +18,18 @@ var local sync.Map
 // itself fails, or the witnesses contradict each other, the observation has a Fault, and nothing is tried again. Attempts of one Env may be made
 // concurrently.
 func Attempt(ctx context.Context, env *fixtures.Env, cell *matrix.Cell) matrix.Observation {
-	client := env.Client(cell.Client.Library)
-	if d := cell.Client.Driver; d != nil {
-		client = env.Driver(d)
-	}
+	client := clientOf(env, cell)
 	if client == nil {
 		return matrix.Observation{Fault: fmt.Sprintf("no client container for %s in this Env", cell.Client.Name())}
 	}
 	lock, _ := local.LoadOrStore(env.Server(), new(sync.Mutex))
 	return attempt(ctx, env, client, env.Server(), lock.(*sync.Mutex), cell)
+}
+
+// clientOf is the agent in the container that has the cell's client, or nil.
+func clientOf(env *fixtures.Env, cell *matrix.Cell) *agent.Conn {
+	if d := cell.Client.Driver; d != nil {
+		return env.Driver(d)
+	}
+	return env.Client(cell.Client.Library)
 }

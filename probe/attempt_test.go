@@ -13,6 +13,7 @@ import (
 
 	"github.com/pgauthmatrix/pgauthmatrix/agent"
 	"github.com/pgauthmatrix/pgauthmatrix/classify"
+	"github.com/pgauthmatrix/pgauthmatrix/fixtures"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/wire"
 )
@@ -461,12 +462,17 @@ func TestFilesThatMustBeThere(t *testing.T) {
 
 func TestSessionQueryByVersion(t *testing.T) {
 	for version, has := range map[int]bool{13: false, 15: false, 16: true, 18: true} {
-		if strings.Contains(sessionQuery(version, ""), "system_user") != has {
+		if strings.Contains(sessionQuery(version, &matrix.Client{}), "system_user") != has {
 			t.Errorf("%d: system_user asked for: %t", version, !has)
 		}
 	}
-	if query := sessionQuery(15, matrix.AskCreate); !strings.Contains(query, ", pgauthmatrix.ask($ask$CREATE TABLE public.pgauthmatrix_own (n int)$ask$, false) AS answer FROM") {
+	if query := sessionQuery(15, &matrix.Client{Asks: matrix.AskCreate}); !strings.Contains(query, ", pgauthmatrix.ask($ask$CREATE TABLE public.pgauthmatrix_own (n int)$ask$, false) AS answer FROM") {
 		t.Errorf("the session is asked %s", query)
+	}
+	for opened, waits := range map[string]bool{"": false, matrix.OpenedBefore: true} {
+		if query := sessionQuery(18, &matrix.Client{Opened: opened}); strings.Contains(query, fixtures.WaitSQL) != waits {
+			t.Errorf("opened=%s: the session is asked %s", opened, query)
+		}
 	}
 }
 

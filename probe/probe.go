@@ -15,6 +15,7 @@ import (
 
 	"github.com/pgauthmatrix/pgauthmatrix/agent"
 	"github.com/pgauthmatrix/pgauthmatrix/classify"
+	"github.com/pgauthmatrix/pgauthmatrix/fixtures"
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 	"github.com/pgauthmatrix/pgauthmatrix/wire"
 )
@@ -67,6 +68,9 @@ func attempt(ctx context.Context, env world, client maker, server collector, alo
 	if why := matrix.NotApplicable(cell); why != "" {
 		return matrix.Observation{Fault: "cannot be attempted: " + why}
 	}
+	if cell.Client.IsOpenedBefore() {
+		return matrix.Observation{Fault: "cannot be attempted: the server has got its files, and the attempt is to be begun before"}
+	}
 	if w := env.World(); w == nil {
 		return matrix.Observation{Fault: "the server runs under no proven world"}
 	} else if w.Key() != cell.World.Key() {
@@ -83,8 +87,13 @@ func attempt(ctx context.Context, env world, client maker, server collector, alo
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("no answer within %s", patience))
 	defer cancel()
 	evidence, err := witness(ctx, client, server, cell, request)
+	return conclude(env, cell, &request, evidence, err)
+}
+
+// conclude classifies what the witnesses said of an attempt; err is what the harness could not do.
+func conclude(env world, cell *matrix.Cell, request *agent.Attempt, evidence matrix.Evidence, err error) matrix.Observation {
 	evidence.Load, evidence.Down = env.Loading()
-	secrets := secretsOf(&request)
+	secrets := secretsOf(request)
 	leaked := agent.Redact(&evidence, secrets)
 	fault := ""
 	switch {
@@ -110,7 +119,7 @@ func Request(env world, cell *matrix.Cell) (request agent.Attempt, err error) {
 		return request, err
 	}
 	request = agent.Attempt{
-		Token: cell.ID, Client: string(c.Kind()), Env: env.ClientEnv(c.KRB5Conf), Query: sessionQuery(cell.World.Server, c.Asks), Timeout: attemptTimeout,
+		Token: cell.ID, Client: string(c.Kind()), Env: env.ClientEnv(c.KRB5Conf), Query: sessionQuery(cell.World.Server, &c), Timeout: attemptTimeout,
 		Tamper: tamper(&c),
 	}
 	if c.SSLCertFile != "" {
@@ -204,9 +213,13 @@ func fileOption(options []agent.Option, name, value, word string) []agent.Option
 
 // sessionQuery asks the server, over the session under test, for its view of that session: one row.
 // With asks the row has the answer, too: the function that gives it catches the server's error.
-func sessionQuery(server int, asks string) string {
-	answer, systemUser := "", ""
-	if ask, ok := matrix.AskByName(asks); ok {
+// That of a session that is open while the server gets its files waits for them.
+func sessionQuery(server int, c *matrix.Client) string {
+	answer, systemUser, waits := "", "", ""
+	if c.IsOpenedBefore() {
+		waits = ", " + fixtures.WaitSQL + " IS NULL AS waited OFFSET 0"
+	}
+	if ask, ok := matrix.AskByName(c.Asks); ok {
 		answer = fmt.Sprintf(", pgauthmatrix.ask($ask$%s$ask$, %t) AS answer", ask.SQL, ask.Query)
 	}
 	if server >= 16 {
@@ -214,7 +227,7 @@ func sessionQuery(server int, asks string) string {
 	}
 	return `SELECT me.pid::text AS pid, session_user::text AS session_user, s.ssl::text AS ssl, s.version AS ssl_version, s.client_dn AS client_dn, ` +
 		`g.gss_authenticated::text AS gss_authenticated, g.encrypted::text AS gss_encrypted, g.principal AS principal` + systemUser + answer +
-		` FROM (SELECT pg_backend_pid() AS pid) AS me LEFT JOIN pg_stat_ssl AS s USING (pid) LEFT JOIN pg_stat_gssapi AS g USING (pid)`
+		` FROM (SELECT pg_backend_pid() AS pid` + waits + `) AS me LEFT JOIN pg_stat_ssl AS s USING (pid) LEFT JOIN pg_stat_gssapi AS g USING (pid)`
 }
 
 // bareQuery is what a physical replication connection can answer: one row, of one column (walsender.c, exec_replication_command).
@@ -251,7 +264,8 @@ func witness(ctx context.Context, client maker, server collector, cell *matrix.C
 	if len(result.Untold) > 0 && cell.Client.Kind() != matrix.KindForeign {
 		return e, fmt.Errorf("the driver program of %s does not tell %s", cell.Client.Name(), strings.Join(result.Untold, ", "))
 	}
-	if result.Connected {
+	ended := cell.Client.IsOpenedBefore() && len(result.Row) == 0 // by the server, or the classifier finds that it was not
+	if result.Connected && !ended {
 		read := readSession
 		if request.Query == bareQuery {
 			read = readBareSession

@@ -39,7 +39,7 @@ func described() []fault {
 					w.Files[i].Text = "\n"
 				}
 			})},
-		{"the rules of before are others", loading("load=reload"), nil, differ, endRefused, wrong(func(w *matrix.World) { w.Before = "host all all all reject\n" })},
+		{"the rules of before are others", loading("load=reload"), nil, differ, endRefused, wrong(func(w *matrix.World) { w.Before.HBA = "host all all all reject\n" })},
 		{"require_auth is another list", one("negotiation/require-auth-and-methods/pg17/libpq17/user=alice,ticket=valid,gssencmode=disable,sslmode=disable,require_auth=%21gss,password=right"), nil,
 			differ, "^reason , observed method-rejected$", client(func(c *matrix.Client) { c.RequireAuth = "!scram-sha-256" })},
 		{"no password for a service that checks it", one("auth/services-that-check-the-password/pg17/service=radius/libpq18/user=alice,sslmode=require,password=right"), nil,
@@ -59,8 +59,8 @@ func described() []fault {
 			differ, `^rule conf\.d/B\.conf:1, observed sub/two\.conf:2$`, wrong(func(w *matrix.World) { renamed(w, "conf.d/B.conf", "conf.d/z.conf") })},
 		{"an included map is not there", one("identmap/included-maps/pg17/ident=nested,load=reload/libpq18/user=alice,principal=alice,ticket=valid,gssencmode=disable,sslmode=disable"), nil,
 			differ, `^load , observed one:1: could not open file`, wrong(func(w *matrix.World) { renamed(w, "two/three", "two/four") })},
-		{"the server is reloaded, and should be started anew", loading("load=restart"), nil, differ, endConnected, wrong(func(w *matrix.World) { w.Load, w.Before = matrix.Reload, "host all all all trust\n" })},
-		{"the server is started anew, and should be reloaded", loading("load=reload"), nil, differ, "^reason , observed dial-refused$", wrong(func(w *matrix.World) { w.Load, w.Before = matrix.Restart, "" })},
+		{"the server is reloaded, and should be started anew", loading("load=restart"), nil, differ, endConnected, wrong(func(w *matrix.World) { w.Load, w.Before.HBA = matrix.Reload, "host all all all trust\n" })},
+		{"the server is started anew, and should be reloaded", loading("load=reload"), nil, differ, "^reason , observed dial-refused$", wrong(func(w *matrix.World) { w.Load = matrix.Restart })},
 		{"random rules without their last record", one("random/seed-1-set-11/pg17/ssl=on/psql17/address=10.20.0.200,user=alice,sslmode=default,cert=rsa,password=right"), nil,
 			differ, "^channel tls, observed plain$", hba("hostnogssenc\tall  all  all  trust\n", "")},
 		{"random rules: one method for another", one("random/seed-1-set-11/pg17/ssl=on/psql17/address=10.20.0.200,user=alice,sslmode=default,cert=rsa,password=right"), nil,

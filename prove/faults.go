@@ -204,7 +204,7 @@ func faults() []fault {
 		{"agent answers for another attempt, both refused", cells(on("hostssl-alone"), plainOnly), nil, broken, contradiction, swapped(func(a, b *matrix.Evidence) {
 			*a, *b = *b, *a
 		})},
-	}, described()...)
+	}, append(described(), acrossLoads()...)...)
 }
 
 // loading are cells of rules that do not load.

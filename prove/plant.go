@@ -118,6 +118,35 @@ func (e *plantedEnv) Install(ctx context.Context, w *matrix.World) error {
 	return e.Env.Install(ctx, w)
 }
 
+// Across installs and attempts something else than it is told to, or says something else of it.
+func (e *plantedEnv) Across(ctx context.Context, w *matrix.World, cells []*matrix.Cell) ([]matrix.Observation, error) {
+	if e.plant.world != nil {
+		w = moved(w, e.plant.world)
+	}
+	attempted := make([]*matrix.Cell, len(cells))
+	for i, c := range cells {
+		attempted[i] = e.other(c)
+		attempted[i].World = w
+	}
+	observations, err := e.Env.Across(ctx, w, attempted)
+	for i := range observations {
+		observations[i] = e.said(ctx, cells[i], observations[i])
+	}
+	return observations, err
+}
+
+// other is what is attempted in place of a cell.
+func (e *plantedEnv) other(c *matrix.Cell) *matrix.Cell {
+	attempted := *c
+	if e.plant.world != nil {
+		attempted.World = moved(c.World, e.plant.world)
+	}
+	if e.plant.client != nil {
+		e.plant.client(&attempted.Client)
+	}
+	return &attempted
+}
+
 func moved(w *matrix.World, change func(*matrix.World)) *matrix.World {
 	other := *w
 	change(&other)
@@ -129,14 +158,7 @@ func (e *plantedEnv) Attempt(ctx context.Context, c *matrix.Cell) matrix.Observa
 	if slices.Contains(e.controls, c) {
 		return e.Env.Attempt(ctx, c)
 	}
-	attempted := *c
-	if e.plant.world != nil {
-		attempted.World = moved(c.World, e.plant.world)
-	}
-	if e.plant.client != nil {
-		e.plant.client(&attempted.Client)
-	}
-	o := e.Env.Attempt(ctx, &attempted)
+	o := e.Env.Attempt(ctx, e.other(c))
 	e.struck.Do(func() {
 		if e.plant.strike == nil {
 			return
@@ -145,6 +167,11 @@ func (e *plantedEnv) Attempt(ctx context.Context, c *matrix.Cell) matrix.Observa
 			e.failed(err)
 		}
 	})
+	return e.said(ctx, c, o)
+}
+
+// said is what is said of an attempt.
+func (e *plantedEnv) said(ctx context.Context, c *matrix.Cell, o matrix.Observation) matrix.Observation {
 	switch {
 	case e.plant.lie == nil && e.plant.swap == nil:
 		return o

@@ -24,6 +24,14 @@ func (e *quietEnv) Install(_ context.Context, w *matrix.World) error {
 	return nil
 }
 
+func (e *quietEnv) Across(ctx context.Context, w *matrix.World, cells []*matrix.Cell) (all []matrix.Observation, err error) {
+	err = e.Install(ctx, w)
+	for _, c := range cells {
+		all = append(all, e.Attempt(ctx, c))
+	}
+	return all, err
+}
+
 func (e *quietEnv) Attempt(_ context.Context, c *matrix.Cell) matrix.Observation {
 	e.mu.Lock()
 	defer e.mu.Unlock()

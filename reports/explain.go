@@ -100,7 +100,13 @@ func (p *page) rules(cell *matrix.Cell, prediction matrix.Prediction) {
 	if prediction.Before {
 		decides, before = "", strings.Replace(decides, matrix.HBAFile, "before", 1)
 	}
-	p.file("before", cell.World.Before, before)
+	if axes := cell.World.Before.String(); axes != "" {
+		p.hanging("before", dim, axes)
+	}
+	if ident := cell.World.Before.Ident; ident != cell.World.Ident {
+		p.file("ident before", ident, "")
+	}
+	p.file("before", cell.World.Before.HBA, before)
 	p.file(matrix.HBAFile, cell.World.HBA, decides)
 	p.file(matrix.IdentFile, cell.World.Ident, "")
 	for _, f := range cell.World.Files {
@@ -187,6 +193,13 @@ func (p *page) observed(r *Record) {
 	}
 	if c.Session != nil {
 		p.hanging("session", dim, fmt.Sprintf("%s; backend %d", sessionText(c.Session), c.Session.PID))
+	}
+	switch a := e.Across; {
+	case a == nil:
+	case a.PID == 0:
+		p.hanging("before", dim, "the attempt had ended when the server got its files")
+	default:
+		p.hanging("before", dim, fmt.Sprintf("backend %d waited in the session when the server got its files", a.PID))
 	}
 	if len(e.Load) > 0 {
 		p.line("")

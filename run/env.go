@@ -13,6 +13,9 @@ import (
 type Env interface {
 	// Install brings the server to a world and proves it. After an error no cell may be attempted.
 	Install(ctx context.Context, w *matrix.World) error
+	// Across is Install of a world that says how its files are loaded, with attempts of cells that are begun before, and their observations in order. After
+	// an error none of them counts.
+	Across(ctx context.Context, w *matrix.World, cells []*matrix.Cell) ([]matrix.Observation, error)
 	// Attempt makes the attempt that a cell of the installed world describes. What the harness could not do is the
 	// Observation's Fault.
 	Attempt(ctx context.Context, c *matrix.Cell) matrix.Observation
@@ -31,6 +34,11 @@ type LiveEnv struct{ *fixtures.Env }
 // Attempt is probe.Attempt.
 func (e LiveEnv) Attempt(ctx context.Context, c *matrix.Cell) matrix.Observation {
 	return probe.Attempt(ctx, e.Env, c)
+}
+
+// Across is probe.Across.
+func (e LiveEnv) Across(ctx context.Context, w *matrix.World, cells []*matrix.Cell) ([]matrix.Observation, error) {
+	return probe.Across(ctx, e.Env, w, cells)
 }
 
 // Provision is the Provisioner of every run but those that plant faults.

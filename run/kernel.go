@@ -36,6 +36,9 @@ const (
 // attemptsAtATime: more than this only make each attempt wait longer on two cores.
 const attemptsAtATime = 6
 
+// openAtATime: so many attempts at most are begun before a world's files are loaded, and are open together.
+const openAtATime = attemptsAtATime
+
 // kernel takes one Env through its worlds: control cells, then brackets of cells, each followed by the control cells and
 // recorded. Whatever prevents the attempt of a cell makes the cell Broken, with the cause. Only an interrupt and a record that
 // cannot be written leave cells without a record.
@@ -184,7 +187,7 @@ func (k *kernel) world(work, ctx context.Context, w *WorldPlan, cells []*matrix.
 	first := len(k.bracket)
 	began := time.Now()
 	installed := k.clock.provisioning()
-	err := k.env.Install(work, w.World)
+	open, err := k.across(work, w.World, cells)
 	installed()
 	k.clock.world(time.Since(began))
 	if err != nil {
@@ -198,6 +201,10 @@ func (k *kernel) world(work, ctx context.Context, w *WorldPlan, cells []*matrix.
 		k.fault(first, fmt.Sprintf("env %s could not be brought to this world: %v", k.plan.Name, err))
 		return len(cells)
 	}
+	k.bracket = append(k.bracket, open...)
+	if cells = cells[len(open):]; len(cells) > 0 && cells[0].Client.IsOpenedBefore() {
+		return len(open) // the others need a load of their own
+	}
 	ended := k.clock.attempting()
 	began = time.Now()
 	tried := k.attempt(work, cells, k.repeatedly, func(n int) bool {
@@ -206,7 +213,29 @@ func (k *kernel) world(work, ctx context.Context, w *WorldPlan, cells []*matrix.
 	k.spent += time.Since(began)
 	ended()
 	k.bracket = append(k.bracket, tried...)
-	return len(tried)
+	return len(open) + len(tried)
+}
+
+// across brings the Env to a world. The first of the cells, if they are begun before the server gets its files, are attempted meanwhile.
+func (k *kernel) across(work context.Context, w *matrix.World, cells []*matrix.Cell) ([]attempt, error) {
+	n := 0
+	for n < min(len(cells), openAtATime) && cells[n].Client.IsOpenedBefore() {
+		n++
+	}
+	if n == 0 {
+		return nil, k.env.Install(work, w)
+	}
+	start := time.Now()
+	observations, err := k.env.Across(work, w, cells[:n])
+	if err != nil {
+		return nil, err
+	}
+	open := make([]attempt, n)
+	for i := range open {
+		open[i] = attempt{cell: cells[i], observation: observations[i], start: start, took: time.Since(start)}
+		k.display.Tried()
+	}
+	return open, nil
 }
 
 // fault turns the observations of the bracket from first on into faults. Evidence stays, and faults of their own come first.

@@ -60,6 +60,15 @@ func (f *fakeEnv) Install(ctx context.Context, w *matrix.World) error {
 	return ctx.Err()
 }
 
+func (f *fakeEnv) Across(ctx context.Context, w *matrix.World, cells []*matrix.Cell) (all []matrix.Observation, err error) {
+	err = f.Install(ctx, w)
+	for _, c := range cells {
+		all = append(all, f.Attempt(ctx, c))
+		f.said("across")
+	}
+	return all, err
+}
+
 // wait returns early if ctx ends.
 func wait(ctx context.Context, d time.Duration) error {
 	select {
@@ -365,5 +374,31 @@ func TestWorldsAreInstalledAgainAfterControlCells(t *testing.T) {
 	want := "install control install cell healthy install control install cell healthy install control close"
 	if got := strings.Join(order, " "); got != want {
 		t.Errorf("\n%s, want\n%s", got, want)
+	}
+}
+
+// Cells that are begun before their world's files are loaded come first, a few at a time, each few with a load of their own.
+func TestCellsAcrossALoad(t *testing.T) {
+	cells := scenario(t, "a/one", "server: 17\nload: reload\n"+trustAll, "library: libpq17\nuser: [a, b, c, d, e, f, g, h]\nopened: [default, before]\n", "")
+	plan, err := NewPlan(cells, controls(t, "libpq17"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	world := plan.Envs[0].Worlds[0]
+	env := &fakeEnv{}
+	k := &kernel{plan: plan.Envs[0], env: env, display: silent{}, clock: &clock{}, length: time.Hour}
+	for rest := world.Cells; len(rest) > 0; {
+		rest = rest[k.world(t.Context(), t.Context(), world, rest):]
+	}
+	if got := strings.Join(env.log, " "); !strings.HasPrefix(got, "install "+strings.Repeat("cell across ", openAtATime)+"install "+strings.Repeat("cell across ", 8-openAtATime)+"cell cell") || env.count("install") != 2 {
+		t.Errorf("%s", got)
+	}
+	if len(k.bracket) != 16 {
+		t.Fatalf("%d cells", len(k.bracket))
+	}
+	for i, a := range k.bracket {
+		if a.cell != world.Cells[i] || a.observation.Fault != "" || a.cell.Client.IsOpenedBefore() != (i < 8) {
+			t.Errorf("%d: %s %q", i, a.cell.ID, a.observation.Fault)
+		}
 	}
 }

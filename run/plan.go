@@ -81,6 +81,9 @@ func NewPlan(cells, controls []matrix.Cell) (*Plan, error) {
 		}
 		world.Cells = append(world.Cells, c)
 	}
+	for _, w := range worlds { // those that are begun before the others share one load of the world's files
+		slices.SortStableFunc(w.Cells, func(a, b *matrix.Cell) int { return strings.Compare(b.Client.Opened, a.Client.Opened) })
+	}
 	for _, env := range plan.Envs {
 		if err := env.addControls(controls); err != nil {
 			return nil, err

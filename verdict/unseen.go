@@ -101,7 +101,7 @@ func showsRequests(cell *matrix.Cell, o matrix.Outcome) bool {
 func askedInClear(cell *matrix.Cell, p matrix.Prediction) bool {
 	o, inForce := p.Outcome, cell.World.HBA
 	if p.Before {
-		inForce = cell.World.Before
+		inForce = cell.World.Before.HBA
 	}
 	if strings.Contains(inForce, "include") { // another file may have it
 		return false

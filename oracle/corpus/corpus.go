@@ -50,7 +50,7 @@ type Case struct {
 
 // World is a world with the files, at a server that has ssl and reloads them.
 func (c *Case) World(server int) *matrix.World {
-	return &matrix.World{Server: server, SSL: "on", HBA: c.HBA, Ident: c.Ident, Files: c.Files, Load: matrix.Reload, Before: matrix.RulesBefore}
+	return &matrix.World{Server: server, SSL: "on", HBA: c.HBA, Ident: c.Ident, Files: c.Files, Load: matrix.Reload, Before: matrix.State{HBA: matrix.RulesBefore}}
 }
 
 // By is what a server of a version said; nil: none was asked.
