@@ -45,6 +45,13 @@ var limits = []limit{
 		_, running, _ := c.World.IdentServerOf()
 		return when(running, "the Ident server on the client's machine is the harness's agent")
 	}},
+	{"open session", func(c *matrix.Cell) string {
+		return when(c.Client.IsOpenedBefore(), "its session is kept open by the harness while the server gets its files")
+	}},
+	{"files before", func(c *matrix.Cell) string {
+		_, broken := c.World.TLSFaultOf()
+		return when(broken || c.World.Before.String() != "", "its server has other files for TLS or another keytab before, or one that is broken, and the archive has one of each")
+	}},
 	{"hung KDC", func(c *matrix.Cell) string {
 		hung := slices.ContainsFunc(c.World.Realms, func(r matrix.Realm) bool { return r.Hung })
 		return when(hung, "a realm has a KDC that hangs")

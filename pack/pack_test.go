@@ -189,6 +189,8 @@ func TestCannot(t *testing.T) {
 	for why, c := range map[string]*matrix.Cell{
 		"the client is pgx, and the archive's is psql": cell(t, trust, "  library: pgx\n  user: alice\n"),
 		"the attack strip is made by":                  cell(t, trust, "  library: libpq17\n  user: alice\n  attack: strip\n  sslmode: prefer\n"),
+		"its session is kept open":                     cell(t, trust+"  load: reload\n", "  library: libpq17\n  user: alice\n  opened: before\n"),
+		"its server has other files for TLS":           cell(t, trust+"  load: reload\n  tls_files: no-key\n", "  library: libpq17\n  user: alice\n"),
 		"libpq 13 has no sslnegotiation":               cell(t, trust, "  library: [libpq13, libpq17]\n  user: alice\n  sslnegotiation: direct\n  sslmode: require\n"),
 	} {
 		_, err := Files(Subject{Cell: c})
