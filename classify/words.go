@@ -62,6 +62,7 @@ func Words(stage matrix.Stage, reason matrix.Reason) (client, server []string) {
 		{matrix.StageAuth, matrix.CertNameMismatch, &server, []*regexp.Regexp{logCertName}},
 		{matrix.StageAuth, matrix.PeerMismatch, &server, []*regexp.Regexp{logPeer}},
 		{matrix.StageAuth, matrix.Password, &server, []*regexp.Regexp{regexp.MustCompile(`^28P01 password authentication failed for user "`)}},
+		{matrix.StageSession, matrix.SessionEnded, &server, []*regexp.Regexp{regexp.MustCompile(`^57P01 ` + shutDown + `$`)}},
 		{matrix.StageIdent, matrix.MapNoMatch, &server, []*regexp.Regexp{logNoMap, logNoMatch, logNoGroup}},
 	} {
 		if own.stage == stage && own.reason == reason {
