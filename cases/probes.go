@@ -36,7 +36,10 @@ func (c *Case) inForce() *audit.Server {
 		return c.Server
 	}
 	s := *c.Server
-	s.Ident = "" // a running server keeps its maps, of which the world has none; a server that starts has none
+	s.Ident = "" // a server that starts has none, and one that runs keeps its maps
+	if valueIn(c.world, "load") == matrix.Reload {
+		s.Ident = c.world.Before.Ident
+	}
 	w := s.World()
 	if _, err := oracle.LoadRules(&w); err == nil {
 		return &s
@@ -44,7 +47,7 @@ func (c *Case) inForce() *audit.Server {
 	if valueIn(c.world, "load") != matrix.Reload {
 		return nil
 	}
-	s.HBA, s.Files = c.world.Before, nil
+	s.HBA, s.Files = c.world.Before.HBA, nil
 	return &s
 }
 
