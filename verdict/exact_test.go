@@ -82,7 +82,7 @@ func TestUnseenFields(t *testing.T) {
 		}
 	}
 	kept := cellOf(17, "libpq17")
-	kept.World.HBA, kept.World.Before = "host all all all pam\n", "host all all all password\n"
+	kept.World.HBA, kept.World.Before = "host all all all pam\n", matrix.State{HBA: "host all all all password\n"}
 	for before, want := range map[bool]bool{true: true, false: false} {
 		if got := askedInClear(kept, matrix.Prediction{Before: before, Outcome: matrix.Outcome{Method: matrix.MethodPassword, Channel: matrix.TLS}}); got != want {
 			t.Errorf("rules of before in force: %t: the request shows the method: %t", before, got)
