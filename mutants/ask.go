@@ -88,7 +88,6 @@ func (b *built) askCells(chosen []point, folder string, most int) ([]outcome, er
 		if err := command.Start(); err != nil {
 			return nil, err
 		}
-		began := from
 		results := json.NewDecoder(pipe)
 		for {
 			var r struct {
@@ -108,7 +107,7 @@ func (b *built) askCells(chosen []point, folder string, most int) ([]outcome, er
 			}
 		}
 		if err := command.Wait(); err != nil {
-			if from == began && from == 0 {
+			if from == 0 {
 				return nil, fmt.Errorf("the judge: %w", err)
 			}
 			outcomes[from].Cell, outcomes[from].How = "all", "the program ended: "+err.Error()

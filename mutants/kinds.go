@@ -24,9 +24,6 @@ const (
 	statement kind = "statement" // an assignment, a call, a return, a break or a continue is left out
 )
 
-// kinds are all of them, in the order of tables.
-var kinds = []kind{negate, connect, boundary, dropCase, swap, statement}
-
 var boundaries = map[token.Token]struct{ to, function string }{
 	token.LSS: {"<=", "Less"},
 	token.LEQ: {"<", "LessEqual"},

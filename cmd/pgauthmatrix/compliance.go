@@ -92,15 +92,8 @@ func (s *statement) make(cmd *cobra.Command, args []string) error {
 	if info, err := os.Stat(strings.Join(args, "")); len(args) == 1 && err == nil && info.IsDir() {
 		s.target, patterns = args[0], nil
 	}
-	switch {
-	case s.image != "" && s.from != "":
-		return errors.New("--image belongs to a statement for which something is tried; with --run nothing is")
-	case s.target == "" && s.from == "" && len(args) > 0:
-		return fmt.Errorf("%s is no folder; want one with pg_hba.conf, or --run with a saved run", args[0])
-	case s.target == "" && s.from == "" && s.image == "":
-		return errors.New("want a folder with a server's own files, --image with a server's image, or --run with a saved run")
-	case s.target != "" && len(s.files) > 0:
-		return errors.New("-f belongs to --run with patterns: the cells of a folder are not those of a scenario file")
+	if err := s.check(args); err != nil {
+		return err
 	}
 	input, err := run.Load(s.files...)
 	if err != nil {
@@ -146,6 +139,21 @@ func (s *statement) make(cmd *cobra.Command, args []string) error {
 		return errNotGreen
 	case made.Incomplete != "" || made.Counts[verdict.Broken] > 0:
 		return errBroken
+	}
+	return nil
+}
+
+// check says which of the arguments and flags do not go together.
+func (s *statement) check(args []string) error {
+	switch {
+	case s.image != "" && s.from != "":
+		return errors.New("--image belongs to a statement for which something is tried; with --run nothing is")
+	case s.target == "" && s.from == "" && len(args) > 0:
+		return fmt.Errorf("%s is no folder; want one with pg_hba.conf, or --run with a saved run", args[0])
+	case s.target == "" && s.from == "" && s.image == "":
+		return errors.New("want a folder with a server's own files, --image with a server's image, or --run with a saved run")
+	case s.target != "" && len(s.files) > 0:
+		return errors.New("-f belongs to --run with patterns: the cells of a folder are not those of a scenario file")
 	}
 	return nil
 }
