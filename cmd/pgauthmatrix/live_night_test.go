@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/moby/moby/client"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/pgauthmatrix/pgauthmatrix/livetest"
 	"github.com/pgauthmatrix/pgauthmatrix/pgimages"
@@ -112,6 +113,32 @@ func (n *night) verdictsOf(folder string) map[string]string {
 		verdicts[r.ID] = string(r.Verdict.Status) + " " + r.Observation.Outcome.String()
 	}
 	return verdicts
+}
+
+// statement makes the statement about cells of a run, whose OSCAL file has to be valid.
+func (n *night) statement(folder, pattern string) {
+	n.t.Helper()
+	cmd, out := n.start("compliance", "--run", folder, pattern)
+	if err := cmd.Wait(); err != nil && cmd.ProcessState.ExitCode() != 1 { // a control may be violated
+		n.t.Fatalf("compliance: %v\n%s", err, out)
+	}
+	text, err := os.ReadFile(filepath.Join(folder, oscalFile))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	for _, version := range []string{"1-1-2", "1-2-2"} {
+		schema, err := jsonschema.NewCompiler().Compile("../../compliance/testdata/oscal_complete_schema-" + version + ".json")
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		if err := schema.Validate(document); err != nil {
+			n.t.Errorf("OSCAL %s: %v", version, err)
+		}
+	}
 }
 
 func (n *night) same(what string, got, want map[string]string) {
@@ -220,6 +247,7 @@ func TestShardsAtTheSameTime(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	n.statement(night, "negotiation/hostssl-alone/pg17/ssl=on/**")
 	if _, err := pgimages.Sweep(t.Context()); err != nil { // lock files of processes that ended
 		t.Error(err)
 	}
