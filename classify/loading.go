@@ -11,14 +11,15 @@ import (
 // The messages of a postmaster that loads rules and settings (src/backend/postmaster/postmaster.c, libpq/hba.c, libpq/be-secure-openssl.c, libpq/be-secure-common.c and
 // utils/misc/guc-file.l of 13 to 19).
 var (
+	loadHosts    = regexp.MustCompile(`^could not load file ".*pg_hosts\.conf": loading config from ".*" failed due to parsing error$`) // 19
 	loadBegun    = regexp.MustCompile(`^(received SIGHUP, reloading configuration files|starting PostgreSQL .*)$`)
-	loadQuiet    = regexp.MustCompile(`^(parameter ".*" changed to "(?s:.*)"|parameter ".*" removed from configuration file, reset to default|listening on .*|database system is (ready to accept connections|shut down)|hostssl record cannot match because SSL is disabled)$`)
+	loadQuiet    = regexp.MustCompile(`^(parameter ".*" changed to "(?s:.*)"|parameter ".*" removed from configuration file, reset to default|could not open file ".*/pg_hosts\.conf": No such file or directory|listening on .*|database system is (ready to accept connections|shut down)|hostssl record cannot match because SSL is disabled)$`)
 	loadRefused  = regexp.MustCompile(`^(?:.*/)?(pg_hba|pg_ident)\.conf was not reloaded$`)
 	loadFatal    = regexp.MustCompile(`^could not load (?:.*/)?pg_hba\.conf$`)
 	loadSkipped  = regexp.MustCompile(`^skipping missing authentication file (".*")$`)
 	loadUnopened = regexp.MustCompile(`^could not open file (".*"): No such file or directory$`)
 	loadUnknown  = regexp.MustCompile(`^(unrecognized configuration parameter ".*") in file "(.*)" line \d+$`)
-	loadUnset    = regexp.MustCompile(`^(configuration file ".*" contains errors(; no changes were applied)?|SSL configuration was not reloaded)$`)
+	loadUnset    = regexp.MustCompile(`^(configuration file ".*" contains errors(; no changes were applied)?|SSL configuration (was not reloaded|not reloaded, SNI remains (on|off)))$`)
 	loadCiphers  = regexp.MustCompile(`^could not set the (cipher list|TLSv1\.2 cipher list|TLSv1\.3 cipher suites) \(no valid ciphers available\)$`)
 	loadTLS      = regexp.MustCompile(`^(could not (load (server certificate|private key|root certificate|SSL certificate revocation list)|access private key) file "|private key file ".*" has group or world access$)`)
 	loadPlace    = regexp.MustCompile(`^line (\d+) of configuration file "(.*)"`)
@@ -97,6 +98,12 @@ func readLoad(lines []matrix.LogLine) (l loaded, err error) {
 			if !loadUnset.MatchString(line.Text) {
 				l.words = append(l.words, withoutDir(line.Text))
 			}
+		case line.Severity == "FATAL" && (loadHosts.MatchString(line.Text) || place != nil && fileOf(place[2]) == matrix.HostsFile):
+			l.fatal, l.begun = true, true
+			if place != nil {
+				l.words = append(l.words, fileOf(place[2])+":"+place[1]+": "+withoutDir(line.Text))
+			}
+		case loadHosts.MatchString(line.Text):
 		case loadUnset.MatchString(line.Text):
 			l.unset = true
 		case unknown != nil: // the number of the line is that of a file that the harness wrote

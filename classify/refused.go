@@ -289,6 +289,9 @@ func (c *classifier) localCause(text string, n *connection) (cause, error) {
 	if n.did(matrix.StepSSLAccept) && n.acted && matches(c.client.tls.noTLS, text) {
 		return cause{matrix.StageTLS, matrix.ProtocolViolation}, nil
 	}
+	if said := submatches(c.client.tls.alerted, text); said != nil && n.tlsFailed == hostRefused {
+		return c.hostUnknown(said[1], n)
+	}
 	if n.did(matrix.StepSSLAccept, matrix.StepDirectAccept) {
 		if found, ok, err := c.handshakeCause(text, n); ok || err != nil {
 			return found, err

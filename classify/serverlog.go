@@ -18,6 +18,7 @@ type backend struct {
 
 	negotiated   []matrix.Step // trace_connection_negotiation, 17+
 	badPacket    string        // the startup packet could not be read: "invalid length of startup packet", …
+	noHost       bool          // the client sent no host name, and pg_hosts.conf has no line for that
 	tlsFailed    string        // the reason after "could not accept SSL connection: "
 	badCert      string        // in its DETAIL, what is wrong with the client's certificate, 16+
 	gssFailed    string        // DETAIL of "could not accept GSSAPI security context" (encryption)
@@ -214,6 +215,8 @@ func (b *backend) readMessage(text, detail string) error {
 		return err
 	case text == AttackersWords:
 		b.executed = true
+	case text == namelessRefused:
+		b.noHost = true
 	case text == buffered:
 		b.early = true
 	case logCertName.MatchString(text):

@@ -27,7 +27,7 @@ func (c *classifier) checkSpoiled(n connection) error {
 		return fmt.Errorf("witnesses contradict: the relay says that the client did not get the server's %s, the wire shows %v and %v", n.withheld, n.steps, n.far.steps)
 	case (n.flipped || n.replayed) && !c.noticed(n):
 		return fmt.Errorf("witnesses contradict: the relay says that it spoiled the connection, the server logged %q %q", n.tlsFailed, n.unwrapFailed)
-	case n.acted, noCommonVersion.MatchString(n.tlsFailed): // then the answer to the ClientHello is an alert
+	case n.acted, noCommonVersion.MatchString(n.tlsFailed), n.tlsFailed == hostRefused: // then the answer to the ClientHello is an alert
 		return nil
 	case n.unanswered(), n.greeted && n.tlsVersion == "" && n.did(matrix.StepSSLAccept), n.offered && !n.tokened && n.gssFailed == "":
 		return fmt.Errorf("witnesses contradict: the server did not answer the client (%v), and nobody says why", n.steps)

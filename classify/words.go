@@ -59,6 +59,7 @@ func Words(stage matrix.Stage, reason matrix.Reason) (client, server []string) {
 		{matrix.StageCredentials, matrix.NoTicket, &client, []*regexp.Regexp{impossible}},
 		{matrix.StageGSSEnc, matrix.GSSRefused, &client, []*regexp.Regexp{impossible}},
 		{matrix.StageOptions, matrix.GSSOnUnixSocket, &client, []*regexp.Regexp{impossible}},
+		{matrix.StageTLS, matrix.HostUnknown, &server, []*regexp.Regexp{regexp.MustCompile(`^(` + namelessRefused + `|` + hostRefused + `)$`)}},
 		{matrix.StageAuth, matrix.CertNameMismatch, &server, []*regexp.Regexp{logCertName}},
 		{matrix.StageAuth, matrix.PeerMismatch, &server, []*regexp.Regexp{logPeer}},
 		{matrix.StageAuth, matrix.Password, &server, []*regexp.Regexp{regexp.MustCompile(`^28P01 password authentication failed for user "`)}},

@@ -62,7 +62,7 @@ func TestOptionalAxes(t *testing.T) {
 			}
 		}
 	}
-	if got, want := strings.Join(optional, " "), "address os_user replication gssencmode sslmode sslnegotiation ssl_cert_file sslcertmode channel_binding require_auth krbsrvname target_session_attrs gssdelegation asks opened"; got != want {
+	if got, want := strings.Join(optional, " "), "address os_user replication gssencmode sslmode sslnegotiation ssl_cert_file sslcertmode sslsni channel_binding require_auth krbsrvname target_session_attrs gssdelegation asks opened"; got != want {
 		t.Errorf("optional axes are %s, want %s", got, want)
 	}
 }

@@ -82,7 +82,7 @@ type Setting struct{ Name, Value string }
 
 // reloaded are settings that a reload changes (PostgreSQL manual, pg_settings.context: sighup and user). Of others it is not asked: a world that has one
 // needs an Env of its own. sslmode and sslrootcert are no settings of a server: they are refused wherever they stand, and must not stand in the files with which an Env begins.
-var reloaded = []string{"default_transaction_read_only", "gss_accept_delegation", "krb_caseins_users", "password_encryption", "session_preload_libraries", "ssl_ciphers", "ssl_max_protocol_version", "ssl_min_protocol_version", "ssl_tls13_ciphers", "sslmode", "sslrootcert"}
+var reloaded = []string{"default_transaction_read_only", "gss_accept_delegation", "krb_caseins_users", "password_encryption", "session_preload_libraries", "ssl_ciphers", "ssl_max_protocol_version", "ssl_min_protocol_version", SSLSNI, "ssl_tls13_ciphers", "sslmode", "sslrootcert"}
 
 // Reloads says whether a reload changes the setting, so that worlds that differ in it share an Env.
 func (s Setting) Reloads() bool { return slices.Contains(reloaded, strings.ToLower(s.Name)) }
@@ -264,6 +264,7 @@ type Client struct {
 	Key            string // name of a KeyForm
 	SSLPassword    string // none | right | wrong
 	SSLCertMode    string // "" | disable | allow | require
+	SSLSNI         string // "" | 0 | 1
 	Root           string // trusted root by name: right | other | missing | none | system
 	SSLCertFile    string // "" | right | other | missing: the roots of its system
 	CRL            string // revocation list by name: none | right | stale | missing

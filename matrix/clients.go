@@ -69,6 +69,7 @@ var Clients = slices.Concat(
 			{"sslpassword", []string{"right", "wrong"}, "the raw client uses no certificate"},
 			{"sslcertmode", nil, "the raw client uses no certificate"},
 			{"ssl_cert_file", nil, "the raw client verifies no certificate"},
+			{"sslsni", nil, "the raw client has no sslsni"},
 			{"cert", []string{Ambient}, "the raw client uses only credentials that it is given"},
 			{"target_session_attrs", nil, "the raw client takes any session"},
 			{"gssdelegation", nil, "the raw client delegates nothing"},
@@ -85,7 +86,7 @@ func onLibpq(kind ClientKind, versions ...int) (clients []ClientInfo) {
 			c.Lacks = append(c.Lacks, Lack{"sslnegotiation", []string{"direct"}, fmt.Sprintf("libpq %d has no sslnegotiation (since 17)", v)})
 		}
 		if v < 14 {
-			c.Lacks = append(c.Lacks, Lack{"target_session_attrs", []string{ReadOnly, Primary, Standby, PreferStandby}, fmt.Sprintf("libpq %d knows only the values any and read-write of target_session_attrs (the others since 14)", v)})
+			c.Lacks = append(c.Lacks, Lack{"sslsni", []string{"1"}, fmt.Sprintf("libpq %d has no sslsni (since 14)", v)}, Lack{"target_session_attrs", []string{ReadOnly, Primary, Standby, PreferStandby}, fmt.Sprintf("libpq %d knows only the values any and read-write of target_session_attrs (the others since 14)", v)})
 		}
 		if v < 16 {
 			c.Lacks = append(c.Lacks, Lack{"require_auth", nil, fmt.Sprintf("libpq %d has no require_auth (since 16)", v)}, Lack{"gssdelegation", nil, fmt.Sprintf("libpq %d has no gssdelegation (since 16)", v)}, Lack{"sslcertmode", []string{"disable", "require"}, fmt.Sprintf("libpq %d has no sslcertmode (since 16)", v)})
@@ -104,6 +105,7 @@ func asyncpg(version string) ClientInfo {
 		{"gssdelegation", nil, "asyncpg has no gssdelegation"},
 		{"replication", nil, "asyncpg uses the extended query protocol, which a replication connection does not have"},
 		{"sslcertmode", []string{"disable", "require"}, "asyncpg has no sslcertmode"},
+		{"sslsni", []string{"0"}, "asyncpg has no sslsni and always sends the name"},
 	}}
 	if version == "0.27" {
 		c.Lacks = append(c.Lacks, Lack{"krbsrvname", nil, "asyncpg 0.27 has no krbsrvname (since 0.30)"},

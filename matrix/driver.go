@@ -64,6 +64,7 @@ var driverOptions = []struct {
 	{"key", []string{"", KeyForms[0].Name}},
 	{"sslpassword", []string{"", "none"}},
 	{"sslcertmode", []string{"", "allow"}},
+	{"sslsni", []string{""}},
 	{"channel_binding", []string{"", "disable"}},
 	{"require_auth", []string{""}},
 	{"krbsrvname", []string{""}},

@@ -132,6 +132,7 @@ func (l *loading) world(v *value) {
 	}
 	l.readWorldKeys(afterWorld)
 	l.checkTemplates()
+	l.checkHosts()
 }
 
 func (l *loading) readWorldKeys(when phase) {

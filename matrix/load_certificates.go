@@ -124,7 +124,7 @@ func (l *loading) usedCertificates(v *value) {
 		if i < 0 {
 			continue
 		}
-		server := slices.Contains(l.values["servercert"], e.key)
+		server := slices.Contains(l.values["servercert"], e.key) || l.hostsMention(e.key)
 		switch {
 		case server && l.Certificates[i].mentions("{user}"):
 			l.problem(e.position, "the server's certificate "+e.key+" names {user}, and a server has no user", "write the name itself, or {host}")

@@ -70,6 +70,7 @@ var harnessSettings = []struct{ name, right string }{
 	{"krb_server_keyfile", "use the world axis keytab"},
 	{"hba_file", "write the records under hba"},
 	{"ident_file", "write the maps under ident"},
+	{"hosts_file", "write the lines under files, as pg_hosts.conf"},
 	{"listen_addresses", "use the client axis transport"},
 	{"port", "use the client axis transport"},
 	{"unix_socket_", "use the client axis transport"},

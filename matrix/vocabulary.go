@@ -49,6 +49,7 @@ const (
 	TLSRefused        Reason = "tls-refused"
 	DirectTLSRefused  Reason = "direct-tls-refused"
 	TLSHandshake      Reason = "tls-handshake"
+	HostUnknown       Reason = "host-unknown"
 	RootMissing       Reason = "root-missing"
 	ServerCertTrust   Reason = "server-cert-untrusted"
 	ServerCertName    Reason = "server-cert-name"
@@ -122,6 +123,7 @@ var Reasons = []ReasonInfo{
 	{TLSRefused, []Stage{StageTLS}, "the server answered N to SSLRequest and the client requires TLS"},
 	{DirectTLSRefused, []Stage{StageTLS}, "the server refused a TLS handshake without SSLRequest"},
 	{TLSHandshake, []Stage{StageTLS}, "the TLS handshake failed: no TLS version, cipher or ALPN protocol in common"},
+	{HostUnknown, []Stage{StageTLS}, "the server has no certificate for the host name that the client sends (SNI), or none for clients that send no name"},
 	{RootMissing, []Stage{StageTLS}, "the client must verify the server's certificate and has no root certificate"},
 	{ServerCertTrust, []Stage{StageTLS}, "the server's certificate is not signed by a CA that the client trusts"},
 	{ServerCertName, []Stage{StageTLS}, "the server's certificate is for another host name"},

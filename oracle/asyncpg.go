@@ -233,6 +233,7 @@ func (p *asyncpg) saslName() string                    { return p.c.User }
 func (p *asyncpg) noHash() *objection                  { return nil }
 func (p *asyncpg) onGSSAccept() *objection             { return nil }
 func (p *asyncpg) asSetting(string) (source string)    { return "" }
+func (p *asyncpg) serverName() string                  { return p.sendsName(true) } // connect_utils.py, _create_ssl_connection
 func (p *asyncpg) service() string                     { return p.spn(p.w.Host) }
 func (p *asyncpg) ambientTicket() lookup               { return defaultCache }
 func (p *asyncpg) withheld(*matrix.Certificate) lookup { return lookup{} }

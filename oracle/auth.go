@@ -287,7 +287,7 @@ func (x *exchange) passwordMethod() (*ending, error) {
 			return end, nil
 		}
 	}
-	if binds && x.w.ServerCertificate().Key == matrix.Ed25519 {
+	if binds && x.presents().cert.Key == matrix.Ed25519 {
 		return x.withoutHash()
 	}
 	if binds && x.impersonated(x.ch) {

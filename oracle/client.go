@@ -37,6 +37,9 @@ type client interface {
 	// session, because it does not know the parameter; "": it does not send it.
 	asSetting(parameter string) (source string)
 
+	// serverName is the host's name as the client sends it in its ClientHello (SNI); empty: it sends none.
+	serverName() string
+
 	authenticator
 	credentials
 }

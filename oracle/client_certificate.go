@@ -28,8 +28,15 @@ func (a *attempt) sent() *matrix.Certificate {
 	return cert
 }
 
-// serverCA is what ssl_ca_file has. Without it the server asks no client for a certificate.
-func (a *attempt) serverCA() string { return cmp.Or(a.w.ServerCA, "right") }
+// serverCA is what ssl_ca_file has, or the line of pg_hosts.conf. Without it the server asks no client for a certificate.
+func (a *attempt) serverCA() string {
+	if h := a.presents(); h != nil {
+		return h.ca
+	}
+	return "none"
+}
+
+func serverCAOf(w *matrix.World) string { return cmp.Or(w.ServerCA, "right") }
 
 // serverCAs are the CAs in ssl_ca_file, and whether their chains lead to a root that is there, too.
 var serverCAs = map[string]struct {

@@ -46,6 +46,7 @@ type LineError struct {
 	ident    bool   // it is pg_ident.conf that does not load
 	Setting  string // of postgresql.conf: its name
 	tls      bool   // it is TLS that cannot be set up
+	hosts    bool   // it is pg_hosts.conf
 	source   string // file and function, as in hba.c, load_hba
 }
 
@@ -76,6 +77,7 @@ func (e *RulesError) Error() string {
 type rules struct {
 	hba      []Record
 	ident    []mapping
+	hosts    *hosts // nil: the server presents one certificate to all
 	settings []matrix.Setting
 	kept     bool        // hba is what was in force before
 	keptTLS  bool        // TLS is what was in force before
@@ -89,13 +91,16 @@ type rules struct {
 type loadKey struct {
 	server                        int
 	load, hba, ident, ssl, broken string
-	before, files                 string
+	before, files, certificates   string // certificates: that pg_hosts.conf can name
 }
 
 var loaded sync.Map // loadKey -> *rules: a run has few texts and many cells
 
 func load(w *matrix.World) (*rules, error) {
-	key := loadKey{w.Server, w.Load, w.HBA, w.Ident, w.SSL, w.TLSFiles, fmt.Sprintf("%#v", w.Before), fmt.Sprintf("%q%q", w.Files, w.Settings)}
+	key := loadKey{w.Server, w.Load, w.HBA, w.Ident, w.SSL, w.TLSFiles, fmt.Sprintf("%#v", w.Before), fmt.Sprintf("%q%q", w.Files, w.Settings), ""}
+	if w.ReadsHosts() {
+		key.certificates = fmt.Sprintf("%s %#v", w.Host, w.Certificates)
+	}
 	if r, ok := loaded.Load(key); ok {
 		return r.(*rules), r.(*rules).err
 	}
@@ -109,11 +114,18 @@ func load(w *matrix.World) (*rules, error) {
 // PostmasterMain). Where the scenario does not say how the text is loaded, text that does not load is a mistake.
 func (r *rules) load(w *matrix.World) error {
 	last, err := r.loadSettings(w)
+	if err != nil {
+		return err
+	}
+	refused, err := r.loadHosts(w)
 	if err != nil || r.down {
 		return err
 	}
 	if err := r.loadFiles(w); err != nil || r.down {
 		return err
+	}
+	if len(refused) > 0 {
+		last = refused
 	}
 	r.failed = append(r.failed, last...)
 	return nil
@@ -176,7 +188,7 @@ func (a *attempt) tellLoad(r *rules, load string) {
 	for _, l := range r.failed {
 		a.why(l.source, l.Error())
 	}
-	refused := a.tellSettings(r)
+	refused := a.tellSettings(r) || a.tellHosts(r)
 	switch {
 	case r.down && !refused:
 		a.why("postmaster.c, PostmasterMain", "a server does not start with a pg_hba.conf that it cannot load")

@@ -206,6 +206,9 @@ func (l *libpq) noHash() *objection {
 // onGSSAccept: libpq finds out only in the authentication exchange what it objects to.
 func (l *libpq) onGSSAccept() *objection { return nil }
 
+// serverName is fe-secure-openssl.c, initialize_SSL. sslsni came with 14.
+func (l *libpq) serverName() string { return l.sendsName(l.version >= 14 && l.c.SSLSNI != "0") }
+
 // asSetting: libpq rejects parameters that it does not know, and it knows sslcrl.
 func (l *libpq) asSetting(string) (source string) { return "" }
 

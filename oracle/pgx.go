@@ -297,6 +297,11 @@ func (p *pgx) onGSSAccept() *objection {
 	return &objection{matrix.ChannelBinding, matrix.Because{Text: "channel_binding=require: G means a channel to which nothing can be bound; no token is sent, and no other method is tried", Source: "gssenc/connector.go, dialOther"}}
 }
 
+// serverName is pgconn/config.go, configTLS: crypto/tls sends the name that is to be verified, too.
+func (p *pgx) serverName() string {
+	return p.sendsName(p.c.SSLSNI != "0" || p.sslmode == "verify-full")
+}
+
 // asSetting: what ParseConfig does not know is a run-time parameter.
 func (p *pgx) asSetting(parameter string) (source string) {
 	if parameter != "sslcrl" {

@@ -211,6 +211,11 @@ func (p *pq) binding() (mode, source string)                        { return "di
 func (p *pq) noHash() *objection                                    { return nil }
 func (p *pq) onGSSAccept() *objection                               { return nil }
 
+// serverName is ssl.go, ssl: crypto/tls sends the name that is to be verified, too.
+func (p *pq) serverName() string {
+	return p.sendsName(p.c.SSLSNI != "0" || p.sslmode == "verify-full")
+}
+
 // asSetting: what newConfig does not know is a run-time parameter.
 func (p *pq) asSetting(string) (source string) { return "connector.go, setFromTag" }
 

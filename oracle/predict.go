@@ -167,7 +167,7 @@ func (a *attempt) check(c *matrix.Cell) error {
 	}{
 		{"ssl", a.w.SSL, []string{"off", "on"}},
 		{"servercrl", cmp.Or(a.w.ServerCRL, "none"), matrix.ServerCRLs},
-		{"serverca", a.serverCA(), matrix.ServerCAs},
+		{"serverca", serverCAOf(a.w), matrix.ServerCAs},
 		{"transport", cmp.Or(a.c.Transport, "tcp"), []string{"tcp", "unix"}},
 		{"hosts", a.hosts(), []string{matrix.OneHost, matrix.DeadFirst, matrix.Twice}},
 		{"target_session_attrs", cmp.Or(a.c.TargetSession, matrix.AnySession), []string{matrix.AnySession, matrix.ReadWrite, matrix.ReadOnly, matrix.Primary, matrix.Standby, matrix.PreferStandby}},
@@ -177,6 +177,8 @@ func (a *attempt) check(c *matrix.Cell) error {
 		{"ssl_cert_file", a.c.SSLCertFile, []string{"", "right", "other", "missing"}},
 		{"crl", a.crl(), []string{"none", "right", "stale", "missing"}},
 		{"sslpassword", cmp.Or(a.c.SSLPassword, "none"), []string{"none", "right", "wrong"}},
+		{"sslsni", cmp.Or(a.c.SSLSNI, "1"), []string{"0", "1"}},
+		{matrix.SSLSNI, a.setting(matrix.SSLSNI, "off"), []string{"off", "on"}},
 		{"sslcertmode", cmp.Or(a.c.SSLCertMode, "allow"), []string{"disable", "allow", "require"}},
 		{preloads, a.setting(preloads, ""), []string{"", passwordCheck}},
 		{"gss_accept_delegation", a.setting("gss_accept_delegation", "off"), []string{"off", "on"}},

@@ -216,6 +216,7 @@ func (r *raw) onRequest(ask request, _ matrix.Channel) (*objection, error) {
 
 // The raw client has no opinion: no relay stands before it, and it ends where a server asks it to authenticate.
 func (r *raw) onOK(authenticationOK) *objection    { return nil }
+func (r *raw) serverName() string                  { return "" }
 func (r *raw) saslName() string                    { return "" }
 func (r *raw) binding() (mode, source string)      { return "disable", "" }
 func (r *raw) noHash() *objection                  { return nil }

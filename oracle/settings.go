@@ -60,7 +60,8 @@ func (a *attempt) checkCiphers() error {
 // which it cannot set up TLS.
 func refusedSettings(w *matrix.World) (names, tls []LineError) {
 	for _, s := range w.Settings {
-		if name := strings.ToLower(s.Name); name == cipherSuites && w.Server < 18 || slices.Contains(optionsOfClients, name) {
+		name := strings.ToLower(s.Name)
+		if name == cipherSuites && w.Server < 18 || name == matrix.SSLSNI && w.Server < 19 || slices.Contains(optionsOfClients, name) {
 			names = append(names, LineError{File: matrix.ConfigFile, Setting: name, Message: fmt.Sprintf("unrecognized configuration parameter %q", s.Name), source: "guc-file.l, ProcessConfigFileInternal"})
 		}
 	}
@@ -112,9 +113,14 @@ func (r *rules) loadSettings(w *matrix.World) (last []LineError, err error) {
 		r.settings = slices.DeleteFunc(slices.Clone(w.Settings), matrix.Setting.Reloads)
 	default:
 		r.keptTLS = true
-		r.settings = slices.DeleteFunc(slices.Clone(w.Settings), func(s matrix.Setting) bool { return strings.HasPrefix(strings.ToLower(s.Name), "ssl_") })
+		r.settings = withoutTLS(w.Settings)
 	}
 	return tls, nil
+}
+
+// withoutTLS are the settings without those that a reload of TLS takes over, or does not.
+func withoutTLS(settings []matrix.Setting) []matrix.Setting {
+	return slices.DeleteFunc(slices.Clone(settings), func(s matrix.Setting) bool { return strings.HasPrefix(strings.ToLower(s.Name), "ssl_") })
 }
 
 // tellSettings says what follows from settings that the server does not take over, if there are any.

@@ -102,6 +102,11 @@ func (a *attempt) answerToTLS(direct bool, v *verification) *ending {
 	switch {
 	case direct && (v.noRoot || v.noKey):
 		// The client reads its files before it sends anything.
+	case direct && on && a.w.Server >= 17 && a.presents() == nil:
+		a.step(matrix.StepDirectReject)
+		a.tellHost()
+		e := refused(broken, matrix.StageTLS, matrix.HostUnknown)
+		return &e
 	case direct && on && a.w.Server >= 17:
 		a.step(matrix.StepDirectAccept)
 		a.why("backend_startup.c, ProcessSSLStartup", "a server of 17 or later with ssl=on takes a TLS handshake without SSLRequest")
@@ -136,6 +141,10 @@ func (a *attempt) handshakeTLS(direct bool, v *verification) *ending {
 		if e := a.attack.inTLS(a, direct); e != nil {
 			return e
 		}
+	}
+	if !a.tellHost() {
+		e := refused(broken, matrix.StageTLS, matrix.HostUnknown)
+		return &e
 	}
 	if a.tlsTooOld() {
 		a.why("libpq, ssl_min_protocol_version; crypto/tls, Config.MinVersion; Python, ssl.create_default_context", "the server's newest version of TLS is older than TLS 1.2, the oldest that a client takes")
@@ -208,7 +217,7 @@ func (a *attempt) systemRoots() (trusted, where string) {
 
 // flawed says whether the server's certificate has the flaw.
 func (a *attempt) flawed(f flaw, v *verification) (reason matrix.Reason, text string) {
-	cert := a.w.ServerCertificate()
+	cert := a.presents().cert
 	signer, between := matrix.RootOf(cert.Issuer)
 	from, until := cert.Period()
 	found := false
@@ -285,6 +294,8 @@ func isAddress(host string) bool {
 func (a *attempt) checkCertificates() error {
 	server := a.w.ServerCertificate()
 	switch {
+	case a.w.ReadsHosts() && a.c.Attacked():
+		return unknown("which name an attacker sends is not modelled", "ssl_sni=on with attack=%s", a.c.Attack)
 	case server == nil:
 		return unknown("there is no certificate of that name", "servercert=%s", a.w.ServerCert)
 	case cmp.Or(a.c.Cert, "none") != "none" && a.w.ClientCertificate(a.c) == nil:

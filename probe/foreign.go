@@ -10,7 +10,7 @@ import (
 // axisOf are the connection parameters that a driver is given only if it understands an axis. It is given all others.
 var axisOf = map[string]string{
 	"gssencmode": "gssencmode", "sslmode": "sslmode", "sslnegotiation": "sslnegotiation", "sslrootcert": "root", "sslcrl": "crl",
-	"sslcert": "cert", "sslkey": "cert", "sslpassword": "sslpassword", "sslcertmode": "sslcertmode", "channel_binding": "channel_binding", "require_auth": "require_auth", "krbsrvname": "krbsrvname",
+	"sslcert": "cert", "sslkey": "cert", "sslpassword": "sslpassword", "sslcertmode": "sslcertmode", "sslsni": "sslsni", "channel_binding": "channel_binding", "require_auth": "require_auth", "krbsrvname": "krbsrvname",
 	"target_session_attrs": "target_session_attrs", "password": "password",
 }
 

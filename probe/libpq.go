@@ -46,6 +46,10 @@ func commonOptions(env world, cell *matrix.Cell, password string) []agent.Option
 	if c.SSLCertMode != "allow" || !c.Library.UsesLibpq() || c.Library.Libpq() >= 16 {
 		o = option(o, "sslcertmode", c.SSLCertMode)
 	}
+	// Before 14 libpq has no such parameter, and does only what sslsni=0 means.
+	if c.SSLSNI != "0" || !c.Library.UsesLibpq() || c.Library.Libpq() >= 14 {
+		o = option(o, "sslsni", c.SSLSNI)
+	}
 	o = option(o, "channel_binding", c.ChannelBinding)
 	o = option(o, "require_auth", c.RequireAuth)
 	o = option(o, "krbsrvname", c.KrbSrvName)

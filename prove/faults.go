@@ -35,6 +35,9 @@ func cells(world string, options ...string) []string {
 	return patterns
 }
 
+// byHostName are the cells of a server that has pg_hosts.conf.
+const byHostName = "clientcert/certificate-by-host-name/pg19/servercert=expired,"
+
 // client is the library that process faults are planted on.
 const client = matrix.Library("libpq17")
 
@@ -92,6 +95,14 @@ func faults() []fault {
 			[]string{"clientcert/names-of-the-server/pg17/servercert=dns/libpq17/hostname=localhost,sslmode=verify-full", "clientcert/names-of-the-server/pg17/servercert=dns/libpq17/hostname=address,sslmode=verify-full"},
 			[]string{"clientcert/names-of-the-server/pg17/servercert=dns/libpq17/hostname=name,sslmode=verify-full"},
 			differ, endConnected, plant{client: func(c *matrix.Client) { c.HostName = "name" }}},
+		{"pg_hosts.conf is not there",
+			[]string{byHostName + "sni=on,named=good,others=none,nameless=none/libpq19/hostname=name,sslmode=verify-full,sslnegotiation=default,root=right,sslsni=default"},
+			[]string{byHostName + "sni=off,named=good,others=none,nameless=none/libpq19/hostname=name,sslmode=verify-full,sslnegotiation=default,root=right,sslsni=default"},
+			differ, endRefused, wrong(func(w *matrix.World) { w.Files = nil })},
+		{"sslsni is not given",
+			[]string{byHostName + "sni=on,named=good,others=none,nameless=none/libpq19/hostname=name,sslmode=require,sslnegotiation=default,root=right,sslsni=0"},
+			[]string{byHostName + "sni=on,named=good,others=none,nameless=none/libpq19/hostname=name,sslmode=require,sslnegotiation=default,root=right,sslsni=default"},
+			differ, endConnected, plant{client: func(c *matrix.Client) { c.SSLSNI = "" }}},
 		{"a client certificate without the fault that its name says",
 			[]string{"clientcert/faults/pg17/servercrl=none/libpq17/user=alice,sslmode=require,cert=expired"},
 			[]string{"clientcert/faults/pg17/servercrl=none/libpq17/user=alice,sslmode=require,cert=good"},
