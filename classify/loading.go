@@ -98,12 +98,7 @@ func readLoad(lines []matrix.LogLine) (l loaded, err error) {
 			if !loadUnset.MatchString(line.Text) {
 				l.words = append(l.words, withoutDir(line.Text))
 			}
-		case line.Severity == "FATAL" && (loadHosts.MatchString(line.Text) || place != nil && fileOf(place[2]) == matrix.HostsFile):
-			l.fatal, l.begun = true, true
-			if place != nil {
-				l.words = append(l.words, fileOf(place[2])+":"+place[1]+": "+withoutDir(line.Text))
-			}
-		case loadHosts.MatchString(line.Text):
+		case l.readHosts(line, place):
 		case loadUnset.MatchString(line.Text):
 			l.unset = true
 		case unknown != nil: // the number of the line is that of a file that the harness wrote
@@ -121,6 +116,19 @@ func readLoad(lines []matrix.LogLine) (l loaded, err error) {
 		}
 	}
 	return l, nil
+}
+
+// readHosts reads a message about pg_hosts.conf, if it is one that ends a start, or the last one of a reload. Its lines before say what is wrong.
+func (l *loaded) readHosts(line matrix.LogLine, place []string) bool {
+	last := loadHosts.MatchString(line.Text)
+	if line.Severity != "FATAL" || !last && (place == nil || fileOf(place[2]) != matrix.HostsFile) {
+		return last
+	}
+	l.fatal, l.begun = true, true
+	if place != nil {
+		l.words = append(l.words, fileOf(place[2])+":"+place[1]+": "+withoutDir(line.Text))
+	}
+	return true
 }
 
 // withoutDir writes the paths in a message from the configuration directory on, or from that of the files for TLS.
