@@ -52,6 +52,9 @@ var limits = []limit{
 		_, broken := c.World.TLSFaultOf()
 		return when(broken || c.World.Before.String() != "", "its server has other files for TLS or another keytab before, or one that is broken, and the archive has one of each")
 	}},
+	{"certificates by host name", func(c *matrix.Cell) string {
+		return when(c.World.ReadsHosts(), "the harness puts the paths of files into its %s, and the archive has one certificate and one file of CAs", matrix.HostsFile)
+	}},
 	{"hung KDC", func(c *matrix.Cell) string {
 		hung := slices.ContainsFunc(c.World.Realms, func(r matrix.Realm) bool { return r.Hung })
 		return when(hung, "a realm has a KDC that hangs")

@@ -190,6 +190,7 @@ func TestCannot(t *testing.T) {
 		"the client is pgx, and the archive's is psql": cell(t, trust, "  library: pgx\n  user: alice\n"),
 		"the attack strip is made by":                  cell(t, trust, "  library: libpq17\n  user: alice\n  attack: strip\n  sslmode: prefer\n"),
 		"its session is kept open":                     cell(t, trust+"  load: reload\n", "  library: libpq17\n  user: alice\n  opened: before\n"),
+		"the harness puts the paths of files":          cell(t, strings.Replace(trust, "17", "19", 1)+"  settings: {ssl_sni: on}\n", "  library: libpq17\n  user: alice\n"),
 		"its server has other files for TLS":           cell(t, trust+"  load: reload\n  tls_files: no-key\n", "  library: libpq17\n  user: alice\n"),
 		"libpq 13 has no sslnegotiation":               cell(t, trust, "  library: [libpq13, libpq17]\n  user: alice\n  sslnegotiation: direct\n  sslmode: require\n"),
 	} {
