@@ -226,13 +226,19 @@ func (k *kernel) across(work context.Context, w *matrix.World, cells []*matrix.C
 		return nil, k.env.Install(work, w)
 	}
 	start := time.Now()
-	observations, err := k.env.Across(work, w, cells[:n])
-	if err != nil {
-		return nil, err
+	tries := make([][]matrix.Observation, n) // by cell
+	for range k.times() {
+		observations, err := k.env.Across(work, w, cells[:n])
+		if err != nil {
+			return nil, err
+		}
+		for i, o := range observations {
+			tries[i] = append(tries[i], o)
+		}
 	}
 	open := make([]attempt, n)
 	for i := range open {
-		open[i] = attempt{cell: cells[i], observation: observations[i], start: start, took: time.Since(start)}
+		open[i] = attempt{cell: cells[i], observation: ofAll(tries[i]), start: start, took: time.Since(start)}
 		k.display.Tried()
 	}
 	return open, nil

@@ -9,27 +9,34 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/matrix"
 )
 
-// repeatedly attempts a cell so many times. If all outcomes are equal the observation is the first. Otherwise it is a fault that names the
-// outcomes, and its evidence is that of the first attempt that ended otherwise than the first of all.
+// repeatedly attempts a cell so many times.
 func (k *kernel) repeatedly(ctx context.Context, c *matrix.Cell) matrix.Observation {
-	first := k.attemptSafely(ctx, c)
-	ends := []string{endOf(&first)}
-	odd := first
-	for range k.repeat - 1 {
+	tries := make([]matrix.Observation, 0, k.times())
+	for range k.times() {
 		o := k.attemptSafely(ctx, c)
 		if ctx.Err() != nil {
 			return o // it is not recorded
 		}
-		end := endOf(&o)
-		if end != ends[0] && !slices.ContainsFunc(ends, func(e string) bool { return e != ends[0] }) {
-			odd = o
-		}
-		ends = append(ends, end)
+		tries = append(tries, o)
+	}
+	return ofAll(tries)
+}
+
+// times is how often each cell is attempted.
+func (k *kernel) times() int { return max(k.repeat, 1) }
+
+// ofAll makes one observation of a cell's attempts. If all outcomes are equal it is the first. Otherwise it is a fault that names the
+// outcomes, and its evidence is that of the first attempt that ended otherwise than the first of all.
+func ofAll(tries []matrix.Observation) matrix.Observation {
+	ends := make([]string, len(tries))
+	for i := range tries {
+		ends[i] = endOf(&tries[i])
 	}
 	fault := disagreement(ends)
 	if fault == "" {
-		return first
+		return tries[0]
 	}
+	odd := tries[slices.IndexFunc(ends, func(e string) bool { return e != ends[0] })]
 	odd.Fault, odd.Unclassified = fault, "" // what does not repeat is no matter of how one attempt is classified
 	return odd
 }
