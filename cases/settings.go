@@ -86,6 +86,8 @@ var settings = map[string]struct {
 	"ssl_ecdh_curve":                 {Unmatched, "a client that has no group in common is refused in TLS"},
 	"ssl_groups":                     {Unmatched, "a client that has no group in common is refused in TLS"},
 	"ssl_dh_params_file":             {Unmatched, ""},
+	"ssl_sni":                        {Unmatched, "the server's certificate and CAs hang on the host name that the client sends"},
+	"hosts_file":                     {Unmatched, ""},
 	"ssl_prefer_server_ciphers":      {Unmatched, ""},
 	"db_user_namespace":              {Unmatched, "a role is called USER@DATABASE"},
 	"max_connections":                {Unmatched, "the limit may be reached there, and is not here"},
