@@ -75,12 +75,7 @@ func LoadWords(lines []matrix.LogLine) ([]string, error) {
 }
 
 func readLoad(lines []matrix.LogLine) (l loaded, err error) {
-	missing := map[string]bool{} // files that may be missing
-	for _, line := range lines {
-		if m := loadSkipped.FindStringSubmatch(line.Text); m != nil {
-			missing[m[1]] = true
-		}
-	}
+	missing := mayBeMissing(lines)
 	for i := 0; i < len(lines); {
 		line, place := lines[i], []string(nil)
 		for i++; i < len(lines) && isAppendix(lines[i].Severity); i++ {
@@ -116,6 +111,17 @@ func readLoad(lines []matrix.LogLine) (l loaded, err error) {
 		}
 	}
 	return l, nil
+}
+
+// mayBeMissing are the files that a postmaster looked for and passed over.
+func mayBeMissing(lines []matrix.LogLine) map[string]bool {
+	missing := map[string]bool{}
+	for _, line := range lines {
+		if m := loadSkipped.FindStringSubmatch(line.Text); m != nil {
+			missing[m[1]] = true
+		}
+	}
+	return missing
 }
 
 // readHosts reads a message about pg_hosts.conf, if it is one that ends a start, or the last one of a reload. Its lines before say what is wrong.

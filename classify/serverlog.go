@@ -208,11 +208,17 @@ func (b *backend) readMessage(text, detail string) error {
 			return err
 		}
 	}
-	switch {
-	case logNoGroup.MatchString(text): // it ends the search in the map, and check_usermap then says no more
+	if logNoGroup.MatchString(text) { // it ends the search in the map, and check_usermap then says no more
 		err := once(b.noMap != nil)
 		b.noMap = &noMap{text: text}
 		return err
+	}
+	return b.readNote(text)
+}
+
+// readNote reads a message that may be there more than once.
+func (b *backend) readNote(text string) error {
+	switch {
 	case text == AttackersWords:
 		b.executed = true
 	case text == namelessRefused:
