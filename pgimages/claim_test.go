@@ -3,9 +3,11 @@ package pgimages
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -127,8 +129,8 @@ func TestRelease(t *testing.T) {
 		if _, err := claim("released"); err != nil {
 			t.Fatal(err)
 		}
-		if someDied(dir) {
-			t.Error("a run that lives has died")
+		if died, err := someDied(dir); died || err != nil {
+			t.Errorf("a run that lives has died: %t, %v", died, err)
 		}
 		if err := Release("released"); err != nil {
 			t.Fatal(err)
@@ -143,7 +145,45 @@ func TestRelease(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "dead.lock"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if !someDied(dir) {
-		t.Error("a process that died is not found")
+	if died, err := someDied(dir); !died || err != nil {
+		t.Errorf("a process that died is found: %t, %v", died, err)
+	}
+}
+
+// A run that ends while a sweep asks the engine what is there has not died: what the sweep is told is removed by now.
+func TestEndsDuringASweep(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	dir, place, err := claimDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"ends", "lives"} {
+		if _, err := claim(id); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = Release(id) }()
+	}
+	if err := os.WriteFile(filepath.Join(dir, "died.lock"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := left{dir: dir, place: place, dead: map[string]*things{}, elsewhere: map[string]*things{}}
+	if l.alive, err = locks(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := Release("ends"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := claim("began"); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = Release("began") }()
+	for _, owner := range []string{place + "/ends", place + "/lives", place + "/began", place + "/died", place + "/no file", "another place/lives"} {
+		l.of(map[string]string{labelOwner: owner, labelRun: "lives"})
+	}
+	if got := slices.Sorted(maps.Keys(l.dead)); !slices.Equal(got, []string{"died", "no file"}) {
+		t.Errorf("dead: %q", got)
+	}
+	if got := slices.Sorted(maps.Keys(l.elsewhere)); !slices.Equal(got, []string{"lives"}) {
+		t.Errorf("elsewhere: %q", got)
 	}
 }

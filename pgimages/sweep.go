@@ -177,8 +177,12 @@ func Sweep(ctx context.Context) (runs []string, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, alone.Close()) }()
+	died, err := someDied(dir)
+	if err != nil {
+		return nil, err
+	}
 	looks := 1
-	if someDied(dir) {
+	if died {
 		looks = settledLooks
 	}
 	var errs []error
@@ -216,16 +220,36 @@ const (
 	sweepTime    = time.Minute
 )
 
-// someDied says whether a process died since the last sweep: its lock file is there, and nobody holds it.
-func someDied(dir string) bool {
+// locks says of each process with a lock file whether it lives, by run ID.
+func locks(dir string) (alive map[string]bool, err error) {
+	claiming, err := lockClaims(dir) // a process that has just made its file finds it locked otherwise
+	if err != nil {
+		return nil, err
+	}
+	defer claiming.Close()
+	alive = map[string]bool{}
 	names, _ := filepath.Glob(filepath.Join(dir, "*.lock")) // the pattern is right
-	return slices.ContainsFunc(names, func(name string) bool {
+	for _, name := range names {
 		f, err := lockFile(name, 0)
 		if err == nil {
 			_ = f.Close()
 		}
-		return err == nil
-	})
+		if !errors.Is(err, fs.ErrNotExist) {
+			alive[strings.TrimSuffix(filepath.Base(name), ".lock")] = err != nil
+		}
+	}
+	return alive, nil
+}
+
+// someDied says whether a process died since the last sweep: its lock file is there, and nobody holds it.
+func someDied(dir string) (bool, error) {
+	alive, err := locks(dir)
+	for _, lives := range alive {
+		if !lives {
+			return true, err
+		}
+	}
+	return false, err
 }
 
 // Release ends the claim of a run whose things are removed: the next sweep need not look for what a process left that died.
@@ -271,31 +295,43 @@ type things struct{ containers, networks, volumes []string }
 
 // leftBehind finds the things of dead runs, and of those that belong to another place, by run ID. claimLock is held.
 func leftBehind(ctx context.Context, cli *client.Client, dir, place string) (dead, elsewhere map[string]*things, err error) {
-	dead, elsewhere = map[string]*things{}, map[string]*things{}
-	alive := map[string]bool{}
-	of := func(labels map[string]string) *things {
-		id, ours := strings.CutPrefix(labels[labelOwner], place+"/")
-		in := dead
-		switch {
-		case !ours || id == "":
-			in, id = elsewhere, labels[labelRun]
-		case in[id] == nil && !alive[id]:
-			f, err := lockFile(filepath.Join(dir, id+".lock"), 0)
-			if err == nil {
-				_ = f.Close()
-			}
-			_, kept := os.Stat(keptFile(dir, id))
-			alive[id] = kept == nil || err != nil && !errors.Is(err, fs.ErrNotExist)
-		}
-		if alive[id] {
-			return new(things) // nothing looks at this one
-		}
-		if in[id] == nil {
-			in[id] = new(things)
-		}
-		return in[id]
+	l := left{dir: dir, place: place, dead: map[string]*things{}, elsewhere: map[string]*things{}}
+	// Before the engine is asked: a run that ends meanwhile has removed what is listed.
+	if l.alive, err = locks(dir); err != nil {
+		return nil, nil, err
 	}
-	return dead, elsewhere, find(ctx, cli, labelOurs, of)
+	return l.dead, l.elsewhere, find(ctx, cli, labelOurs, l.of)
+}
+
+// left counts things by who left them.
+type left struct {
+	dir, place      string
+	alive           map[string]bool // by run ID; a run that is not in it began later, or its lock file is gone
+	dead, elsewhere map[string]*things
+}
+
+// of says where a thing with these labels is to be counted.
+func (l *left) of(labels map[string]string) *things {
+	id, ours := strings.CutPrefix(labels[labelOwner], l.place+"/")
+	in := l.dead
+	switch {
+	case !ours || id == "":
+		in, id = l.elsewhere, labels[labelRun]
+	case in[id] == nil && !l.alive[id]:
+		f, err := lockFile(filepath.Join(l.dir, id+".lock"), 0)
+		if err == nil {
+			_ = f.Close()
+		}
+		_, kept := os.Stat(keptFile(l.dir, id))
+		l.alive[id] = kept == nil || err != nil && !errors.Is(err, fs.ErrNotExist)
+	}
+	if ours && l.alive[id] {
+		return new(things) // nothing looks at this one
+	}
+	if in[id] == nil {
+		in[id] = new(things)
+	}
+	return in[id]
 }
 
 // find lists what has a label; of says where each thing is to be counted.
