@@ -108,6 +108,9 @@ func TestBadInput(t *testing.T) {
 		{"mistake in the file", strings.Replace(good, "require", "requre", 1), []string{"list", "-f", file}, `who.yaml:6:22: impossible value "requre" of sslmode; did you mean "require"?`},
 		{"rules that do not load", strings.Replace(good, "host all all all trust", "host all all trust", 1), []string{"explain", "-f", file, "mine/who/pg18/libpq18/sslmode=disable"}, "pg_hba.conf:1: end-of-line before authentication method"},
 		{"no run", good, []string{"render", filepath.Join(dir, "nowhere")}, "nowhere"},
+		{"a folder to stand that is not there", good, []string{"up", filepath.Join(dir, "none")}, "none: no such file or directory"},
+		{"a folder to stand without rules", good, []string{"up", dir}, "the folder has no pg_hba.conf, so it is no customer's case"},
+		{"a scenario to stand that is not there", good, []string{"up", "negotiation/nothing"}, "no cell is named negotiation/nothing"},
 		{"no format", good, []string{"render", "--format", "pdf", dir}, `--format "pdf": want terminal, html, junit, markdown or csv`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -72,11 +72,8 @@ folder with a customer's pg_hba.conf, as repro takes it. Several environments ca
 				return err
 			}
 			cells, _, err := input.Cells(sel)
-			if info, missing := os.Stat(args[0]); err != nil && missing == nil && info.IsDir() {
-				return fmt.Errorf("%s: the folder has no %s, so it is no customer's case: %w", args[0], matrix.HBAFile, err)
-			}
 			if err != nil {
-				return err
+				return noCase(args[0], err)
 			}
 			choice, err := standing.Choose(cells)
 			if err != nil {
@@ -95,6 +92,18 @@ folder with a customer's pg_hba.conf, as repro takes it. Several environments ca
 	f.BoolVar(&advised, "advised", false, "of a customer's case: the world with what is advised")
 	f.StringVar(&name, "name", "", "the `NAME` of the environment; without it the last part of the scenario's or the folder's")
 	return cmd
+}
+
+// noCase is the error about a name that selects no cell: it may have been meant for a folder.
+func noCase(name string, err error) error {
+	info, missing := os.Stat(name)
+	switch {
+	case missing == nil && info.IsDir():
+		return fmt.Errorf("%s: the folder has no %s, so it is no customer's case: %w", name, matrix.HBAFile, err)
+	case missing != nil && (filepath.IsAbs(name) || strings.HasPrefix(name, ".")):
+		return missing
+	}
+	return err
 }
 
 // caseFolder opens the folder of a customer's case; nil: the name is that of none. A name that leads out of it is no file of the case.
