@@ -109,7 +109,7 @@ func TestOwnServer(t *testing.T) {
 	for spec, want := range map[Spec]string{
 		there("none:1", "FROM "+base+"\nRUN rm -rf /usr/lib/postgresql\n"):                                                               "there is no program postgres in it",
 		there("two:1", "FROM "+base+"\nRUN mkdir -p /opt/b && cp /usr/lib/postgresql/17/bin/postgres /opt/b/\nENV PATH=/usr/bin:/bin\n"): "it has several servers",
-		there("empty:1", "FROM scratch\nLABEL a=b\n"):                                                                                    "it has no shell",
+		there("empty:1", "FROM scratch\nLABEL has=nothing\n"):                                                                            "it has no shell",
 		OwnServer("127.0.0.1:1/acme/pg:17"):                                                                                              "connection refused",
 	} {
 		images, err := Ensure(t.Context(), []Spec{spec}, nil)

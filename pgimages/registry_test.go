@@ -236,7 +236,7 @@ func TestPullRefused(t *testing.T) {
 		}
 		return true
 	}
-	s.put(t, "library/foreign:1", "FROM scratch\nLABEL a=b\n")
+	s.put(t, "library/foreign:1", "FROM scratch\nLABEL is=pulled\n")
 	other := map[string]string{"amd64": "arm64"}[runtime.GOARCH]
 	if other == "" {
 		other = "amd64"
