@@ -61,7 +61,7 @@ func TestCatalogue(t *testing.T) {
 				t.Errorf("%v: a question is open: %s", err, openQuestion.Find(source))
 			}
 			if slices.Contains([]int{14, 16}, c.Server.Version) {
-				t.Errorf("PostgreSQL %d is not to be had from Debian: the case could not be tried everywhere", c.Server.Version)
+				t.Errorf("Debian has no package of PostgreSQL %d: the case cannot be tried on every machine", c.Server.Version)
 			}
 			a := answer(t, c, nil)
 			for _, wrong := range a.Wrong() {
