@@ -84,6 +84,16 @@ type Setting struct{ Name, Value string }
 // needs an Env of its own. sslmode and sslrootcert are no settings of a server: they are refused wherever they stand, and must not stand in the files with which an Env begins.
 var reloaded = []string{"default_transaction_read_only", "gss_accept_delegation", "krb_caseins_users", "password_encryption", "session_preload_libraries", "ssl_ciphers", "ssl_max_protocol_version", "ssl_min_protocol_version", SSLSNI, "ssl_tls13_ciphers", "sslmode", "sslrootcert"}
 
+// Setting is the value of a line of World.Settings as it is written, and whether there is one; the last one counts.
+func (w *World) Setting(name string) (value string, given bool) {
+	for _, s := range slices.Backward(w.Settings) {
+		if strings.EqualFold(s.Name, name) {
+			return s.Value, true
+		}
+	}
+	return "", false
+}
+
 // Reloads says whether a reload changes the setting, so that worlds that differ in it share an Env.
 func (s Setting) Reloads() bool { return slices.Contains(reloaded, strings.ToLower(s.Name)) }
 

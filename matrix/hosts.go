@@ -59,12 +59,8 @@ func (w *World) ReadsHosts() bool {
 	if w.Server < 19 || w.SSL != "on" {
 		return false
 	}
-	for _, s := range slices.Backward(w.Settings) {
-		if strings.EqualFold(s.Name, SSLSNI) {
-			return strings.EqualFold(s.Value, "on")
-		}
-	}
-	return false
+	value, _ := w.Setting(SSLSNI)
+	return strings.EqualFold(value, "on")
 }
 
 // checkHosts reports names of files in HostsFile, and in values of vary, that name nothing.

@@ -51,12 +51,6 @@ func exportsOf(root string, r *room, more ...string) (func(string) (io.ReadClose
 	}, nil
 }
 
-// mutant is what the judge reads of one.
-type mutant struct {
-	ID   int
-	Room string
-}
-
 // askCells runs the judge. A mutant that ends the whole program is noticed; the judge goes on with the next one.
 func (b *built) askCells(chosen []point, folder string, most int) ([]outcome, error) {
 	if folder != "" {
@@ -70,9 +64,9 @@ func (b *built) askCells(chosen []point, folder string, most int) ([]outcome, er
 		outcomes[i].point = p
 	}
 	for from := 0; from < len(outcomes); {
-		var list []mutant
+		var list []points.Mutant
 		for _, o := range outcomes[from:] {
-			list = append(list, mutant{o.ID, o.Room})
+			list = append(list, points.Mutant{ID: o.ID, Room: o.Room})
 		}
 		text, err := json.Marshal(list)
 		if err != nil {
@@ -90,12 +84,7 @@ func (b *built) askCells(chosen []point, folder string, most int) ([]outcome, er
 		}
 		results := json.NewDecoder(pipe)
 		for {
-			var r struct {
-				Cells    int
-				Noticed  string
-				How      string
-				Explains bool
-			}
+			var r points.Result
 			if err := results.Decode(&r); err != nil {
 				break
 			}

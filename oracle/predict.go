@@ -250,10 +250,8 @@ func (a *attempt) principal() string { // with its realm
 
 // setting is the value of a line of postgresql.conf, or the server's default.
 func (a *attempt) setting(name, otherwise string) string {
-	for _, s := range slices.Backward(a.w.Settings) {
-		if strings.EqualFold(s.Name, name) {
-			return strings.ToLower(s.Value)
-		}
+	if value, given := a.w.Setting(name); given {
+		return strings.ToLower(value)
 	}
 	return otherwise
 }

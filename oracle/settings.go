@@ -36,9 +36,16 @@ func anyOf(words, known []string) bool {
 	return slices.ContainsFunc(words, func(w string) bool { return slices.Contains(known, w) })
 }
 
+// ciphersOf are the values of the world's CipherSettings; "" where it does not give one.
+func ciphersOf(w *matrix.World) (list, suites string) {
+	list, _ = w.Setting(cipherList)
+	suites, _ = w.Setting(cipherSuites)
+	return list, suites
+}
+
 // checkCiphers finds lists of ciphers that are not modelled.
 func (a *attempt) checkCiphers() error {
-	list, suites := settingOf(a.w, cipherList), settingOf(a.w, cipherSuites)
+	list, suites := ciphersOf(a.w)
 	if list == "" && suites == "" {
 		return nil
 	}
@@ -69,7 +76,7 @@ func refusedSettings(w *matrix.World) (names, tls []LineError) {
 		return names, nil
 	}
 	what, setting, file := "", cipherList, brokenTLSFile(w)
-	list, suites := settingOf(w, cipherList), settingOf(w, cipherSuites)
+	list, suites := ciphersOf(w)
 	switch fault, _ := w.TLSFaultOf(); { // a suite of TLS 1.3 is no word of the one, and what stands between commas no suite of the other: OpenSSL passes over it
 	case file != nil && (fault.File == matrix.CertFile || fault.File == matrix.KeyFile): // these are loaded before the ciphers, and the others after
 		return nil, []LineError{*file}
@@ -141,14 +148,4 @@ func (a *attempt) tellSettings(r *rules) (refused bool) {
 		a.why("guc-file.l, ProcessConfigFileInternal", "a "+matrix.ConfigFile+" with a name that the server does not know changes no setting")
 	}
 	return true
-}
-
-// settingOf is the value of a line of postgresql.conf as it is written; the last one counts.
-func settingOf(w *matrix.World, name string) string {
-	for _, s := range slices.Backward(w.Settings) {
-		if strings.EqualFold(s.Name, name) {
-			return s.Value
-		}
-	}
-	return ""
 }

@@ -220,6 +220,15 @@ const (
 	sweepTime    = time.Minute
 )
 
+// held says whether a lock file is there that cannot be locked: a process holds it, or that cannot be known.
+func held(name string) bool {
+	f, err := lockFile(name, 0)
+	if err == nil {
+		_ = f.Close()
+	}
+	return err != nil && !errors.Is(err, fs.ErrNotExist)
+}
+
 // locks says of each process with a lock file whether it lives, by run ID.
 func locks(dir string) (alive map[string]bool, err error) {
 	claiming, err := lockClaims(dir) // a process that has just made its file finds it locked otherwise
@@ -230,13 +239,7 @@ func locks(dir string) (alive map[string]bool, err error) {
 	alive = map[string]bool{}
 	names, _ := filepath.Glob(filepath.Join(dir, "*.lock")) // the pattern is right
 	for _, name := range names {
-		f, err := lockFile(name, 0)
-		if err == nil {
-			_ = f.Close()
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			alive[strings.TrimSuffix(filepath.Base(name), ".lock")] = err != nil
-		}
+		alive[strings.TrimSuffix(filepath.Base(name), ".lock")] = held(name)
 	}
 	return alive, nil
 }
@@ -318,12 +321,8 @@ func (l *left) of(labels map[string]string) *things {
 	case !ours || id == "":
 		in, id = l.elsewhere, labels[labelRun]
 	case in[id] == nil && !l.alive[id]:
-		f, err := lockFile(filepath.Join(l.dir, id+".lock"), 0)
-		if err == nil {
-			_ = f.Close()
-		}
 		_, kept := os.Stat(keptFile(l.dir, id))
-		l.alive[id] = kept == nil || err != nil && !errors.Is(err, fs.ErrNotExist)
+		l.alive[id] = kept == nil || held(filepath.Join(l.dir, id+".lock"))
 	}
 	if ours && l.alive[id] {
 		return new(things) // nothing looks at this one

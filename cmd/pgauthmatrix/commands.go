@@ -96,23 +96,29 @@ With --hba the argument is a connection string, and the server's own files are a
 					return err
 				}
 			}
-			var record *reports.Record
-			if from != "" {
-				saved, err := reports.Open(from)
-				if err != nil {
-					return err
-				}
-				if record, err = saved.Find(c.ID); err != nil {
-					return err
-				}
+			record, err := recordOf(from, c.ID)
+			if err != nil {
+				return err
 			}
 			return reports.Explain(cmd.OutOrStdout(), c, &reports.ScenariosOf(input.Scenarios, []matrix.Cell{*c})[0], p, record, options())
 		},
 	}
-	cmd.Flags().StringArrayVarP(&s.files, "scenario", "f", nil, "a scenario `FILE` to use instead of the built-in ones")
+	s.scenarioFlag(cmd)
 	cmd.Flags().StringVar(&from, "run", "", "the `FOLDER` of a run: show its observation and evidence too")
 	q.flags(cmd)
 	return cmd
+}
+
+// recordOf is what a run observed of a cell; nil where no run is named.
+func recordOf(folder, id string) (*reports.Record, error) {
+	if folder == "" {
+		return nil, nil //nolint:nilnil // nothing was asked for
+	}
+	saved, err := reports.Open(folder)
+	if err != nil {
+		return nil, err
+	}
+	return saved.Find(id)
 }
 
 func judgeCommand() *cobra.Command {
@@ -132,7 +138,7 @@ could not do stays Broken. The judged run is written beside it, to FOLDER-judged
 			return ended(summary, err)
 		},
 	}
-	cmd.Flags().StringArrayVarP(&s.files, "scenario", "f", nil, "a scenario `FILE` to use instead of the built-in ones")
+	s.scenarioFlag(cmd)
 	return cmd
 }
 
@@ -158,7 +164,7 @@ another outcome is Drift, even where the oracle predicts it. The run must be com
 		},
 	}
 	cmd.Flags().StringVar(&to, "scenarios", "scenarios", "the `FOLDER` with FAMILY/NAME.yaml")
-	cmd.Flags().StringArrayVarP(&s.files, "scenario", "f", nil, "a scenario `FILE` to use instead of the built-in ones")
+	s.scenarioFlag(cmd)
 	return cmd
 }
 

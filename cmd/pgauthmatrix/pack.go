@@ -70,7 +70,7 @@ which cells cannot be packed, is in docs/packing.md.
 		},
 	}
 	f := cmd.Flags()
-	f.StringArrayVarP(&s.files, "scenario", "f", nil, "a scenario `FILE` to use instead of the built-in ones")
+	s.scenarioFlag(cmd)
 	f.StringVarP(&to, "output", "o", "", "the new `FILE.tar.gz`; without it the cell's ID with hyphens, in the current folder")
 	f.StringVar(&from, "run", "", "the `FOLDER` of a run: the archive has its observation and evidence, too")
 	f.BoolVar(&images, "with-images", false, "put the images into the archive (some 100 MB each), so that nothing is pulled or built where it is run")
@@ -84,21 +84,15 @@ func subjectOf(input *run.Input, c *matrix.Cell, from string) (pack.Subject, err
 	if why := pack.Cannot(c); why != "" {
 		return subject, &pack.CannotError{Cell: c.ID, Why: why}
 	}
-	var record *reports.Record
 	var err error
 	if subject.Prediction, err = run.Predict(c); err != nil {
 		return subject, err
 	}
-	if from != "" {
-		saved, err := reports.Open(from)
-		if err != nil {
-			return subject, err
-		}
-		if record, err = saved.Find(c.ID); err != nil {
-			return subject, err
-		}
-		subject.Observed = true
+	record, err := recordOf(from, c.ID)
+	if err != nil {
+		return subject, err
 	}
+	subject.Observed = record != nil
 	var text bytes.Buffer
 	err = reports.Explain(&text, c, about, subject.Prediction, record, reports.Options{Width: 140})
 	subject.Explanation = text.String()

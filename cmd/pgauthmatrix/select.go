@@ -33,6 +33,11 @@ func (s *selection) flags(cmd *cobra.Command, strength int) {
 	f.StringVar(&s.costs, "costs", "", "the `FOLDER` of an earlier run, which says what cells cost; give every shard the same (default: an estimate)")
 }
 
+// scenarioFlag is the flag of commands that select by a pattern alone.
+func (s *selection) scenarioFlag(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVarP(&s.files, "scenario", "f", nil, "a scenario `FILE` to use instead of the built-in ones")
+}
+
 // load reads the scenarios and makes the selection; patterns are the command's arguments.
 func (s *selection) load(patterns []string) (*run.Input, matrix.Selection, error) {
 	sel := matrix.Selection{Patterns: patterns, Family: s.family, Strength: s.strength, Seed: s.seed}

@@ -86,7 +86,7 @@ folder with a customer's pg_hba.conf, as repro takes it. Several environments ca
 		},
 	}
 	f := cmd.Flags()
-	f.StringArrayVarP(&s.files, "scenario", "f", nil, "a scenario `FILE` to use instead of the built-in ones")
+	s.scenarioFlag(cmd)
 	f.StringArrayVar(&s.axes, "axis", nil, "`AXIS=VALUE[,VALUE]`: a world and a client with one of these values (repeat for several axes)")
 	f.IntVar(&server, "server", 0, "the `VERSION` of the server; without it the default version if the scenario has it, else its newest")
 	f.BoolVar(&advised, "advised", false, "of a customer's case: the world with what is advised")

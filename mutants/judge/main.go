@@ -22,16 +22,6 @@ import (
 	"github.com/pgauthmatrix/pgauthmatrix/verdict"
 )
 
-// Result is a line of the output: what the cells say of one mutant.
-type Result struct {
-	ID       int
-	Cells    int    // that reach the point
-	Judged   int    // of them; the first that notices is the last
-	Noticed  string `json:",omitempty"` // ID of the cell that notices; empty: none does
-	How      string `json:",omitempty"` // what it notices
-	Explains bool   `json:",omitempty"` // a cell has other explanations, and no cell notices
-}
-
 // subject is a cell with what was observed of it, and how that is judged without a mutant.
 type subject struct {
 	cell       *matrix.Cell
@@ -58,9 +48,9 @@ func main() {
 	}
 }
 
-// judge reads mutants from its input, as a JSON list, and writes a Result for each.
+// judge reads mutants from its input, as a JSON list, and writes a points.Result for each.
 func judge(folder string, most int) error {
-	var mutants []Mutant
+	var mutants []points.Mutant
 	if err := json.NewDecoder(os.Stdin).Decode(&mutants); err != nil {
 		return fmt.Errorf("the list of mutants: %w", err)
 	}
@@ -98,12 +88,6 @@ func judge(folder string, most int) error {
 		}
 	}
 	return nil
-}
-
-// Mutant is one of the input.
-type Mutant struct {
-	ID   int
-	Room string
 }
 
 type judged struct {
@@ -326,8 +310,8 @@ func (j *judged) sort() {
 }
 
 // mutant judges the cells that reach the mutant's point until one notices.
-func (j *judged) mutant(m Mutant) Result {
-	r, again := Result{ID: m.ID}, j.again(m.Room)
+func (j *judged) mutant(m points.Mutant) points.Result {
+	r, again := points.Result{ID: m.ID}, j.again(m.Room)
 	points.Activate(m.ID)
 	limit := patience*j.steps[m.Room] + 100_000
 	if how := attempt(limit, func() string { points.Again(m.Room); return "" }); how != "" {

@@ -9,6 +9,22 @@ import (
 	"syscall"
 )
 
+// Mutant is what the judge reads of one.
+type Mutant struct {
+	ID   int
+	Room string
+}
+
+// Result is what the judge writes: what the cells say of one mutant.
+type Result struct {
+	ID       int
+	Cells    int    // that reach the point
+	Judged   int    // of them; the first that notices is the last
+	Noticed  string `json:",omitempty"` // ID of the cell that notices; empty: none does
+	How      string `json:",omitempty"` // what it notices
+	Explains bool   `json:",omitempty"` // a cell has other explanations, and no cell notices
+}
+
 // Most is the number of points that a program can have, and the size of the map of those that were reached.
 const Most = 1 << 15
 
